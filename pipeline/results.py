@@ -1,0 +1,165 @@
+"""What a trained network leaves behind: all that search and report know of each other.
+
+Shapes: p columns, g variables, h units of the first layer, T epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The columns of a network's input, in order, with the variable and the family of each.
+
+    A variable is what a person would call one: a single column, or all one-hot columns of a
+    category together with its missing-indicator. A family is ``clinical``, ``genetic``, or a name
+    of the user's own.
+    """
+
+    columns: tuple[str, ...]
+    variables: tuple[str, ...]
+    families: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.columns) == len(self.variables) == len(self.families):
+            raise ValueError(
+                "every column has one variable and one family, but got "
+                f"{len(self.columns)} columns, {len(self.variables)} variables and "
+                f"{len(self.families)} families"
+            )
+
+    @property
+    def variable_names(self) -> tuple[str, ...]:
+        """The g distinct variables, in the order of their first column."""
+        return tuple(dict.fromkeys(self.variables))
+
+    @property
+    def family_of(self) -> dict[str, str]:
+        """Variable → family."""
+        return dict(zip(self.variables, self.families, strict=True))
+
+    @property
+    def group_index(self) -> np.ndarray:
+        """(p,) integers: the position in `variable_names` of each column's variable."""
+        position = {name: i for i, name in enumerate(self.variable_names)}
+        return np.array([position[name] for name in self.variables], dtype=np.int64)
+
+    def only(self, families: tuple[str, ...]) -> Inputs:
+        """The columns of these families, in the same order."""
+        kept = [i for i, family in enumerate(self.families) if family in families]
+        return Inputs(
+            tuple(self.columns[i] for i in kept),
+            tuple(self.variables[i] for i in kept),
+            tuple(self.families[i] for i in kept),
+        )
+
+    def __add__(self, other: Inputs) -> Inputs:
+        return Inputs(
+            self.columns + other.columns,
+            self.variables + other.variables,
+            self.families + other.families,
+        )
+
+
+def kept_variables(first_layer: np.ndarray, inputs: Inputs) -> dict[str, bool]:
+    """Variable → whether any of its first-layer weights differs from exactly 0.0.
+
+    first_layer is (p, h). There is no threshold: a variable is zeroed if and only if every weight
+    of every one of its columns is 0.0.
+    """
+    column_kept = np.any(np.asarray(first_layer) != 0.0, axis=1)
+    kept = dict.fromkeys(inputs.variable_names, False)
+    for variable, is_kept in zip(inputs.variables, column_kept, strict=True):
+        kept[variable] = kept[variable] or bool(is_kept)
+    return kept
+
+
+@dataclass(frozen=True)
+class NetworkResult:
+    """One network: a configuration from one seed, one trial, one run.
+
+    params       `regularizer lambda_l1 lambda_l2 lambda_group inputs seed configuration` and every
+                 other searched or fixed value; `inputs` is families joined by '+'.
+    metrics      name → number, named as docs/architecture.md lists them.
+    curves       name → (T,) values, one an epoch, epoch 1 first; names without the `epoch_` prefix
+                 under which they are tracked: `train_loss val_auroc kept_clinical kept_genetic`.
+    first_layer, first_layer_final
+                 (p, h) weights at the best and at the last epoch.
+    failure      why training ended early with no usable network; then metrics and weights may be
+                 empty.
+    """
+
+    params: Mapping[str, str | int | float]
+    inputs: Inputs
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    curves: Mapping[str, np.ndarray] = field(default_factory=dict)
+    first_layer: np.ndarray | None = None
+    first_layer_final: np.ndarray | None = None
+    failure: str | None = None
+    trial: int | None = None
+    run_id: str | None = None
+
+    @property
+    def configuration(self) -> int:
+        return int(self.params["configuration"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.params["seed"])
+
+    @property
+    def name(self) -> str:
+        """`<regularizer> c<configuration> s<seed>`: the name of the network's run."""
+        return f"{self.params['regularizer']} c{self.configuration} s{self.seed}"
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """What a reader must know of a study besides its networks.
+
+    study_id     identifies everything that decides a network's result (data, target, split,
+                 genotypes, network, training, space); the same id means networks can be pooled.
+    objective    the validation metric that ranks configurations, e.g. `val_auroc`.
+    maximize     whether larger is better.
+    settings     the study file's content as resolved, for the reader and for reproduction.
+    facts        what the data were: e.g. rows by split, cases, columns, `data_sha256`.
+    warnings     sentences shown to the reader (dropped columns and the like).
+    """
+
+    study: str
+    study_id: str
+    question: str
+    target: str
+    objective: str
+    maximize: bool
+    genotypes: str
+    settings: Mapping[str, object]
+    facts: Mapping[str, str | int | float]
+    warnings: tuple[str, ...] = ()
+    command: str = ""
+    run_id: str | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether genetic results come from simulated genotypes, which every page must say."""
+        return self.genotypes == "simulated"
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """A study's record and its networks, finished and failed."""
+
+    record: StudyRecord
+    networks: tuple[NetworkResult, ...]
+
+    @property
+    def finished(self) -> tuple[NetworkResult, ...]:
+        return tuple(n for n in self.networks if n.failure is None)
+
+    @property
+    def failed(self) -> tuple[NetworkResult, ...]:
+        return tuple(n for n in self.networks if n.failure is not None)

@@ -1,0 +1,397 @@
+"""The compiled training of a population of networks.
+
+All networks of a population share architecture, rows, batches and epochs, and differ in initial
+weights, lambdas and rates. One compiled program trains an epoch of all of them; between epochs each
+network's validation score decides whether this is its best state so far and whether its patience
+is over, in which case it leaves the population.
+
+Shapes: K networks, N people (n training rows first, then validation, then test), p_s columns of
+the table, p first-layer columns without the bias, h units, o outputs, d encoder outputs, T epochs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline import metrics, optimiser, penalties
+from pipeline.certificate import certify
+from pipeline.network import Architecture, Weights, initial_weights
+from pipeline.program import Constants, Population, program
+
+CERTIFIED_AT_ONCE = 32
+"""Networks whose float64 activations over all training rows are held at once."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What every network of a population sees; rows in the order training, validation, test.
+
+    columns        (N, p_s) float32, standardised; p_s may be 0
+    target         (N,) class positions 0, 1, … or quantities
+    task           binary, multiclass or regression
+    rows           numbers of training, validation and test rows, adding up to N
+    group_index    (p,) the variable of each first-layer column: shared ones, then encodings
+    penalty_factor (p,) multiplies the λs on that column, 0 for none; None means 1
+    row_weights    (n,) of the training rows, any positive scale; None means 1
+    relationship   (N, N) float32 genomic relationship matrix, or None
+    factor         (N, N) float32 with factor·factorᵀ = relationship
+    rank           r of pipeline.optimiser: min(training people, variants)
+    """
+
+    columns: np.ndarray
+    target: np.ndarray
+    task: str
+    rows: tuple[int, int, int]
+    group_index: np.ndarray
+    penalty_factor: np.ndarray | None = None
+    row_weights: np.ndarray | None = None
+    relationship: np.ndarray | None = None
+    factor: np.ndarray | None = None
+    rank: int = 1
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What one network has of its own. The seed decides the initial weights alone."""
+
+    seed: int
+    lambda_l1: float = 0.0
+    lambda_l2: float = 0.0
+    lambda_group: float = 0.0
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    genetic_learning_rate: float = 1e-2
+    genetic_weight_decay: float = 0.3
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a population trains.
+
+    epochs               at most
+    batch_size           rows of a step
+    final_learning_rate  share of the learning rate left at the last step, falling linearly
+    patience_epochs      a network leaves after so many epochs without a better validation score
+    batch_seed           decides the order of the rows in every epoch
+    objective            metric of the validation rows that decides the best epoch
+    """
+
+    epochs: int = 60
+    batch_size: int = 128
+    final_learning_rate: float = 0.05
+    patience_epochs: int = 60
+    batch_seed: int = 0
+    objective: str = "auroc"
+
+
+@dataclass
+class TrainedNetwork:
+    """What training returns of one network.
+
+    first_layer, first_layer_final  (p, h) at the best and at the last epoch, bias left out
+    predictions, final_predictions  (o, N) of all people at the best and the last epoch
+    curves         name → (T,): train_loss, val_<objective>; kept (T, p) whether each column has
+                   a weight that is not exactly 0
+    kkt_residual, objective         at the last epoch, of the full training objective
+    train_seconds  the population's seconds over its networks
+    """
+
+    best_epoch: int = 0
+    final_epoch: int = 0
+    first_layer: np.ndarray | None = None
+    first_layer_final: np.ndarray | None = None
+    predictions: np.ndarray | None = None
+    final_predictions: np.ndarray | None = None
+    curves: dict[str, list] = field(default_factory=lambda: {"train_loss": [], "score": []})
+    kept: list[np.ndarray] = field(default_factory=list)
+    kkt_residual: float = float("nan")
+    objective: float = float("nan")
+    train_seconds: float = 0.0
+    failure: str | None = None
+
+
+def _bias_position(data: TrainingData) -> int:
+    return data.columns.shape[1]
+
+
+def _constants(data: TrainingData, architecture: Architecture, dtype=tf.float32) -> Constants:
+    n = data.rows[0]
+    ones = np.ones((len(data.target), 1))
+    if data.task == "multiclass":
+        target = np.eye(architecture.outputs)[data.target.astype(int)].T
+    else:
+        target = np.asarray(data.target, float)[None, :]
+    weights = np.ones(n) if data.row_weights is None else np.asarray(data.row_weights, float)
+    at = _bias_position(data)
+    factor = np.ones(len(data.group_index)) if data.penalty_factor is None else data.penalty_factor
+    # The bias is a column of ones with a variable of its own and no penalty.
+    index = np.insert(data.group_index, at, data.group_index.max(initial=-1) + 1)
+    relationship = np.zeros((0, 0)) if data.relationship is None else data.relationship[:, :n]
+    return Constants(
+        tf.constant(np.concatenate([data.columns, ones], axis=1), dtype),
+        tf.constant(target, dtype),
+        tf.constant(weights / weights.mean(), dtype),
+        tf.constant(relationship, dtype),
+        tf.constant(float(data.rank), dtype),
+        penalties.groups(index, np.insert(np.asarray(factor, float), at, 0.0), dtype),
+    )
+
+
+def _initial_encodings(
+    data: TrainingData, architecture: Architecture, seeds: Sequence[int]
+) -> tf.Tensor:
+    """E₀ = factor·z with standard normal z, (N, K, d): V₀ normal with variance 1/variants."""
+    d = architecture.genetic_dimensions
+    if not d:
+        return tf.zeros([0, 0, 0])
+    people = len(data.target)
+    draws = [
+        np.random.default_rng([seed, 2]).standard_normal((people, d), np.float32) for seed in seeds
+    ]
+    stacked = tf.constant(np.stack(draws, axis=1).reshape(people, -1))
+    return tf.reshape(tf.matmul(tf.constant(data.factor), stacked), [people, len(seeds), d])
+
+
+def _hyperparameters(specs: Sequence[NetworkSpec]) -> optimiser.Hyperparameters:
+    def of(name: str) -> tf.Tensor:
+        return tf.constant([getattr(spec, name) for spec in specs], tf.float32)
+
+    return optimiser.Hyperparameters(
+        penalties.Lambdas(of("lambda_l1"), of("lambda_l2"), of("lambda_group")),
+        of("learning_rate"),
+        of("weight_decay"),
+        of("genetic_learning_rate"),
+        of("genetic_weight_decay"),
+    )
+
+
+def _take(tree, networks: np.ndarray, axis: int = 0):
+    """The chosen networks of a nest of tensors whose axis counts networks."""
+    return tf.nest.map_structure(lambda x: tf.gather(x, networks, axis=axis), tree)
+
+
+def _take_encoder(encoder, networks: np.ndarray):
+    if encoder == ():
+        return encoder
+    return optimiser.Encoder(
+        tf.gather(encoder.coefficients, networks, axis=1),
+        tf.gather(encoder.momentum, networks, axis=1),
+        tf.gather(encoder.second, networks),
+        tf.gather(encoder.scale, networks),
+    )
+
+
+def _take_population(population: Population, networks: np.ndarray) -> Population:
+    state = population.state
+    kept = optimiser.State(
+        *_take(tuple(state[:5]), networks), _take_encoder(state.encoder, networks), state.step
+    )
+    initial = population.initial_encodings
+    if state.encoder != ():
+        initial = tf.gather(initial, networks, axis=1)
+    return Population(kept, _take(population.hyperparameters, networks), initial)
+
+
+class _Snapshot:
+    """The weights and encoders of all networks of a population at the epochs worth keeping."""
+
+    def __init__(self, networks: int):
+        self._kept: list = [None] * networks
+
+    def keep(self, state: optimiser.State, slots: np.ndarray, networks: np.ndarray) -> None:
+        """Remember the state of the networks that stand at these slots of the population."""
+        if not len(slots):
+            return
+        weights = tf.nest.map_structure(lambda x: x.numpy()[slots], state.weights)
+        encoder = state.encoder
+        if encoder != ():
+            coefficients = encoder.coefficients.numpy()[:, slots]
+            scale = encoder.scale.numpy()[slots]
+        for i, network in enumerate(networks):
+            own = tf.nest.map_structure(lambda x, i=i: x[i], weights)
+            learned = () if encoder == () else (coefficients[:, i], scale[i])
+            self._kept[network] = (own, learned)
+
+    def stacked(self, networks: np.ndarray):
+        """Weights and encoder of these networks, as the program takes them."""
+        kept = [self._kept[network] for network in networks]
+        weights = tf.nest.map_structure(lambda *x: tf.constant(np.stack(x)), *[w for w, _ in kept])
+        learned = [e for _, e in kept]
+        if learned[0] == ():
+            return weights, ()
+        coefficients = tf.constant(np.stack([c for c, _ in learned], axis=1))
+        scale = tf.constant(np.stack([a for _, a in learned]))
+        return weights, optimiser.Encoder(coefficients, tf.zeros([0]), tf.zeros([0]), scale)
+
+
+def train_population(
+    data: TrainingData,
+    architecture: Architecture,
+    specs: Sequence[NetworkSpec],
+    schedule: Schedule,
+    on_epoch: Callable[[int, int, float], None] | None = None,
+) -> list[TrainedNetwork]:
+    """Train one network a spec, all together; results in the order of specs.
+
+    on_epoch(epoch, networks still training, best validation score so far) is called after every
+    epoch. A network whose loss or weights stop being finite ends with a failure and its reason;
+    the others do not notice.
+    """
+    started = time.perf_counter()
+    run = _Run(data, architecture, specs, schedule)
+    for epoch in range(1, schedule.epochs + 1):
+        run.train(epoch)
+        run.judge(epoch)
+        if on_epoch is not None:
+            on_epoch(epoch, len(run.active), run.best_score)
+        if not len(run.active):
+            break
+    results = run.finish()
+    seconds = (time.perf_counter() - started) / len(specs)
+    for result in results:
+        result.train_seconds = seconds
+    return results
+
+
+class _Run:
+    """The training of one population, epoch by epoch."""
+
+    def __init__(self, data, architecture, specs, schedule):
+        self.data, self.architecture, self.schedule = data, architecture, schedule
+        self.constants = _constants(data, architecture)
+        self.program = program(architecture, data.task)
+        seeds = [spec.seed for spec in specs]
+        self.initial_encodings = _initial_encodings(data, architecture, seeds)
+        self.hyperparameters = _hyperparameters(specs)
+        state = optimiser.start(
+            initial_weights(architecture, seeds), data.rows[0], architecture.genetic_dimensions
+        )
+        self.population = Population(state, self.hyperparameters, self.initial_encodings)
+        self.active = np.arange(len(specs))  # network number of every slot of the population
+        self.results = [TrainedNetwork() for _ in specs]
+        self.scores = np.full(len(specs), -np.inf)  # larger is better
+        self.best, self.final = _Snapshot(len(specs)), _Snapshot(len(specs))
+        self.order = np.random.default_rng([schedule.batch_seed, 1])
+        self.steps = -(-data.rows[0] // schedule.batch_size)
+        self.sign = 1.0 if metrics.MAXIMIZED[schedule.objective] else -1.0
+
+    @property
+    def best_score(self) -> float:
+        best = self.scores.max()
+        return float(self.sign * best) if np.isfinite(best) else float("nan")
+
+    def train(self, epoch: int) -> None:
+        """One epoch of the networks still in the population."""
+        done = (epoch - 1) * self.steps + np.arange(self.steps)
+        last = max(self.schedule.epochs * self.steps - 1, 1)
+        rates = 1.0 - (1.0 - self.schedule.final_learning_rate) * done / last
+        state, losses = self.program.train_epoch(
+            self.population,
+            self.constants,
+            tf.constant(self.order.permutation(self.data.rows[0]), tf.int32),
+            tf.constant(min(self.schedule.batch_size, self.data.rows[0])),
+            tf.constant(rates, tf.float32),
+            tf.constant(epoch + 1000 * self.schedule.batch_seed),
+        )
+        self.population = self.population._replace(state=state)
+        self.losses = losses.numpy()
+
+    def judge(self, epoch: int) -> None:
+        """Score every network, keep the best states, and let go of who is done."""
+        state, data = self.population.state, self.data
+        n, validation, _ = data.rows
+        kept = np.any(state.weights.first.numpy() != 0.0, axis=1)
+        finite = np.isfinite(self.losses) & np.isfinite(
+            tf.reduce_sum(tf.abs(state.weights.first), axis=[1, 2]).numpy()
+        )
+        if validation:
+            predictions = self._predict(
+                state.weights, state.encoder, self.population.initial_encodings, n, n + validation
+            )
+            finite &= np.isfinite(predictions).all(axis=(1, 2))
+            predictions[~finite] = 0.0
+            score = metrics.score(
+                self.schedule.objective, data.target[n : n + validation], predictions, data.task
+            )
+        else:
+            score = np.full(len(self.active), np.nan)
+        at = _bias_position(data)
+        improved = np.zeros(len(self.active), bool)
+        leaving = ~finite
+        for slot, network in enumerate(self.active):
+            result = self.results[network]
+            if not finite[slot]:
+                result.failure = f"diverged in epoch {epoch}: loss or weights are no longer finite"
+                continue
+            result.final_epoch = epoch
+            result.curves["train_loss"].append(float(self.losses[slot]))
+            result.curves["score"].append(float(score[slot]))
+            result.kept.append(np.delete(kept[slot], at))
+            improved[slot] = not validation or self.sign * score[slot] > self.scores[network]
+            if improved[slot]:
+                self.scores[network] = self.sign * score[slot] if validation else 0.0
+                result.best_epoch = epoch
+            leaving[slot] = epoch - result.best_epoch >= self.schedule.patience_epochs
+        leaving |= epoch == self.schedule.epochs
+        if validation:
+            self.best.keep(state, np.flatnonzero(improved), self.active[improved])
+        ending = leaving & finite
+        self.final.keep(state, np.flatnonzero(ending), self.active[ending])
+        if leaving.any():
+            staying = np.flatnonzero(~leaving)
+            self.population = _take_population(self.population, staying)
+            self.active = self.active[staying]
+
+    def _predict(self, weights, encoder, initial, start: int, stop: int) -> np.ndarray:
+        return self.program.predict(
+            weights, encoder, initial, self.constants, tf.constant(start), tf.constant(stop)
+        ).numpy()
+
+    def finish(self) -> list[TrainedNetwork]:
+        """Predictions of everyone at the best and at the last epoch, and the certificates."""
+        good = np.array([i for i, r in enumerate(self.results) if r.failure is None], int)
+        if not len(good):
+            return self.results
+        at, everyone = _bias_position(self.data), len(self.data.target)
+        initial = self.initial_encodings
+        if self.architecture.genetic_dimensions:
+            initial = tf.gather(initial, good, axis=1)
+        final = self.final.stacked(good)
+        best = self.best.stacked(good) if self.data.rows[1] else final
+        for (weights, encoder), layer, predicted in (
+            (best, "first_layer", "predictions"),
+            (final, "first_layer_final", "final_predictions"),
+        ):
+            predictions = self._predict(weights, encoder, initial, 0, everyone)
+            first = np.delete(weights.first.numpy(), at, axis=2).transpose(0, 2, 1)
+            for i, network in enumerate(good):
+                setattr(self.results[network], layer, first[i])
+                setattr(self.results[network], predicted, predictions[i])
+        self._certify(good, *final, initial)
+        return self.results
+
+    def _certify(self, good: np.ndarray, weights: Weights, encoder, initial) -> None:
+        constants = _constants(self.data, self.architecture, tf.float64)
+        n = self.data.rows[0]
+        encodings = None
+        if encoder != ():
+            encodings = optimiser.encode(encoder, initial[:n], self.constants.relationship[:n])
+        hyper = _take(self.hyperparameters, good)
+        for start in range(0, len(good), CERTIFIED_AT_ONCE):
+            some = np.arange(start, min(start + CERTIFIED_AT_ONCE, len(good)))
+            residual, objective = certify(
+                _take(weights, some),
+                None if encodings is None else tf.gather(encodings, some),
+                constants,
+                _take(hyper, some),
+                self.architecture,
+                self.data.task,
+            )
+            for network, r, value in zip(good[some], residual.numpy(), objective.numpy()):
+                self.results[network].kkt_residual = float(r)
+                self.results[network].objective = float(value)

@@ -1,0 +1,136 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from planted_study import clinical_inputs, genetic_inputs, layer
+
+from pipeline.figures import (
+    Panel,
+    lambda_paths,
+    panels,
+    pareto_front,
+    selection_bars,
+    trajectories,
+)
+from pipeline.heatmap import PALETTE, ZERO, ZEROED, HeatMap, weight_scale, zeroed_text
+from pipeline.results import Inputs
+
+BOTH = clinical_inputs() + genetic_inputs()
+
+
+def cell(picture: np.ndarray, heat: HeatMap, row: int, unit: int) -> int:
+    """The palette index in the middle of a cell."""
+    y = int(heat.tops[row]) + heat.cell_height // 2
+    return int(picture[y, heat.left + unit * heat.cell_width + heat.cell_width // 2])
+
+
+def decoded(png: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(png)).convert("RGB")
+
+
+def test_cells_are_centred_on_zero_and_zeroed_variables_are_grey():
+    inputs = Inputs(("a", "c=1", "c=2", "z"), ("a", "c", "c", "z"), ("clinical",) * 4)
+    weights = np.array([[1.0, -1.0, 0.0], [0.5, 1e-9, -1e-9], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    heat = HeatMap(inputs, 3, simulated=False)
+    picture = heat.pixels(weights, "none c0 s0")
+    assert [cell(picture, heat, 0, u) for u in range(3)] == [2 * ZERO, 0, ZERO]
+    assert [cell(picture, heat, 1, u) for u in range(3)] == [ZERO + 45, ZERO + 1, ZERO - 1]
+    assert cell(picture, heat, 2, 0) == ZERO  # a zero column of a kept variable stays white
+    assert cell(picture, heat, 3, 0) == ZEROED
+
+
+def test_zero_is_white_and_the_colours_are_symmetric_in_lightness():
+    colours = np.array(PALETTE[: 3 * (2 * ZERO + 1)]).reshape(-1, 3)
+    assert colours[ZERO].tolist() == [255, 255, 255]
+    assert colours[0, 2] > colours[0, 0] and colours[-1, 0] > colours[-1, 2]
+
+
+def test_one_picture_does_not_leave_traces_in_the_next():
+    heat = HeatMap(BOTH, 50, simulated=True)
+    weights = layer(BOTH, ("age",), 50, 0)
+    first = heat.png(weights, "l1 c0 s0 · best epoch 3")
+    heat.png(layer(BOTH, BOTH.variable_names, 50, 1), "a far longer title · best epoch 33")
+    assert heat.png(weights, "l1 c0 s0 · best epoch 3") == first
+
+
+def test_the_subtitle_counts_what_is_zeroed_and_says_simulated():
+    weights = layer(BOTH, BOTH.variable_names[:13], 50, 0)
+    said = zeroed_text(weights, BOTH, simulated=True)
+    assert said == "zeroed: 2 of 15 clinical, 20 of 20 genetic · genotypes simulated"
+    assert "simulated" not in zeroed_text(weights[:19], clinical_inputs(), True)
+
+
+def test_one_outlier_does_not_wash_out_the_others():
+    weights = np.full((20, 50), 0.1)
+    assert weight_scale(weights) == pytest.approx(0.1)
+    weights[0, 0] = 30.0
+    assert weight_scale(weights) == pytest.approx(0.1)
+    assert weight_scale(np.zeros((2, 2))) == 1.0
+
+
+@pytest.mark.parametrize(("rows", "units"), [(1, 1), (15, 50), (40, 50), (400, 50), (40, 600)])
+def test_any_shape_gives_a_picture_of_sensible_size(rows, units):
+    inputs = genetic_inputs(rows)
+    png = HeatMap(inputs, units, True).png(layer(inputs, ("genetic_0",), units, 0), "x c0 s0")
+    width, height = decoded(png).size
+    assert 300 < width < 1000 and 100 < height < 1500 and len(png) < 200_000
+
+
+def test_kept_rows_have_the_first_claim_to_a_label_among_400():
+    inputs = genetic_inputs(400)
+    heat = HeatMap(inputs, 50, True)
+    strength = np.full(400, -1.0)
+    strength[[3, 77, 201]] = 1.0
+    chosen = heat._labelled_rows(strength)
+    assert set(chosen[:3]) == {3, 77, 201}
+    gaps = np.diff(np.sort(heat.tops[chosen]))
+    assert gaps.min() >= heat.line
+
+
+def test_no_layer_no_picture_and_a_wrong_shape_is_refused():
+    heat = HeatMap(BOTH, 50, True)
+    assert heat.png(None, "x") is None
+    with pytest.raises(ValueError, match=r"\(39, 50\).*\(50, 39\)"):
+        heat.png(np.zeros((50, 39)), "x")
+
+
+def test_hostile_names_are_drawn_as_they_are():
+    names = ("$\\frac{a}{b}$", "<script>alert(1)</script>", "new\nline\x00", "", "长", "x" * 500)
+    inputs = Inputs(names, names, ("clinical",) * len(names))
+    assert HeatMap(inputs, 5, False).png(np.ones((6, 5)), "$x_1$\n · y") is not None
+    assert selection_bars(names, [1.0] * 6, [0.5] * 6, "$\\bad{$")
+
+
+def test_panels_share_one_colour_scale():
+    small = clinical_inputs()
+    faint, strong = np.full((19, 4), 0.1), np.full((19, 4), 1.0)
+    together, single = panels([Panel("a", small, faint), Panel("b", small, strong)], False)
+    assert len(single) == 2
+    assert decoded(together).width > decoded(single[0]).width * 2
+    colours = [decoded(png).getcolors(100_000) for png in single]
+    darkest = (103, 0, 31)  # the red end
+    area = [dict((c, n) for n, c in found).get(darkest, 0) for found in colours]
+    assert area[1] > 10 * max(area[0], 1)
+
+
+def test_line_figures_are_drawn_for_little_data_too():
+    curves = [{"kept_clinical": np.array([2.0, 0.0])}, {}]
+    titles = {"kept_clinical": "clinical kept"}
+    assert trajectories(curves, ["_a", "$b"], [1.0, np.nan], titles)[:4] == b"\x89PNG"
+
+
+def test_lambda_paths_draw_a_regularizer_each():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({
+        "regularizer": ["l1", "l1"], "lambda_l1": [0.1, 0.01], "val_r2_mean": [0.1, 0.2],
+        "val_r2_sd": [np.nan, 0.1], "kept": [1, 2], "nothing": [0.0, 1.0],
+    })  # fmt: skip
+    png = lambda_paths(table, {"l1": "lambda_l1"}, ("val_r2", "R²"), {"kept": "k"}, ["nothing"])
+    assert png[:4] == b"\x89PNG"
+
+
+def test_the_pareto_front_is_what_none_beats_in_both():
+    kept, score = np.array([1, 2, 2, 3, 4]), np.array([0.5, 0.7, 0.6, 0.65, np.nan])
+    assert pareto_front(kept, score, maximize=True) == [0, 1]
+    assert pareto_front(kept, score, maximize=False) == [0]

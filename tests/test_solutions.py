@@ -1,0 +1,247 @@
+import math
+
+import numpy as np
+import pytest
+from planted_study import (
+    case_study,
+    clinical_inputs,
+    genetic_inputs,
+    group_lasso_study,
+    network,
+    record,
+)
+
+from pipeline.results import Inputs, StudyResults
+from pipeline.solutions import (
+    best_by_cell,
+    best_row,
+    configuration_table,
+    kept_counts,
+    most_seed_dependent,
+    selection_frequencies,
+    solution_label,
+    solutions,
+    spread,
+)
+from pipeline.stability import death_epoch, entropy_bits, selection_stability
+from pipeline.summary import summarise
+
+BOTH = clinical_inputs() + genetic_inputs()
+
+
+def of(study: StudyResults, number: int):
+    return [n for n in study.networks if n.configuration == number]
+
+
+def test_spread_is_the_sample_standard_deviation_and_unknown_for_one():
+    assert spread([0.6, 0.8]).text == "0.700 ± 0.141"
+    assert spread([0.7, math.nan]).text == "0.700 ± –"
+    assert spread([]).text == "–"
+
+
+def test_stability_of_identical_selections_is_one_without_doubt():
+    found = selection_stability(np.tile([True, False, True, False], (5, 1)))
+    assert (found.value, found.low, found.high) == pytest.approx((1.0, 1.0, 1.0))
+
+
+def test_stability_of_two_disjoint_halves_by_hand():
+    # M 2, d 2, rows (1,0) and (0,1): p = ½, s² = 2·¼ = ½, v = ¼, so 1 − ½/¼ = −1, no variance.
+    found = selection_stability(np.eye(2, dtype=bool))
+    assert (found.value, found.low) == pytest.approx((-1.0, -1.0))
+
+
+def test_stability_and_its_interval_by_hand():
+    # Rows 110, 110, 101. p = (1, ⅔, ⅓), every k/d = ⅔, v = 2/9, Σs² = 3/2·(2/9 + 2/9) = ⅔.
+    # Φ = 1 − (⅔/3)/(2/9) = 0, so Φ_i = ((1/3)Σ z·p − 4/9)/(2/9) = ½, ½, 0; their mean ⅓.
+    # Var = 4/9·(2·1/36 + 1/9) = 2/27.
+    found = selection_stability(np.array([[1, 1, 0], [1, 1, 0], [1, 0, 1]], dtype=bool))
+    assert found.value == pytest.approx(0.0)
+    assert found.low == pytest.approx(-1.959964 * math.sqrt(2 / 27), abs=1e-6)
+    assert found.high == pytest.approx(1.959964 * math.sqrt(2 / 27), abs=1e-6)
+
+
+def test_stability_equals_fleiss_kappa_of_networks_rating_variables():
+    # Section 4 of the paper; Fleiss' kappa written from its own definition (1971).
+    z = np.random.default_rng(0).random((7, 11)) < 0.4
+    ones, m = z.sum(axis=0), len(z)
+    agreement = np.mean((ones * (ones - 1) + (m - ones) * (m - ones - 1)) / (m * (m - 1)))
+    chance = z.mean() ** 2 + (1 - z.mean()) ** 2
+    assert selection_stability(z).value == pytest.approx((agreement - chance) / (1 - chance))
+
+
+@pytest.mark.parametrize("rows", [np.ones((4, 3)), np.zeros((4, 3)), np.ones((1, 3))])
+def test_stability_is_undefined_in_words_where_it_is_0_by_0(rows):
+    found = selection_stability(rows.astype(bool))
+    assert math.isnan(found.value) and found.text.startswith("undefined")
+
+
+def test_entropy_counts_in_bits():
+    assert entropy_bits(["a", "b", "a", "b"]) == pytest.approx(1.0)
+    assert entropy_bits(["a"] * 3) == 0.0 == entropy_bits([])
+
+
+def test_a_family_dies_at_the_first_epoch_from_which_it_stays_zero():
+    assert death_epoch(np.array([3, 0, 2, 0, 0])) == 4
+    assert death_epoch(np.array([0, 0])) == 1
+    assert death_epoch(np.array([1, 0, 1])) is None
+
+
+@pytest.mark.parametrize(
+    ("keep", "label"),
+    [
+        (("age", "genetic_3"), "clinical + genetic"),
+        (("age",), "clinical only"),
+        (("genetic_19",), "genetic only"),
+        ((), "nothing"),
+    ],
+)
+def test_the_label_of_two_families_names_those_that_are_left(keep, label):
+    assert solution_label(network(BOTH, 0, 0, keep_best=(), keep_last=keep, val=0.6)) == label
+
+
+@pytest.mark.parametrize(
+    ("keep", "label"),
+    [
+        (("sysBP", "age"), "age, sysBP"),
+        (clinical_inputs().variable_names, "all 15 clinical"),
+        (clinical_inputs().variable_names[:7], "7 of 15 clinical"),
+        ((), "nothing"),
+    ],
+)
+def test_the_label_of_one_family_names_few_and_counts_many(keep, label):
+    net = network(clinical_inputs(), 0, 0, keep_best=(), keep_last=keep, val=0.6)
+    assert solution_label(net) == label
+
+
+def test_exchangeable_dimensions_are_counted_and_never_named():
+    labels = {
+        solution_label(network(genetic_inputs(), 0, s, keep_best=(), keep_last=(f"genetic_{s}",),
+                               val=0.6))
+        for s in range(5)
+    }  # fmt: skip
+    assert labels == {"1 of 20 genetic"}
+
+
+def test_without_weights_the_logged_counts_are_used():
+    net = network(BOTH, 0, 0, keep_best=("age",), keep_last=("age", "genetic_0"), val=0.6)
+    bare = type(net)(net.params, net.inputs, net.metrics)
+    assert kept_counts(bare, "last") == {"clinical": 1, "genetic": 1}
+    assert solution_label(bare) == "clinical + genetic"
+    assert solution_label(type(net)(net.params, net.inputs)) == "unknown"
+
+
+def test_planted_solutions_are_found_largest_first():
+    study = group_lasso_study()
+    first, second = solutions(of(study, 2), "val_auroc")
+    assert (first.label, len(first.networks)) == ("clinical only", 6)
+    assert (second.label, len(second.networks)) == ("genetic only", 4)
+    assert first.variables == {"male": 1.0, "age": 1.0, "sysBP": 1.0}
+    assert second.variables == {}
+    assert [f.text for f in first.families] == ["3 of 15 clinical kept", "all 20 genetic zeroed"]
+    (at_best,) = solutions(of(study, 2), "val_auroc", "best")
+    assert at_best.label == "clinical + genetic" and at_best.share == 1.0
+
+
+def test_the_representative_has_the_median_objective():
+    (solution,) = solutions(of(group_lasso_study(5), 1), "val_auroc")
+    assert solution.representative.seed == 2
+
+
+def test_the_best_mean_wins_and_not_the_luckiest_seed():
+    study = group_lasso_study()
+    luckiest = max(study.networks, key=lambda n: n.metrics["val_auroc"])
+    assert luckiest.configuration == 3
+    assert best_row(configuration_table(study), True)["configuration"] == 1
+
+
+def test_test_metrics_have_no_say():
+    study = group_lasso_study(4)
+    for n in of(study, 3):
+        n.metrics["test_auroc"] = 0.99
+    assert summarise(study).best == 1
+
+
+def test_a_configuration_with_fewer_than_half_the_seeds_cannot_win():
+    study = group_lasso_study(10)
+
+    def but(keep: int) -> StudyResults:
+        own = [n for n in study.networks if n.configuration != 1 or n.seed < keep]
+        return StudyResults(study.record, tuple(own))
+
+    assert summarise(but(5)).best == 1
+    assert summarise(but(4)).best == 0
+    assert any("c1 finished fewer than half" in f for f in summarise(but(4)).flags)
+
+
+def test_ties_go_to_the_lower_number_and_a_loss_is_minimised():
+    nets = [network(BOTH, c, s, keep_best=("age",), keep_last=("age",), val=v)
+            for c, v in ((2, 0.6), (1, 0.6), (0, 0.7)) for s in range(2)]  # fmt: skip
+    table = configuration_table(StudyResults(record(), tuple(nets)))
+    assert best_row(table, True)["configuration"] == 0
+    assert best_row(table, False)["configuration"] == 1
+
+
+def test_the_tipping_point_has_the_largest_entropy():
+    study = group_lasso_study()
+    row = most_seed_dependent(configuration_table(study))
+    assert row["configuration"] == 2
+    assert row["entropy_last_bits"] == pytest.approx(-0.6 * math.log2(0.6) - 0.4 * math.log2(0.4))
+    alike = StudyResults(study.record, tuple(of(study, 3)))
+    assert most_seed_dependent(configuration_table(alike)) is None
+
+
+def test_entropy_ties_go_to_the_larger_gap_in_score():
+    def torn(c: int, gap: float):
+        return [network(BOTH, c, s, keep_best=(), keep_last=("age",) if s else ("genetic_0",),
+                        val=0.6 + gap * s) for s in range(2)]  # fmt: skip
+
+    table = configuration_table(StudyResults(record(), (*torn(0, 0.01), *torn(1, 0.05))))
+    assert most_seed_dependent(table)["configuration"] == 1
+
+
+def test_the_table_of_results_has_one_row_for_each_inputs_and_regularizer():
+    cells = best_by_cell(configuration_table(case_study()), True)
+    assert len(cells) == 9
+    best = cells.set_index(["inputs", "regularizer"])
+    assert best.loc[("clinical+genetic", "group_lasso"), "configuration"] == 1
+    for plain in ("none", "l2"):
+        assert best.loc[("clinical+genetic", plain), "zeroed_clinical_mean"] == 0.0
+    assert best.loc[("clinical+genetic", "l1"), "zeroed_genetic_mean"] == 19.0
+
+
+def test_selection_frequencies_are_those_planted():
+    table = selection_frequencies(of(group_lasso_study(), 1)).set_index("variable")["share_last"]
+    assert table["age"] == 1.0 and table["education"] == 0.5 and table["BMI"] == 0.0
+    assert not any(v.startswith("genetic") for v in table.index)
+
+
+def test_flags_say_border_failures_and_residuals_in_words():
+    summary = summarise(case_study())
+    text = " ".join(summary.flags)
+    assert "6 × the loss was not finite at epoch 3" in text
+    assert "20 of 138 finished networks have a kkt_residual above 0.001 (largest 0.005)" in text
+    nets = [network(BOTH, 0, s, keep_best=("age",), keep_last=("age",), val=0.6,
+                    lambdas={"lambda_group": 0.00105}) for s in range(2)]  # fmt: skip
+    (flag,) = summarise(StudyResults(record(), tuple(nets))).flags
+    assert flag.startswith("lambda_group 0.00105") and "lower end" in flag
+
+
+def test_the_answer_is_three_sentences_with_the_planted_truth():
+    how_good, which, seed = summarise(group_lasso_study()).answer
+    assert "configuration 1" in how_good and "0.720 ± 0.006 over 10 seeds" in how_good
+    assert "3.5 of 15 clinical and 0.0 of 20 genetic (simulated)" in which
+    assert "every seed keeps male, age and sysBP" in which
+    assert "configuration 2" in seed and "6 of 10 seeds end with clinical only" in seed
+
+
+def test_families_and_metrics_of_the_users_own_are_taken_as_they_are():
+    inputs = Inputs(("a", "b"), ("a", "b"), ("blood", "urine"))
+    nets = []
+    for s in range(3):
+        net = network(inputs, 0, s, keep_best=("a",), keep_last=("a",), val=0.5)
+        metrics = {"val_r2": 0.3 + s / 100, "test_r2": 0.2, "val_mean_absolute_error": 1.0}
+        nets.append(type(net)(net.params, inputs, metrics, {}, net.first_layer, net.first_layer))
+    summary = summarise(StudyResults(record(objective="val_r2", genotypes="none"), tuple(nets)))
+    assert summary.metrics == ("r2", "mean_absolute_error")
+    assert "test R² of 0.200 ± 0.000" in summary.answer[0]
+    assert summary.focus[0].last[0].label == "blood only"

@@ -1,4 +1,7 @@
-"""Predictions → (name, value), by scikit-learn's definitions, for many networks at once.
+"""Predictions → named numbers, by scikit-learn's definitions, for many networks at once.
+
+Binary metrics are written out for all networks together, since a call of scikit-learn for each
+takes longer than training it; the tests hold them to scikit-learn's values, ties included.
 
 Shapes: K networks, n rows, o outputs (1, or the number of classes).
 """
@@ -29,64 +32,45 @@ OF_TASK = {
 
 
 def probabilities(predictions: np.ndarray, task: str) -> np.ndarray:
-    """Predictions (o, n) → what a person reads: (n,) or (n, o).
+    """Predictions (…, o, n) → what a person reads: (…, n), or (…, n, o) for several classes.
 
     The probability of the second class (binary), of every class (multiclass), or the quantity.
     """
     predictions = np.asarray(predictions, np.float64)
     if task == "binary":
-        return 0.5 * (1.0 + np.tanh(0.5 * predictions[0]))
+        return 0.5 * (1.0 + np.tanh(0.5 * predictions[..., 0, :]))
     if task == "multiclass":
-        shifted = np.exp(predictions - predictions.max(axis=0))
-        return (shifted / shifted.sum(axis=0)).T
-    return predictions[0]
+        shifted = np.exp(predictions - predictions.max(axis=-2, keepdims=True))
+        return np.moveaxis(shifted / shifted.sum(axis=-2, keepdims=True), -2, -1)
+    return predictions[..., 0, :]
 
 
-def measure(outcome: np.ndarray, predictions: np.ndarray, task: str) -> dict[str, float]:
-    """All metrics of OF_TASK for one network.
-
-    outcome (n,) class positions or quantities; predictions (o, n). A class is predicted where its
-    probability is the largest (0.5 and above for the second of two). Multiclass AUROC is one
-    against the rest, macro-averaged. An undefined metric (one class only) is nan.
+def measure(outcome: np.ndarray, predictions: np.ndarray, task: str) -> dict[str, np.ndarray]:
+    """All metrics of OF_TASK, each (K,): outcome (n,) class positions or quantities, predictions
+    (K, o, n). A metric that is undefined, as with one class only, is nan.
     """
+    return {name: score(name, outcome, predictions, task) for name in OF_TASK[task]}
+
+
+def score(metric: str, outcome: np.ndarray, predictions: np.ndarray, task: str) -> np.ndarray:
+    """One metric of every network, (K,).
+
+    A class is predicted where its probability is the largest (0.5 and above for the second of
+    two). Multiclass AUROC is one against the rest, macro-averaged. log_loss is in nats.
+    """
+    if task == "binary":
+        return _BINARY[metric](outcome, predictions[:, 0, :])
     seen = probabilities(predictions, task)
     if task == "regression":
-        return {
-            "r2": float(sk.r2_score(outcome, seen)) if len(outcome) > 1 else float("nan"),
-            "mean_squared_error": float(sk.mean_squared_error(outcome, seen)),
-            "mean_absolute_error": float(sk.mean_absolute_error(outcome, seen)),
-        }
-    labels = np.arange(2 if task == "binary" else seen.shape[1])
-    complete = len(np.unique(outcome)) == len(labels)
-    auroc = float("nan")
-    if task == "binary":
-        guess = (seen >= 0.5).astype(int)
-        if complete:
-            auroc = float(sk.roc_auc_score(outcome, seen))
-        return {
-            "auroc": auroc,
-            "average_precision": float(sk.average_precision_score(outcome, seen))
-            if np.any(outcome == 1)
-            else float("nan"),
-            "accuracy": float(sk.accuracy_score(outcome, guess)),
-            "log_loss": float(sk.log_loss(outcome, seen, labels=labels)),
-        }
-    guess = seen.argmax(axis=1)
-    if complete:
-        auroc = float(sk.roc_auc_score(outcome, seen, multi_class="ovr", labels=labels))
-    return {
-        "auroc": auroc,
-        "accuracy": float(sk.accuracy_score(outcome, guess)),
-        "balanced_accuracy": float(sk.balanced_accuracy_score(outcome, guess)),
-        "log_loss": float(sk.log_loss(outcome, seen, labels=labels)),
-    }
+        return np.array([_REGRESSION[metric](outcome, each) for each in seen])
+    return np.array([_multiclass(metric, outcome, each) for each in seen])
 
 
 def auroc(outcome: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve of every network, (K,): outcome (n,) 0/1, scores (K, n).
+    """Area under the ROC curve, (K,): outcome (n,) 0/1, scores (K, n).
 
     The share of (case, control) pairs that the score orders rightly, ties counting half
-    (Hanley and McNeil 1982): the same number as scikit-learn's, without a call for each network.
+    (Hanley and McNeil 1982).
     """
     cases = scores[:, outcome == 1]
     controls = np.sort(scores[:, outcome == 0], axis=1)
@@ -100,12 +84,55 @@ def auroc(outcome: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return 0.5 * np.array(right) / pairs
 
 
-def score(metric: str, outcome: np.ndarray, predictions: np.ndarray, task: str) -> np.ndarray:
-    """One metric of every network, (K,): predictions (K, o, n); the fast path of `measure`."""
-    if task == "binary" and metric == "auroc":
-        return auroc(outcome, predictions[:, 0, :])
-    if task == "binary" and metric == "accuracy":
-        return ((predictions[:, 0, :] >= 0) == (outcome == 1)).mean(axis=1)
-    if task == "regression" and metric == "mean_squared_error":
-        return np.square(predictions[:, 0, :] - outcome).mean(axis=1)
-    return np.array([measure(outcome, each, task)[metric] for each in predictions])
+def average_precision(outcome: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Σ (R_i − R_{i−1})·P_i over the distinct thresholds, (K,): the mean, over the cases, of the
+    precision among all rows that score at least as high."""
+    cases = np.sum(outcome == 1)
+    if cases == 0:
+        return np.full(len(scores), np.nan)
+    order = np.argsort(-scores, axis=1)
+    ranked = np.take_along_axis(scores, order, axis=1)
+    found = np.cumsum(outcome[order] == 1, axis=1)
+    last = np.ones(scores.shape, bool)  # of a run of equal scores
+    last[:, :-1] = ranked[:, :-1] != ranked[:, 1:]
+    position = np.where(last, np.arange(scores.shape[1]), scores.shape[1])
+    position = np.minimum.accumulate(position[:, ::-1], axis=1)[:, ::-1]
+    precision = np.take_along_axis(found, position, axis=1) / (position + 1.0)
+    return np.sum(precision * (outcome[order] == 1), axis=1) / cases
+
+
+def _accuracy(outcome: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    return np.mean((logits >= 0) == (outcome == 1), axis=1)
+
+
+def _log_loss(outcome: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    z = logits.astype(np.float64)
+    return np.mean(np.logaddexp(0.0, z) - z * (outcome == 1), axis=1)
+
+
+_BINARY = {
+    "auroc": auroc,
+    "average_precision": average_precision,
+    "accuracy": _accuracy,
+    "log_loss": _log_loss,
+}
+
+_REGRESSION = {
+    "r2": lambda outcome, seen: sk.r2_score(outcome, seen) if len(outcome) > 1 else np.nan,
+    "mean_squared_error": sk.mean_squared_error,
+    "mean_absolute_error": sk.mean_absolute_error,
+}
+
+
+def _multiclass(metric: str, outcome: np.ndarray, probability: np.ndarray) -> float:
+    labels = np.arange(probability.shape[1])
+    if metric == "auroc":
+        if len(np.unique(outcome)) < len(labels):
+            return float("nan")
+        return sk.roc_auc_score(outcome, probability, multi_class="ovr", labels=labels)
+    if metric == "log_loss":
+        return sk.log_loss(outcome, probability, labels=labels)
+    guess = probability.argmax(axis=1)
+    return {"accuracy": sk.accuracy_score, "balanced_accuracy": sk.balanced_accuracy_score}[metric](
+        outcome, guess
+    )

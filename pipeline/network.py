@@ -107,7 +107,13 @@ def initial_weights(architecture: Architecture, seeds: Sequence[int]) -> Weights
 
 
 def _activate(z: tf.Tensor, activation: str) -> tf.Tensor:
-    return {"relu": tf.nn.relu, "tanh": tf.tanh, "gelu": tf.nn.gelu}[activation](z)
+    if activation == "gelu":  # tf.nn.gelu rounds √2 to float32, also in float64
+        return z * _normal_cdf(z)
+    return {"relu": tf.nn.relu, "tanh": tf.tanh}[activation](z)
+
+
+def _normal_cdf(z: tf.Tensor) -> tf.Tensor:
+    return 0.5 * (1.0 + tf.math.erf(z * np.sqrt(0.5)))
 
 
 def _activation_gradient(
@@ -119,9 +125,8 @@ def _activation_gradient(
     if activation == "tanh":
         return tf.raw_ops.TanhGrad(y=activated, dy=upstream)
     # gelu(z) = z·Φ(z), so gelu′(z) = Φ(z) + z·φ(z)
-    cdf = 0.5 * (1.0 + tf.math.erf(z * np.sqrt(0.5)))
-    pdf = tf.exp(-0.5 * tf.square(z)) * (1.0 / np.sqrt(2.0 * np.pi))
-    return upstream * (cdf + z * pdf)
+    density = tf.exp(-0.5 * tf.square(z)) * (1.0 / np.sqrt(2.0 * np.pi))
+    return upstream * (_normal_cdf(z) + z * density)
 
 
 def _first_layer(weights: tf.Tensor, columns: tf.Tensor, encodings: tf.Tensor | None) -> tf.Tensor:
@@ -161,7 +166,7 @@ def forward(
         if dropout_seed is not None and architecture.dropout > 0.0:
             kept = 1.0 - architecture.dropout
             mask = tf.random.stateless_uniform(tf.shape(a)[1:], dropout_seed + i) < kept
-            a = a * (tf.cast(mask, a.dtype) / kept)
+            a *= tf.cast(mask, a.dtype) / kept
         before.append(z)
         after.append(a)
         z = tf.matmul(layer.weights, a) + layer.bias
@@ -199,7 +204,7 @@ def backward(
             # a true zero only in measure zero, gelu likewise.
             kept = 1.0 - architecture.dropout
             upstream = upstream * (tf.cast(tf.not_equal(a, 0.0), a.dtype) / kept)
-            a = a * kept
+            a *= kept
         upstream = _activation_gradient(upstream, z, a, architecture.activation)
     networks, units = tf.shape(upstream)[0], tf.shape(upstream)[1]
     flat = tf.reshape(upstream, [networks * units, -1])

@@ -11,6 +11,7 @@ the table, p first-layer columns without the bias, h units, o outputs, d encoder
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,11 @@ from pipeline import metrics, optimiser, penalties
 from pipeline.certificate import certify
 from pipeline.network import Architecture, Weights, initial_weights
 from pipeline.program import Constants, Population, program
+
+STEP_BYTES = 16 * 2**20
+"""Bytes that one training step of a population may touch: about half of a large L3 cache."""
+
+MOST_NETWORKS = 512
 
 CERTIFIED_AT_ONCE = 32
 """Networks whose float64 activations over all training rows are held at once."""
@@ -113,6 +119,23 @@ class TrainedNetwork:
     objective: float = float("nan")
     train_seconds: float = 0.0
     failure: str | None = None
+
+
+def networks_at_once(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
+    """K, the networks of one population: as many as keep a step's tensors within the cache.
+
+        bytes of one network = 4·(3·Σ weights + 3·b·Σ units + 2·n·d)
+
+    weights with their moments, activations with their gradients, and the encoder's coefficients
+    with their moment; the sum over all K is kept to STEP_BYTES.
+    """
+    sizes = (architecture.columns, *architecture.layer_sizes)
+    weights = sum(h_in * h_out for h_in, h_out in itertools.pairwise(sizes))
+    units = sum(architecture.layer_sizes) + architecture.genetic_dimensions
+    encoder = data.rows[0] * architecture.genetic_dimensions
+    batch = min(schedule.batch_size, data.rows[0])
+    one = 4 * (3 * weights + 3 * batch * units + 2 * encoder)
+    return int(np.clip(STEP_BYTES // one, 1, MOST_NETWORKS))
 
 
 def _bias_position(data: TrainingData) -> int:

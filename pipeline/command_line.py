@@ -1,0 +1,46 @@
+"""The scripts' options, read from MLproject so that each parameter is declared once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from pipeline.errors import InputError
+
+UNGIVEN = ("from-study", "newest")
+"""Defaults in MLproject that mean: not given."""
+
+
+def parse(entry_point: str, description: str | None, argv: list[str] | None = None) -> dict:
+    """Options of an MLproject entry point → name: value, without those that were not given."""
+    project = Path(__file__).resolve().parents[1] / "MLproject"
+    declared = yaml.safe_load(project.read_text())["entry_points"][entry_point]["parameters"]
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    for name, parameter in declared.items():
+        default = str(parameter["default"])
+        text = f"{parameter['description']} (default: {default})".replace("%", "%%")
+        parser.add_argument(f"--{name}", default=default, metavar="VALUE", help=text)
+    options = vars(parser.parse_args(argv))
+    return {name: value for name, value in options.items() if value not in UNGIVEN}
+
+
+def guarded(run: Callable[[], object]) -> None:
+    """Run, and turn what a person can mend into one sentence and a non-zero exit status.
+
+    2: bad input. 130: interrupted from the keyboard; 143: by SIGTERM.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's hardware notes
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    try:
+        run()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)

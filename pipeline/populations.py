@@ -1,0 +1,263 @@
+"""Configurations × seeds → populations that train together → one NetworkResult a network.
+
+Networks train together where they share inputs, shape and schedule; lambdas, learning rates and
+seeds may differ within a population.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline import metrics
+from pipeline.cohort import Cohort
+from pipeline.genotypes import Genotypes, factor
+from pipeline.network import Architecture
+from pipeline.results import Inputs, NetworkResult
+from pipeline.sampling import Configuration
+from pipeline.training import (
+    NetworkSpec,
+    Schedule,
+    TrainedNetwork,
+    TrainingData,
+    networks_at_once,
+    train_population,
+)
+
+TASK = "binary"
+GENETIC = "genetic"
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """One configuration with one seed: one network, one trial."""
+
+    configuration: Configuration
+    seed: int
+
+    @property
+    def cell(self) -> tuple[int, int]:
+        return self.configuration.number, self.seed
+
+
+@dataclass(frozen=True)
+class Population:
+    """Replicates that train together."""
+
+    replicates: tuple[Replicate, ...]
+
+    @property
+    def configuration(self) -> Configuration:
+        """Any of them, for what they share."""
+        return self.replicates[0].configuration
+
+
+class People:
+    """The cohort and its genotypes as networks of any inputs see them."""
+
+    def __init__(self, cohort: Cohort, genotypes: Genotypes | None):
+        self.cohort, self.genotypes = cohort, genotypes
+        split = cohort.split
+        self._order = np.concatenate([split.train, split.validation, split.test])
+        self._rows = (len(split.train), len(split.validation), len(split.test))
+        self._relationship = self._factor = None
+        if genotypes is not None:
+            self._relationship = genotypes.relationship[np.ix_(self._order, self._order)]
+            # Training rows come first, so their encodings never depend on who else was measured.
+            self._factor = factor(self._relationship)
+        self._seen: dict[tuple, TrainingData] = {}
+
+    @property
+    def outcome(self) -> dict[str, tuple[slice, np.ndarray]]:
+        """Part → its positions in a network's predictions, and its outcomes."""
+        n, validation, test = self._rows
+        outcome = self.cohort.outcome[self._order]
+        parts = {
+            "train": slice(0, n),
+            "val": slice(n, n + validation),
+            "test": slice(n + validation, n + validation + test),
+        }
+        return {name: (part, outcome[part]) for name, part in parts.items()}
+
+    def inputs(self, families: Sequence[str], genetic_dimensions: int) -> Inputs:
+        """The columns of a network of these families, genetic ones last."""
+        shared = self.cohort.inputs.only(tuple(f for f in families if f != GENETIC))
+        if GENETIC not in families:
+            return shared
+        names = tuple(f"genetic_{i}" for i in range(genetic_dimensions))
+        return shared + Inputs(names, names, (GENETIC,) * genetic_dimensions)
+
+    def training_data(self, families: tuple[str, ...], genetic_dimensions: int) -> TrainingData:
+        """Made once for each choice of inputs."""
+        key = families, genetic_dimensions
+        if key not in self._seen:
+            chosen = [f != GENETIC and f in families for f in self.cohort.inputs.families]
+            genetic = GENETIC in families
+            self._seen[key] = TrainingData(
+                columns=self.cohort.features[self._order][:, chosen],
+                target=self.cohort.outcome[self._order],
+                task=TASK,
+                rows=self._rows,
+                group_index=self.inputs(families, genetic_dimensions).group_index,
+                relationship=self._relationship if genetic else None,
+                factor=self._factor if genetic else None,
+                rank=self.genotypes.rank if genetic else 1,
+            )
+        return self._seen[key]
+
+
+def _architecture(configuration: Configuration, data: TrainingData) -> Architecture:
+    network = configuration.network
+    return Architecture(
+        shared_columns=data.columns.shape[1],
+        genetic_dimensions=network.genetic_dimensions if GENETIC in configuration.inputs else 0,
+        hidden_layer_sizes=tuple(network.hidden_layer_sizes),
+        activation=network.activation,
+    )
+
+
+def _schedule(configuration: Configuration, objective: str) -> Schedule:
+    training = configuration.training
+    return Schedule(
+        epochs=training.epochs,
+        batch_size=training.batch_size,
+        final_learning_rate=training.final_learning_rate,
+        patience_epochs=training.patience or training.epochs,
+        batch_seed=training.batch_seed,
+        objective=objective.removeprefix("val_"),
+    )
+
+
+def _spec(replicate: Replicate) -> NetworkSpec:
+    params, training = replicate.configuration.params, replicate.configuration.training
+    return NetworkSpec(
+        seed=replicate.seed,
+        lambda_l1=params["lambda_l1"],
+        lambda_l2=params["lambda_l2"],
+        lambda_group=params["lambda_group"],
+        learning_rate=training.learning_rate,
+        weight_decay=training.weight_decay,
+        genetic_learning_rate=training.genetic_learning_rate,
+        genetic_weight_decay=training.genetic_weight_decay,
+    )
+
+
+def populations(
+    replicates: Sequence[Replicate], people: People, objective: str
+) -> Iterator[Population]:
+    """Replicates grouped by what a population must share, in their order, none too large."""
+    together: dict[tuple, list[Replicate]] = {}
+    for replicate in replicates:
+        configuration = replicate.configuration
+        key = (configuration.inputs, configuration.network, _schedule(configuration, objective))
+        together.setdefault(key, []).append(replicate)
+    for (inputs, network, schedule), members in together.items():
+        data = people.training_data(inputs, network.genetic_dimensions)
+        most = networks_at_once(data, _architecture(members[0].configuration, data), schedule)
+        parts = -(-len(members) // most)
+        for part in range(parts):  # of nearly equal size, so that no last one is a straggler
+            start, stop = (len(members) * i // parts for i in (part, part + 1))
+            yield Population(tuple(members[start:stop]))
+
+
+def train(
+    population: Population,
+    people: People,
+    objective: str,
+    on_epoch: Callable[[int, int, float], None] | None = None,
+) -> list[NetworkResult]:
+    """Train a population; results in the order of its replicates, trial numbers left open."""
+    configuration = population.configuration
+    dimensions = configuration.network.genetic_dimensions
+    data = people.training_data(configuration.inputs, dimensions)
+    inputs = people.inputs(configuration.inputs, dimensions)
+    trained = train_population(
+        data,
+        _architecture(configuration, data),
+        [_spec(replicate) for replicate in population.replicates],
+        _schedule(configuration, objective),
+        on_epoch,
+    )
+    measured = _measured(trained, people.outcome)
+    return [
+        network_result(replicate, inputs, network, metrics_of_it, objective)
+        for replicate, network, metrics_of_it in zip(
+            population.replicates, trained, measured, strict=True
+        )
+    ]
+
+
+def _measured(
+    trained: Sequence[TrainedNetwork], outcome: Mapping[str, tuple[slice, np.ndarray]]
+) -> list[dict[str, float]]:
+    """Of each network, the metrics of every part at the best and at the last epoch."""
+    found: list[dict[str, float]] = [{} for _ in trained]
+    usable = [i for i, network in enumerate(trained) if network.failure is None]
+    if not usable:
+        return found
+    for prefix, attribute in (("", "predictions"), ("final_", "final_predictions")):
+        predictions = np.stack([getattr(trained[i], attribute) for i in usable])
+        for part, (rows, truth) in outcome.items():
+            for name, values in metrics.measure(truth, predictions[:, :, rows], TASK).items():
+                for i, value in zip(usable, values, strict=True):
+                    found[i][f"{prefix}{part}_{name}"] = float(value)
+    return found
+
+
+def network_result(
+    replicate: Replicate,
+    inputs: Inputs,
+    network: TrainedNetwork,
+    measured: dict[str, float],
+    objective: str,
+) -> NetworkResult:
+    """Metrics, kept variables, curves and weights of a network; no person's row stays."""
+    configuration = replicate.configuration
+    params = {
+        **configuration.params,
+        "seed": replicate.seed,
+        "configuration": configuration.number,
+    }
+    if network.failure is not None:
+        return NetworkResult(params=params, inputs=inputs, failure=network.failure)
+    kept = _kept_by_family(np.array(network.kept), inputs)
+    sizes = {family: _variables_of(inputs, family) for family in kept}
+    counts: dict[str, float] = {}
+    for prefix, epoch in (("", network.best_epoch), ("final_", network.final_epoch)):
+        zeroed = {family: sizes[family] - int(kept[family][epoch - 1]) for family in kept}
+        counts[f"{prefix}zeroed_variables"] = sum(zeroed.values())
+        counts |= {f"{prefix}zeroed_{family}": count for family, count in zeroed.items()}
+    return NetworkResult(
+        params=params,
+        inputs=inputs,
+        metrics=measured
+        | counts
+        | {
+            "best_epoch": network.best_epoch,
+            "final_epoch": network.final_epoch,
+            "kkt_residual": network.kkt_residual,
+            "objective": network.objective,
+            "train_seconds": network.train_seconds,
+        },
+        curves={
+            "train_loss": np.array(network.curves["train_loss"]),
+            objective: np.array(network.curves["score"]),
+            **{f"kept_{family}": counts for family, counts in kept.items()},
+        },
+        first_layer=network.first_layer,
+        first_layer_final=network.first_layer_final,
+    )
+
+
+def _variables_of(inputs: Inputs, family: str) -> int:
+    return sum(f == family for f in inputs.family_of.values())
+
+
+def _kept_by_family(columns_kept: np.ndarray, inputs: Inputs) -> dict[str, np.ndarray]:
+    """Family → (T,) variables with a weight that is not exactly 0, from (T, p) columns."""
+    members = np.eye(len(inputs.variable_names), dtype=bool)[inputs.group_index]
+    variables_kept = (columns_kept[:, :, None] & members).any(axis=1)  # (T, g)
+    family = np.array([inputs.family_of[v] for v in inputs.variable_names])
+    return {name: variables_kept[:, family == name].sum(axis=1) for name in dict.fromkeys(family)}

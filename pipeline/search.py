@@ -1,0 +1,243 @@
+"""The story of a study: ask → train → record → tell, then the report.
+
+Trials are kept by Optuna, networks' results by MLflow. A trial is told only once its run is
+recorded, and runs that no trial knows are discarded on the next start: so a killed study loses
+at most the population that was training, and counts nothing twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from pipeline import report, tracked, tracking
+from pipeline.cohort import Cohort, load_cohort
+from pipeline.errors import InputError
+from pipeline.genotypes import Genotypes, load_genotypes
+from pipeline.heatmap import HeatMap
+from pipeline.populations import GENETIC, People, Population, Replicate, populations, train
+from pipeline.progress import StudyProgress
+from pipeline.results import NetworkResult, StudyRecord, StudyResults
+from pipeline.sampling import Sampling
+from pipeline.search_space import SearchSpace, load_search_space
+from pipeline.solutions import solution_label
+from pipeline.table import read_table
+from pipeline.trials import Trials
+
+CACHE = Path(".lariat")
+"""Folder in the working directory for what can be computed again."""
+
+
+def run_study(
+    study: str,
+    *,
+    storage: str = "sqlite:///optuna.db",
+    scheduler: str = "local",
+    output: str | Path = "reports",
+    given: Mapping[str, object] | None = None,
+    console: Console | None = None,
+) -> Path:
+    """Run a study to its end, or go on where it stopped; returns the folder of its report.
+
+    given: parameters that win over the study file (`data`, `target`, `genotypes`,
+    `configurations`, `seeds`, `epochs`). Raises InputError for anything that is wrong.
+    """
+    console = console or Console()
+    if scheduler != "local":
+        raise InputError(
+            f"scheduler must be `local`, but got {scheduler!r}: networks train in this process; "
+            "leave the parameter out"
+        )
+    space = load_search_space(study, dict(given or {}))
+    console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
+    cohort = _cohort(space)
+    genotypes = _genotypes(space, cohort, console)
+    study_id = _study_id(space, cohort, genotypes)
+    record = _record(space, cohort, genotypes, study_id, _command(study, given or {}))
+    for warning in record.warnings:
+        console.print(f"warning: {warning}", markup=False, highlight=False, style="yellow")
+    trials = Trials(space, study_id, storage)
+    fingerprint = tracking.Fingerprint(
+        cohort.source,
+        cohort.fingerprint,
+        {name: "double" for name in cohort.inputs.variable_names},
+    )
+    folder = Path(output) / space.study
+    with tracking.open_study(record, dataset=fingerprint) as run:
+        discarded = run.discard_unrecorded(trials.finished)
+        if discarded:
+            console.print(f"discarded {discarded} unfinished runs of an earlier start")
+        _train_all(space, People(cohort, genotypes), trials, run, record, console)
+        results = tracked.load_study(study_id)
+        _finish(results, run, folder, console)
+    return folder
+
+
+def _cohort(space: SearchSpace) -> Cohort:
+    """The table, with the study's own columns where the table is the study's own."""
+    named = {"categories": space.categories, "drop": space.drop}
+    families = dict(space.families)
+    if space.data_replaced:
+        present = set(read_table(space.data).frame.columns)
+        named = {key: tuple(c for c in names if c in present) for key, names in named.items()}
+        families = {
+            family: tuple(c for c in names if c in present) for family, names in families.items()
+        }
+    cohort = load_cohort(
+        space.data,
+        space.target,
+        **named,
+        families=families,
+        validation_fraction=space.split.validation_fraction,
+        test_fraction=space.split.test_fraction,
+        split_seed=space.split.seed,
+    )
+    taken = [v for v in cohort.inputs.variable_names if v.startswith("genetic_")]
+    if taken and GENETIC in space.inputs:
+        raise InputError(
+            "variables named genetic_… are the encoder's, but the table has "
+            f"{', '.join(taken)}: rename them, or give genotypes=none"
+        )
+    return cohort
+
+
+def _genotypes(space: SearchSpace, cohort: Cohort, console: Console) -> Genotypes | None:
+    if GENETIC not in space.inputs:
+        return None
+    with console.status(f"{space.genotypes} genotypes"):
+        return load_genotypes(space.genotypes, cohort.outcome, cohort.split.train, CACHE)
+
+
+def _study_id(space: SearchSpace, cohort: Cohort, genotypes: Genotypes | None) -> str:
+    """Twelve hexadecimal digits of what decides the networks' results."""
+    decides = {
+        "space": space.identity(),
+        "data": cohort.fingerprint,
+        "genotypes": genotypes.fingerprint if genotypes else None,
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _command(study: str, given: Mapping[str, object]) -> str:
+    parameters = {"study": study, **given}
+    return "mlflow run . " + " ".join(
+        f"-P {key}={shlex.quote(str(value))}" for key, value in parameters.items()
+    )
+
+
+def _record(
+    space: SearchSpace,
+    cohort: Cohort,
+    genotypes: Genotypes | None,
+    study_id: str,
+    command: str,
+) -> StudyRecord:
+    facts = {"data": cohort.source, **cohort.facts}
+    return StudyRecord(
+        study=space.study,
+        study_id=study_id,
+        question=space.question,
+        target=space.target,
+        objective=space.objective,
+        maximize=space.maximize,
+        genotypes=space.genotypes if genotypes else "none",
+        settings=space.settings(),
+        facts=facts | genotypes.facts() if genotypes else facts,
+        warnings=(*space.warnings, *cohort.warnings),
+        command=command,
+    )
+
+
+def _train_all(
+    space: SearchSpace,
+    people: People,
+    trials: Trials,
+    run: tracking.StudyRun,
+    record: StudyRecord,
+    console: Console,
+) -> None:
+    sampling = Sampling(space, trials.params)
+    wanted = {(c, s) for c in range(sampling.total) for s in space.seeds}
+    done = len(wanted & trials.finished.keys())
+    if done:
+        console.print(f"going on: {done} of {len(wanted)} networks are done")
+    recorder = _Recorder(run, record)
+    with StudyProgress(console, len(wanted), done, space.objective) as progress:
+        while configurations := sampling.next(trials.scores()):
+            replicates = [
+                Replicate(configuration, seed)
+                for configuration in configurations
+                for seed in space.seeds
+                if (configuration.number, seed) not in trials.finished
+            ]
+            for population in populations(replicates, people, space.objective):
+                _train_one(population, space, people, trials, recorder, progress)
+
+
+def _train_one(
+    population: Population,
+    space: SearchSpace,
+    people: People,
+    trials: Trials,
+    recorder: _Recorder,
+    progress: StudyProgress,
+) -> None:
+    """Ask for a population's trials, train it, and record and tell each network."""
+    replicates = population.replicates
+    numbers = [trials.ask(r.configuration, r.seed) for r in replicates]
+    share = len(replicates) / population.configuration.training.epochs
+    results = train(
+        population, people, space.objective, lambda epoch, *_: progress.training(epoch * share)
+    )
+    for replicate, number, result in zip(replicates, numbers, results, strict=True):
+        recorder.record(replace(result, trial=number))
+        score = result.metrics.get(space.objective)
+        trials.tell(number, replicate.cell, score, result.failure)
+        progress.recorded(1, trials.best_mean())
+
+
+class _Recorder:
+    """Draws and records networks; a heat map's frame is laid out once for each kind of input."""
+
+    def __init__(self, run: tracking.StudyRun, record: StudyRecord):
+        self._run, self._record = run, record
+        self._frames: dict[tuple, HeatMap] = {}
+
+    def record(self, result: NetworkResult) -> None:
+        self._run.record(result, self._heat_maps(result))
+
+    def _heat_maps(self, result: NetworkResult) -> dict[str, bytes]:
+        if result.first_layer is None:
+            return {}
+        units = result.first_layer.shape[1]
+        frame = self._frames.setdefault(
+            (result.inputs, units), HeatMap(result.inputs, units, self._record.simulated)
+        )
+        best, last = int(result.metrics["best_epoch"]), int(result.metrics["final_epoch"])
+        return {
+            "first_layer.png": frame.png(result.first_layer, f"{result.name} · best epoch {best}"),
+            "first_layer_final.png": frame.png(
+                result.first_layer_final, f"{result.name} · last epoch {last}"
+            ),
+        }
+
+
+def _finish(results: StudyResults, run: tracking.StudyRun, folder: Path, console: Console) -> None:
+    """The report, onto the disk, into the study's run and onto the terminal."""
+    with console.status("writing the report"):
+        summary = report.build_report(results, folder)
+    run.finish(
+        summary.best_metrics,
+        report.markdown_of(summary),
+        tables={"results": summary.cells, "networks": summary.networks},
+        artifacts_dir=folder,
+        solutions={n.run_id: solution_label(n) for n in results.finished},
+    )
+    console.print(report.terminal_of(summary))
+    console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)

@@ -1,0 +1,113 @@
+"""The study's trials in Optuna's storage: what is asked, told, and already known.
+
+A trial is one configuration with one seed, one network. Trials are asked in state RUNNING before a
+population trains and told afterwards; this process alone asks and tells. Trials that a killed
+process left RUNNING are ended as FAIL and their networks trained again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from pipeline.errors import InputError
+from pipeline.sampling import Configuration, frozen_params
+from pipeline.search_space import SearchSpace
+
+Cell = tuple[int, int]
+"""(configuration, seed): which network."""
+
+_FAILURE = "failure"
+
+
+class Trials:
+    """Ask and tell, by (configuration, seed).
+
+    Raises InputError where the storage cannot be opened.
+    """
+
+    def __init__(self, space: SearchSpace, study_id: str, storage: str):
+        self.space = space
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        try:
+            self._study = optuna.create_study(
+                study_name=f"{space.study} {study_id}",
+                storage=storage,
+                direction="maximize" if space.maximize else "minimize",
+                # Configurations come from pipeline.sampling; this study only keeps the trials.
+                sampler=optuna.samplers.RandomSampler(seed=0),
+                load_if_exists=True,
+            )
+        except Exception as error:  # SQLAlchemy, drivers and URLs each raise their own
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(
+                "storage must be an Optuna storage URL that can be opened, such as "
+                f"sqlite:///optuna.db, but got {storage!r}: {reason}"
+            ) from error
+        self._scores: dict[Cell, float | None] = {}
+        self.params: dict[int, Mapping[str, object]] = {}
+        trials = self._study.get_trials(deepcopy=False)
+        self._count = len(trials)
+        for trial in trials:
+            self._remember(trial)
+
+    def _remember(self, trial: FrozenTrial) -> None:
+        if not {"configuration", "seed"} <= trial.params.keys():
+            return
+        cell = int(trial.params["configuration"]), int(trial.params["seed"])
+        if trial.state == TrialState.COMPLETE:
+            self._scores[cell] = trial.value
+        elif trial.state == TrialState.FAIL and _FAILURE in trial.user_attrs:
+            self._scores.setdefault(cell, None)
+        elif trial.state == TrialState.RUNNING:
+            self._study.tell(trial.number, state=TrialState.FAIL)
+            return
+        else:
+            return
+        self.params[cell[0]] = trial.params
+
+    @property
+    def finished(self) -> Mapping[Cell, float | None]:
+        """Networks that are done → validation score, None for one that diverged."""
+        return self._scores
+
+    def scores(self) -> dict[int, float | None]:
+        """Configurations of which every seed is done → mean score over the seeds that finished."""
+        seen = defaultdict(dict)
+        for (configuration, seed), score in self._scores.items():
+            seen[configuration][seed] = score
+        means = {}
+        for configuration, by_seed in seen.items():
+            if all(seed in by_seed for seed in self.space.seeds):
+                good = [by_seed[s] for s in self.space.seeds if by_seed[s] is not None]
+                means[configuration] = sum(good) / len(good) if good else None
+        return means
+
+    def best_mean(self) -> float | None:
+        """The best mean score over seeds so far."""
+        means = [mean for mean in self.scores().values() if mean is not None]
+        if not means:
+            return None
+        return max(means) if self.space.maximize else min(means)
+
+    def ask(self, configuration: Configuration, seed: int) -> int:
+        """The number of a new trial, RUNNING."""
+        params, distributions = frozen_params(self.space, configuration, seed)
+        self._study.add_trial(
+            create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
+        )
+        self._count += 1
+        return self._count - 1
+
+    def tell(self, number: int, cell: Cell, score: float | None, failure: str | None) -> None:
+        """End a trial: COMPLETE with its score, or FAIL with the reason why there is none."""
+        if failure is None:
+            self._study.tell(number, score)
+        else:
+            trial = self._study.get_trials(deepcopy=False)[number]
+            optuna.trial.Trial(self._study, trial._trial_id).set_user_attr(_FAILURE, failure)
+            self._study.tell(number, state=TrialState.FAIL)
+        self._scores[cell] = score if failure is None else None

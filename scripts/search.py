@@ -1,0 +1,21 @@
+"""Run a study: `python scripts/search.py --study group_lasso`, or `mlflow run . -P study=…`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipeline.command_line import guarded, parse
+
+if __name__ == "__main__":
+    arguments = parse("main", __doc__)
+
+    def run():
+        from pipeline.search import run_study
+
+        study, storage, scheduler, output = (
+            arguments.pop(name) for name in ("study", "storage", "scheduler", "output")
+        )
+        run_study(study, storage=storage, scheduler=scheduler, output=output, given=arguments)
+
+    guarded(run)

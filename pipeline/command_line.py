@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,30 @@ def parse(entry_point: str, description: str | None, argv: list[str] | None = No
         parser.add_argument(f"--{name}", default=default, metavar="VALUE", help=text)
     options = vars(parser.parse_args(argv))
     return {name: value for name, value in options.items() if value not in UNGIVEN}
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow and find its devices without its notes on what hardware it misses.
+
+    They are written straight to the process's standard error before any logging can be set up;
+    here they go to a file, which is shown if the import fails.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.zeros([1]).numpy()
+        except BaseException:
+            os.dup2(kept, 2)
+            notes.seek(0)
+            sys.stderr.write(notes.read().decode(errors="replace"))
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def guarded(run: Callable[[], object]) -> None:

@@ -22,7 +22,7 @@ class StudyProgress:
 
     def __init__(self, console: Console, total: int, done: int, objective: str):
         self._console, self._total, self._done = console, total, float(done)
-        self._objective, self._best = objective, "–"
+        self._objective, self._best, self._shown = objective, "–", float(done)
         self._started, self._start, self._last_line = time.monotonic(), float(done), 0.0
         self._bar = self._task = None
         if console.is_terminal:
@@ -58,6 +58,8 @@ class StudyProgress:
         self._show(self._done, always=self._done >= self._total)
 
     def _show(self, done: float, always: bool = False) -> None:
+        # Recording counts networks that training has already counted: never go backwards.
+        done = self._shown = max(done, self._shown)
         if self._bar is not None:
             self._bar.update(self._task, completed=done, best=self._best)
             return

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,8 +73,9 @@ def run_study(
         discarded = run.discard_unrecorded(trials.finished)
         if discarded:
             console.print(f"discarded {discarded} unfinished runs of an earlier start")
+        trials.forget(trials.finished.keys() - run.recorded().keys())
         _train_all(space, People(cohort, genotypes), trials, run, record, console)
-        results = tracked.load_study(study_id)
+        results = tracked.load_study(run.run_id)
         _finish(results, run, folder, console)
     return folder
 
@@ -131,6 +132,12 @@ def _command(study: str, given: Mapping[str, object]) -> str:
     )
 
 
+def _question(text: str) -> str:
+    """The opening of a study file up to its question mark, without what follows."""
+    asked, mark, _ = " ".join(text.split()).partition("?")
+    return asked + mark
+
+
 def _record(
     space: SearchSpace,
     cohort: Cohort,
@@ -142,7 +149,7 @@ def _record(
     return StudyRecord(
         study=space.study,
         study_id=study_id,
-        question=space.question,
+        question=_question(space.question),
         target=space.target,
         objective=space.objective,
         maximize=space.maximize,
@@ -195,11 +202,11 @@ def _train_one(
     results = train(
         population, people, space.objective, lambda epoch, *_: progress.training(epoch * share)
     )
+    recorder.record([replace(r, trial=number) for r, number in zip(results, numbers, strict=True)])
     for replicate, number, result in zip(replicates, numbers, results, strict=True):
-        recorder.record(replace(result, trial=number))
         score = result.metrics.get(space.objective)
         trials.tell(number, replicate.cell, score, result.failure)
-        progress.recorded(1, trials.best_mean())
+    progress.recorded(len(results), trials.best_mean())
 
 
 class _Recorder:
@@ -209,8 +216,9 @@ class _Recorder:
         self._run, self._record = run, record
         self._frames: dict[tuple, HeatMap] = {}
 
-    def record(self, result: NetworkResult) -> None:
-        self._run.record(result, self._heat_maps(result))
+    def record(self, results: Sequence[NetworkResult]) -> None:
+        """All networks of a population, in one transaction where the store has them."""
+        self._run.record_all([(result, self._heat_maps(result)) for result in results])
 
     def _heat_maps(self, result: NetworkResult) -> dict[str, bytes]:
         if result.first_layer is None:

@@ -148,22 +148,38 @@ def all_families(table: pd.DataFrame) -> list[str]:
     return [c.removeprefix("total_") for c in table.columns if c.startswith("total_")]
 
 
+METRICS_IN_TABLE = 3
+
+
 def results_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
     """Headers and rows of the table of results, as text for every medium."""
     families = all_families(summary.cells)
+    metrics = summary.metrics[:METRICS_IN_TABLE]
     head = ["inputs", "regularizer"]
-    head += [f"test {metric_words(m)}" for m in summary.metrics]
+    head += [f"test {metric_words(m)}" for m in metrics]
     head += [f"zeroed {family_words(f, summary.record)}, best → last epoch" for f in families]
     head += ["best", "lambdas", "networks"]
     rows = []
     for _, row in summary.cells.iterrows():
         cells = [inputs_words(row["inputs"], summary.record), row["regularizer"]]
-        cells += [cell_spread(row, f"test_{m}").text for m in summary.metrics]
+        cells += [cell_spread(row, f"test_{m}").text for m in metrics]
         cells += [zeroed_words(row, family) for family in families]
         failed = f" ({row['failed']} failed)" if row["failed"] else ""
         cells += [f"c{row['configuration']}", row["lambdas"], f"{row['finished']}{failed}"]
         rows.append([str(c) for c in cells])
     return head, rows
+
+
+def brief_results_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
+    """The same numbers for a terminal of 80 columns: short headers, and `lambdas` left out."""
+    head, rows = results_rows(summary)
+    metrics, families = summary.metrics[:METRICS_IN_TABLE], all_families(summary.cells)
+    short = [metric_words(m).replace("average", "avg.") for m in metrics]
+    short += [f"{family_words(f, summary.record)} zeroed" for f in families]
+    names = [*head[:2], *short, "best", "nets"]
+    last_epoch = [[cell.split(" → ")[-1] for cell in row] for row in rows]
+    kept = [[row[0].replace(" (simulated)", ""), *row[1:-2], row[-1]] for row in last_epoch]
+    return names, kept
 
 
 def solution_words(solution: Solution, rank: int, record: StudyRecord) -> str:

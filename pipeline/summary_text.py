@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.results import StudyResults
-from pipeline.summary import Focus, Summary, results_rows, solution_words, summarise
+from pipeline.summary import (
+    Focus,
+    Summary,
+    brief_results_rows,
+    results_rows,
+    solution_words,
+    summarise,
+)
 
 MARKDOWN_LIMIT = 6900  # MLflow cuts a tag at 8,000 characters
 CUT = "\n\n… more in the report."
@@ -75,12 +83,15 @@ def terminal_of(summary: Summary) -> Group:
     if record.simulated:
         parts.append(Text("Genotypes are simulated.", style="yellow"))
     if len(summary.cells):
-        head, rows = results_rows(summary)
+        head, rows = brief_results_rows(summary)
+        title = (
+            "Best configuration of each: test set, mean ± sd over seeds; zeroed at the last epoch"
+        )
         table = Table(
-            title=Text("Best configuration of each"), title_justify="left", pad_edge=False
+            title=Text(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
         )
         for name in head:
-            table.add_column(Text(name), overflow="fold")
+            table.add_column(Text(name), overflow="fold", no_wrap=name in ("regularizer", "best"))
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         parts += [Text(""), table]

@@ -8,7 +8,7 @@ process left RUNNING are ended as FAIL and their networks trained again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -73,6 +73,11 @@ class Trials:
     def finished(self) -> Mapping[Cell, float | None]:
         """Networks that are done → validation score, None for one that diverged."""
         return self._scores
+
+    def forget(self, cells: Iterable[Cell]) -> None:
+        """Treat these networks as not done: their results are gone from the tracking store."""
+        for cell in list(cells):
+            self._scores.pop(cell, None)
 
     def scores(self) -> dict[int, float | None]:
         """Configurations of which every seed is done → mean score over the seeds that finished."""

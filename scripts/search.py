@@ -5,12 +5,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.command_line import guarded, parse
+from pipeline.command_line import guarded, import_tensorflow, parse
 
 if __name__ == "__main__":
     arguments = parse("main", __doc__)
 
     def run():
+        import_tensorflow()
         from pipeline.search import run_study
 
         study, storage, scheduler, output = (

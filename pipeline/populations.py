@@ -15,7 +15,7 @@ from pipeline import metrics
 from pipeline.cohort import Cohort
 from pipeline.genotypes import Genotypes, factor
 from pipeline.network import Architecture
-from pipeline.results import Inputs, NetworkResult
+from pipeline.results import Inputs, NetworkResult, kept_variables
 from pipeline.sampling import Configuration
 from pipeline.training import (
     NetworkSpec,
@@ -223,10 +223,11 @@ def network_result(
     if network.failure is not None:
         return NetworkResult(params=params, inputs=inputs, failure=network.failure)
     kept = _kept_by_family(np.array(network.kept), inputs)
-    sizes = {family: _variables_of(inputs, family) for family in kept}
     counts: dict[str, float] = {}
-    for prefix, epoch in (("", network.best_epoch), ("final_", network.final_epoch)):
-        zeroed = {family: sizes[family] - int(kept[family][epoch - 1]) for family in kept}
+    for prefix, layer in (("", network.first_layer), ("final_", network.first_layer_final)):
+        zeroed = dict.fromkeys(kept, 0)
+        for variable, is_kept in kept_variables(layer, inputs).items():
+            zeroed[inputs.family_of[variable]] += not is_kept
         counts[f"{prefix}zeroed_variables"] = sum(zeroed.values())
         counts |= {f"{prefix}zeroed_{family}": count for family, count in zeroed.items()}
     return NetworkResult(
@@ -249,10 +250,6 @@ def network_result(
         first_layer=network.first_layer,
         first_layer_final=network.first_layer_final,
     )
-
-
-def _variables_of(inputs: Inputs, family: str) -> int:
-    return sum(f == family for f in inputs.family_of.values())
 
 
 def _kept_by_family(columns_kept: np.ndarray, inputs: Inputs) -> dict[str, np.ndarray]:

@@ -11,131 +11,35 @@ the table, p first-layer columns without the bias, h units, o outputs, d encoder
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline import metrics, optimiser, penalties
-from pipeline.certificate import certify
+from pipeline.finishing import finished
 from pipeline.network import Architecture, Weights, initial_weights
 from pipeline.program import Constants, Population, program
+from pipeline.training_types import (
+    NetworkSpec,
+    Schedule,
+    TrainedNetwork,
+    TrainingData,
+    networks_at_once,
+)
 
-STEP_BYTES = 16 * 2**20
-"""Bytes that one training step of a population may touch: about half of a large L3 cache."""
-
-MOST_NETWORKS = 512
+__all__ = [
+    "NetworkSpec",
+    "Schedule",
+    "TrainedNetwork",
+    "TrainingData",
+    "networks_at_once",
+    "train_population",
+]
 
 CERTIFIED_AT_ONCE = 32
-"""Networks whose float64 activations over all training rows are held at once."""
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What every network of a population sees; rows in the order training, validation, test.
-
-    columns        (N, p_s) float32, standardised; p_s may be 0
-    target         (N,) class positions 0, 1, … or quantities
-    task           binary, multiclass or regression
-    rows           numbers of training, validation and test rows, adding up to N
-    group_index    (p,) the variable of each first-layer column: shared ones, then encodings
-    penalty_factor (p,) multiplies the λs on that column, 0 for none; None means 1
-    row_weights    (n,) of the training rows, any positive scale; None means 1
-    relationship   (N, N) float32 genomic relationship matrix, or None
-    factor         (N, N) float32 with factor·factorᵀ = relationship
-    rank           r of pipeline.optimiser: min(training people, variants)
-    """
-
-    columns: np.ndarray
-    target: np.ndarray
-    task: str
-    rows: tuple[int, int, int]
-    group_index: np.ndarray
-    penalty_factor: np.ndarray | None = None
-    row_weights: np.ndarray | None = None
-    relationship: np.ndarray | None = None
-    factor: np.ndarray | None = None
-    rank: int = 1
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """What one network has of its own. The seed decides the initial weights alone."""
-
-    seed: int
-    lambda_l1: float = 0.0
-    lambda_l2: float = 0.0
-    lambda_group: float = 0.0
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    genetic_learning_rate: float = 1e-2
-    genetic_weight_decay: float = 0.3
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How a population trains.
-
-    epochs               at most
-    batch_size           rows of a step
-    final_learning_rate  share of the learning rate left at the last step, falling linearly
-    patience_epochs      a network leaves after so many epochs without a better validation score
-    batch_seed           decides the order of the rows in every epoch
-    objective            metric of the validation rows that decides the best epoch
-    """
-
-    epochs: int = 60
-    batch_size: int = 128
-    final_learning_rate: float = 0.05
-    patience_epochs: int = 60
-    batch_seed: int = 0
-    objective: str = "auroc"
-
-
-@dataclass
-class TrainedNetwork:
-    """What training returns of one network.
-
-    first_layer, first_layer_final  (p, h) at the best and at the last epoch, bias left out
-    predictions, final_predictions  (o, N) of all people at the best and the last epoch
-    curves         name → (T,): train_loss, val_<objective>; kept (T, p) whether each column has
-                   a weight that is not exactly 0
-    kkt_residual, objective         at the last epoch, of the full training objective
-    train_seconds  the population's seconds over its networks
-    """
-
-    best_epoch: int = 0
-    final_epoch: int = 0
-    first_layer: np.ndarray | None = None
-    first_layer_final: np.ndarray | None = None
-    predictions: np.ndarray | None = None
-    final_predictions: np.ndarray | None = None
-    curves: dict[str, list] = field(default_factory=lambda: {"train_loss": [], "score": []})
-    kept: list[np.ndarray] = field(default_factory=list)
-    kkt_residual: float = float("nan")
-    objective: float = float("nan")
-    train_seconds: float = 0.0
-    failure: str | None = None
-
-
-def networks_at_once(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
-    """K, the networks of one population: as many as keep a step's tensors within the cache.
-
-        bytes of one network = 4·(3·Σ weights + 3·b·Σ units + 2·n·d)
-
-    weights with their moments, activations with their gradients, and the encoder's coefficients
-    with their moment; the sum over all K is kept to STEP_BYTES.
-    """
-    sizes = (architecture.columns, *architecture.layer_sizes)
-    weights = sum(h_in * h_out for h_in, h_out in itertools.pairwise(sizes))
-    units = sum(architecture.layer_sizes) + architecture.genetic_dimensions
-    encoder = data.rows[0] * architecture.genetic_dimensions
-    batch = min(schedule.batch_size, data.rows[0])
-    one = 4 * (3 * weights + 3 * batch * units + 2 * encoder)
-    return int(np.clip(STEP_BYTES // one, 1, MOST_NETWORKS))
+"""Networks whose activations over all training rows are held at once."""
 
 
 def _bias_position(data: TrainingData) -> int:
@@ -376,45 +280,57 @@ class _Run:
         ).numpy()
 
     def finish(self) -> list[TrainedNetwork]:
-        """Predictions of everyone at the best and at the last epoch, and the certificates."""
+        """Finish the last states, and predict everyone at the best epoch and at the end."""
         good = np.array([i for i, r in enumerate(self.results) if r.failure is None], int)
         if not len(good):
             return self.results
-        at, everyone = _bias_position(self.data), len(self.data.target)
         initial = self.initial_encodings
         if self.architecture.genetic_dimensions:
             initial = tf.gather(initial, good, axis=1)
-        final = self.final.stacked(good)
-        best = self.best.stacked(good) if self.data.rows[1] else final
-        for (weights, encoder), layer, predicted in (
-            (best, "first_layer", "predictions"),
-            (final, "first_layer_final", "final_predictions"),
-        ):
-            predictions = self._predict(weights, encoder, initial, 0, everyone)
-            first = np.delete(weights.first.numpy(), at, axis=2).transpose(0, 2, 1)
-            for i, network in enumerate(good):
-                setattr(self.results[network], layer, first[i])
-                setattr(self.results[network], predicted, predictions[i])
-        self._certify(good, *final, initial)
+        weights, encoder = self.final.stacked(good)
+        weights = self._finished(good, weights, encoder, initial)
+        if self.data.rows[1]:
+            self._keep(good, *self.best.stacked(good), initial, "")
+        else:
+            self._keep(good, weights, encoder, initial, "")
+        self._keep(good, weights, encoder, initial, "final_")
         return self.results
 
-    def _certify(self, good: np.ndarray, weights: Weights, encoder, initial) -> None:
-        constants = _constants(self.data, self.architecture, tf.float64)
+    def _keep(self, good: np.ndarray, weights: Weights, encoder, initial, prefix: str) -> None:
+        """Weights, first layers and everyone's predictions, into the results."""
+        predictions = self._predict(weights, encoder, initial, 0, len(self.data.target))
+        arrays = tf.nest.map_structure(lambda x: x.numpy(), weights)
+        for i, network in enumerate(good):
+            result = self.results[network]
+            own = tf.nest.map_structure(lambda x, i=i: x[i], arrays)
+            first = np.delete(own.first, _bias_position(self.data), axis=1).T
+            setattr(result, f"{prefix}weights", own)
+            setattr(result, f"{prefix}predictions", predictions[i])
+            setattr(result, "first_layer_final" if prefix else "first_layer", first)
+
+    def _finished(self, good: np.ndarray, weights: Weights, encoder, initial) -> Weights:
+        """The last states after their full-batch finish, certified; a few networks at a time."""
+        exact = _constants(self.data, self.architecture, tf.float64)
         n = self.data.rows[0]
         encodings = None
         if encoder != ():
             encodings = optimiser.encode(encoder, initial[:n], self.constants.relationship[:n])
         hyper = _take(self.hyperparameters, good)
+        parts = []
         for start in range(0, len(good), CERTIFIED_AT_ONCE):
             some = np.arange(start, min(start + CERTIFIED_AT_ONCE, len(good)))
-            residual, objective = certify(
+            first, residual, objective = finished(
                 _take(weights, some),
                 None if encodings is None else tf.gather(encodings, some),
-                constants,
+                (self.constants, exact),
                 _take(hyper, some),
                 self.architecture,
                 self.data.task,
+                self.schedule.tolerance,
+                self.schedule.finish_steps,
             )
-            for network, r, value in zip(good[some], residual.numpy(), objective.numpy()):
+            parts.append(first)
+            for network, r, value in zip(good[some], residual, objective, strict=True):
                 self.results[network].kkt_residual = float(r)
                 self.results[network].objective = float(value)
+        return weights._replace(first=tf.concat(parts, axis=0))

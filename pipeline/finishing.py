@@ -1,0 +1,187 @@
+"""Full-batch finishing of the first layer: until its certificate holds.
+
+Mini-batches leave a first layer near a stationary point, within the noise of their gradients. From
+there the first layer of each network is moved, its later layers and its encoder as they are, by
+accelerated proximal gradient steps on all training rows (FISTA, Beck and Teboulle 2009, with the
+step size found by backtracking, and the momentum restarted where the objective rises, O'Donoghue
+and Candès 2015):
+
+    W⁺ = prox_{t·Ω}(Y − t·∇f(Y))      Y⁺ = W⁺ + ((s − 1)/s⁺)·(W⁺ − W)
+
+Why the first layer alone: Ω is on the first layer only, and a ReLU network keeps its predictions
+when a unit's incoming weights are halved and its outgoing ones doubled. So with free later weights
+the objective has no minimum at all; given the later layers it has, and zeros can be certified.
+
+Shapes: K networks, h units, p columns, n training rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline import penalties
+from pipeline.certificate import certify
+from pipeline.network import (
+    Architecture,
+    Weights,
+    backward,
+    forward,
+    loss_gradient,
+    row_losses,
+)
+from pipeline.optimiser import Hyperparameters
+from pipeline.program import Constants
+
+GROW, SHRINK = 1.1, 0.5
+"""Factors of the step size after a step that was taken, and one that was not."""
+
+
+STEPS_BETWEEN_CHECKS = 25
+"""Steps after which the certificate is computed anew, and finished networks leave."""
+
+SETTLED = 1e-7
+"""A network whose objective falls by no more than this share between checks has settled."""
+
+
+class Finish(NamedTuple):
+    """Of every network: W and the point Y of the next gradient (K, h, p), the step size t, the
+    momentum's s, and the objective at W, each (K,)."""
+
+    first: tf.Tensor
+    point: tf.Tensor
+    step: tf.Tensor
+    momentum: tf.Tensor
+    objective: tf.Tensor
+
+
+def start(first: tf.Tensor) -> Finish:
+    """At W, with a step size that backtracking corrects."""
+    one = tf.ones([tf.shape(first)[0]], first.dtype)
+    return Finish(first, first, one, one, one * first.dtype.max)
+
+
+@lru_cache(maxsize=32)
+def finisher(architecture: Architecture, task: str) -> Callable[..., Finish]:
+    """The compiled steps for an architecture: f(finish, later, encodings, constants,
+    hyperparameters, steps) → finish; encodings (K, d, n), or (0, 0, 0) without genotypes."""
+
+    def loss(first, later, encodings, constants, share):
+        seen = forward(Weights(first, later), constants.columns, encodings, architecture)
+        rows = row_losses(seen.predictions, constants.target, task)
+        return tf.linalg.matvec(rows, share), seen
+
+    @tf.function(reduce_retracing=True)
+    def run(finish, later, encodings, constants: Constants, hyper: Hyperparameters, steps):
+        encodings = encodings if architecture.genetic_dimensions else None
+        share = constants.row_weights / tf.reduce_sum(constants.row_weights)
+        columns = tf.shape(finish.first)[2]
+
+        def body(i, at: Finish):
+            value, seen = loss(at.point, later, encodings, constants, share)
+            upstream = loss_gradient(seen.predictions, constants.target, task) * share
+            gradient, _ = backward(
+                Weights(at.point, later), constants.columns, encodings, seen, upstream, architecture
+            )
+            steps_of = tf.tile(at.step[:, None], [1, columns])
+            moved = penalties.proximal_step(
+                at.point - at.step[:, None, None] * gradient.first,
+                steps_of,
+                hyper.lambdas,
+                constants.groups,
+            )
+            change = moved - at.point
+            new_value, _ = loss(moved, later, encodings, constants, share)
+            bound = (
+                value
+                + tf.reduce_sum(gradient.first * change, axis=[1, 2])
+                + tf.reduce_sum(tf.square(change), axis=[1, 2]) / (2.0 * at.step)
+            )
+            # Rounding: near the end both sides agree to all digits of the loss.
+            fits = new_value <= bound + 1e-6 * tf.abs(value)
+            objective = new_value + penalties.value(moved, hyper.lambdas, constants.groups)
+            falls = objective <= at.objective + 1e-7 * tf.abs(at.objective)
+            s = 0.5 * (1.0 + tf.sqrt(1.0 + 4.0 * tf.square(at.momentum)))
+            ahead = moved + ((at.momentum - 1.0) / s)[:, None, None] * (moved - at.first)
+            taken = fits & falls
+            # Not taken: too long a step is halved; a rising objective restarts from W.
+            restart = fits & ~falls
+            mask = lambda c: c[:, None, None]  # noqa: E731
+            return i + 1, Finish(
+                tf.where(mask(taken), moved, at.first),
+                tf.where(mask(taken), ahead, tf.where(mask(restart), at.first, at.point)),
+                at.step * tf.where(taken, GROW, tf.where(restart, 1.0, SHRINK)),
+                tf.where(taken, s, tf.where(restart, tf.ones_like(s), at.momentum)),
+                tf.where(taken, objective, at.objective),
+            )
+
+        return tf.while_loop(lambda i, _: i < steps, body, (0, finish), parallel_iterations=1)[1]
+
+    return run
+
+
+def finished(
+    weights: Weights,
+    encodings: tf.Tensor | None,
+    constants: tuple[Constants, Constants],
+    hyperparameters: Hyperparameters,
+    architecture: Architecture,
+    task: str,
+    tolerance: float | None,
+    most_steps: int,
+) -> tuple[tf.Tensor, np.ndarray, np.ndarray]:
+    """First layers (K, h, p) after finishing, their kkt_residual and objective, each (K,) float64.
+
+    constants are those of float32 and of float64. A network leaves when its residual is at most
+    the tolerance, when its objective has settled, or after most_steps; it keeps the state with
+    the smallest residual seen. Where ReLU units bend at data points the residual may settle above
+    the tolerance: the loss has no gradient there.
+    """
+    single, exact = constants
+    rows = tf.shape(single.row_weights)[0]
+    train = single._replace(columns=single.columns[:rows], target=single.target[:, :rows])
+    none = tf.zeros([0, 0, 0])
+
+    def certified(first: tf.Tensor, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        later = _take(weights.later, which)
+        own = None if encodings is None else tf.gather(encodings, which)
+        residual, objective = certify(
+            Weights(first, later), own, exact, _take(hyperparameters, which), architecture, task
+        )
+        return residual.numpy(), objective.numpy()
+
+    active = np.arange(weights.first.shape[0])
+    residual, objective = certified(weights.first, active)
+    if tolerance is None:
+        return weights.first, residual, objective
+    best = weights.first.numpy()
+    active = np.flatnonzero(residual > tolerance)
+    state = start(tf.gather(weights.first, active))
+    run, done = finisher(architecture, task), 0
+    while len(active) and done < most_steps:
+        before = state.objective.numpy()
+        state = run(
+            state,
+            _take(weights.later, active),
+            none if encodings is None else tf.gather(encodings, active),
+            train,
+            _take(hyperparameters, active),
+            tf.constant(STEPS_BETWEEN_CHECKS),
+        )
+        done += STEPS_BETWEEN_CHECKS
+        now, value = certified(state.first, active)
+        better = now < residual[active]
+        residual[active[better]], objective[active[better]] = now[better], value[better]
+        best[active[better]] = state.first.numpy()[better]
+        settled = before - state.objective.numpy() <= SETTLED * np.abs(before)
+        staying = np.flatnonzero((now > tolerance) & ~settled)
+        state, active = _take(state, staying), active[staying]
+    return tf.constant(best), residual, objective
+
+
+def _take(tree, networks: np.ndarray):
+    return tf.nest.map_structure(lambda x: tf.gather(x, networks), tree)

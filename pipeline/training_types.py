@@ -1,0 +1,135 @@
+"""What training is given and what it returns.
+
+Shapes: N people (n training rows first, then validation, then test), p_s columns of the table,
+p first-layer columns without the bias, h units, o outputs, d encoder outputs, T epochs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.network import Architecture, Weights
+
+STEP_BYTES = 16 * 2**20
+"""Bytes that one training step of a population may touch: about half of a large L3 cache."""
+
+MOST_NETWORKS = 512
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What every network of a population sees; rows in the order training, validation, test.
+
+    columns        (N, p_s) float32, standardised; p_s may be 0
+    target         (N,) class positions 0, 1, … or quantities
+    task           binary, multiclass or regression
+    rows           numbers of training, validation and test rows, adding up to N
+    group_index    (p,) the variable of each first-layer column: shared ones, then encodings
+    penalty_factor (p,) multiplies the λs on that column, 0 for none; None means 1
+    row_weights    (n,) of the training rows, any positive scale; None means 1
+    relationship   (N, N) float32 genomic relationship matrix, or None
+    factor         (N, N) float32 with factor·factorᵀ = relationship
+    rank           r of pipeline.optimiser: min(training people, variants)
+    """
+
+    columns: np.ndarray
+    target: np.ndarray
+    task: str
+    rows: tuple[int, int, int]
+    group_index: np.ndarray
+    penalty_factor: np.ndarray | None = None
+    row_weights: np.ndarray | None = None
+    relationship: np.ndarray | None = None
+    factor: np.ndarray | None = None
+    rank: int = 1
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What one network has of its own. The seed decides the initial weights alone."""
+
+    seed: int
+    lambda_l1: float = 0.0
+    lambda_l2: float = 0.0
+    lambda_group: float = 0.0
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    genetic_learning_rate: float = 1e-2
+    genetic_weight_decay: float = 0.3
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a population trains.
+
+    epochs               at most
+    batch_size           rows of a step
+    final_learning_rate  share of the learning rate left at the last step, falling linearly
+    patience_epochs      a network leaves after so many epochs without a better validation score
+    batch_seed           decides the order of the rows in every epoch
+    objective            metric of the validation rows that decides the best epoch
+    tolerance            the last state is finished on all rows at once until its kkt_residual is
+                         no larger, or until finish_steps are done; None leaves it as it is
+    finish_steps         at most so many full-batch steps
+    """
+
+    epochs: int = 60
+    batch_size: int = 128
+    final_learning_rate: float = 0.05
+    patience_epochs: int = 60
+    batch_seed: int = 0
+    objective: str = "auroc"
+    tolerance: float | None = 1e-3
+    finish_steps: int = 400
+
+
+@dataclass
+class TrainedNetwork:
+    """What training returns of one network.
+
+    The last state is that of the last epoch, after its full-batch finish.
+
+    first_layer, first_layer_final  (p, h) at the best epoch and of the last state, bias left out
+    predictions, final_predictions  (o, N) of all people, of both
+    weights, final_weights          all weights of both, NumPy: first (h, p_s + 1 + d) with the
+                                    bias as column p_s, later weights (h_out, h_in), bias (h_out, 1)
+    curves         name → (T,): train_loss, val_<objective>; kept (T, p) whether each column has
+                   a weight that is not exactly 0
+    kkt_residual, objective         of the last state and the full training objective
+    train_seconds  the population's seconds over its networks
+    """
+
+    best_epoch: int = 0
+    final_epoch: int = 0
+    first_layer: np.ndarray | None = None
+    first_layer_final: np.ndarray | None = None
+    predictions: np.ndarray | None = None
+    final_predictions: np.ndarray | None = None
+    weights: Weights | None = None
+    final_weights: Weights | None = None
+    curves: dict[str, list] = field(default_factory=lambda: {"train_loss": [], "score": []})
+    kept: list[np.ndarray] = field(default_factory=list)
+    kkt_residual: float = float("nan")
+    objective: float = float("nan")
+    train_seconds: float = 0.0
+    failure: str | None = None
+
+
+def networks_at_once(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
+    """K, the networks of one population: as many as keep a step's tensors within the cache.
+
+        bytes of one network = 4·(3·Σ weights + 3·b·Σ units + 2·n·d)
+
+    weights with their moments, activations with their gradients, and the encoder's coefficients
+    with their moment; the sum over all K is kept to STEP_BYTES.
+    """
+    sizes = (architecture.columns, *architecture.layer_sizes)
+    weights = sum(h_in * h_out for h_in, h_out in itertools.pairwise(sizes))
+    units = sum(architecture.layer_sizes) + architecture.genetic_dimensions
+    encoder = data.rows[0] * architecture.genetic_dimensions
+    batch = min(schedule.batch_size, data.rows[0])
+    one = 4 * (3 * weights + 3 * batch * units + 2 * encoder)
+    return int(np.clip(STEP_BYTES // one, 1, MOST_NETWORKS))

@@ -162,15 +162,18 @@ def train_population(
     specs: Sequence[NetworkSpec],
     schedule: Schedule,
     on_epoch: Callable[[int, int, float], None] | None = None,
+    initial: Weights | None = None,
 ) -> list[TrainedNetwork]:
     """Train one network a spec, all together; results in the order of specs.
+
+    initial: weights of all networks to start from, (K, …) arrays, instead of the seeds' own.
 
     on_epoch(epoch, networks still training, best validation score so far) is called after every
     epoch. A network whose loss or weights stop being finite ends with a failure and its reason;
     the others do not notice.
     """
     started = time.perf_counter()
-    run = _Run(data, architecture, specs, schedule)
+    run = _Run(data, architecture, specs, schedule, initial)
     for epoch in range(1, schedule.epochs + 1):
         run.train(epoch)
         run.judge(epoch)
@@ -188,16 +191,17 @@ def train_population(
 class _Run:
     """The training of one population, epoch by epoch."""
 
-    def __init__(self, data, architecture, specs, schedule):
+    def __init__(self, data, architecture, specs, schedule, initial):
         self.data, self.architecture, self.schedule = data, architecture, schedule
         self.constants = _constants(data, architecture)
         self.program = program(architecture, data.task)
         seeds = [spec.seed for spec in specs]
         self.initial_encodings = _initial_encodings(data, architecture, seeds)
         self.hyperparameters = _hyperparameters(specs)
-        state = optimiser.start(
-            initial_weights(architecture, seeds), data.rows[0], architecture.genetic_dimensions
-        )
+        weights = initial_weights(architecture, seeds)
+        if initial is not None:
+            weights = tf.nest.map_structure(lambda x: tf.constant(x, tf.float32), initial)
+        state = optimiser.start(weights, data.rows[0], architecture.genetic_dimensions)
         self.population = Population(state, self.hyperparameters, self.initial_encodings)
         self.active = np.arange(len(specs))  # network number of every slot of the population
         self.results = [TrainedNetwork() for _ in specs]

@@ -20,7 +20,9 @@ MOST_COUNTED = 10_000
 
 
 def encoded(key: str, value: object) -> str | int | float:
-    """A value as MLflow and Optuna record it: tuples as text, the rest as it is."""
+    """A value as MLflow and Optuna record it: tuples and mappings as text, the rest as it is."""
+    if isinstance(value, Mapping):
+        return str(dict(value))
     if not isinstance(value, tuple):
         return value
     return "+".join(value) if key == "inputs" else str(list(value))

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from pipeline.errors import InputError
-from pipeline.features import as_labels, distinct_columns, fit_features, plain_value, varies
+from pipeline.features import as_labels, distinct_columns, fit_features, varies
+from pipeline.outcome import BINARY, REGRESSION, Outcome, read_outcome
 from pipeline.results import Inputs
+from pipeline.split import Split, split_rows
 from pipeline.table import (
     CATEGORY,
     NUMBER,
@@ -27,20 +28,10 @@ from pipeline.table import (
     kind_of,
     named,
     read_table,
-    require_known,
 )
+from pipeline.variables import Roles, row_weights, wanted_columns
 
-CASES_PER_PART = 2  # fewer, and an AUROC hangs on one person
-_SELF_EXPLAINING = ((0, 1), (1, 2), (False, True), ("n", "y"), ("no", "yes"), ("false", "true"))
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Positions of rows: sorted, disjoint, and together all n."""
-
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
+__all__ = ["Cohort", "Split", "load_cohort"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +40,15 @@ class Cohort:
 
     inputs        the p columns with their variables and families, in the table's order.
     features      (n, p) float32, mean 0 and variance 1 over the training rows.
-    outcome       (n,) integers, the position in `classes`; a case is position 1.
-    classes       the two labels as written, in sorted order: (0, 1), ('no', 'yes').
+    task          binary, multiclass or regression.
+    outcome       (n,) integers, the position in `classes` (a case is position 1 of two), or the
+                  quantities of a regression, float64 in the table's unit.
+    classes       the labels as written, in sorted order: (0, 1), ('no', 'yes'); () of quantities.
     preprocessor  fitted: a table as `read_table` gives it → (rows, p) float64 features.
     fingerprint   sha256 of the data file; `source` its name, never its folder.
     warnings      sentences for the reader; they name columns and no value of a person.
+    roles         what the study says of the table's columns.
+    row_weights   (n,) float64 of the `sample_weight` column, or None.
     """
 
     inputs: Inputs
@@ -65,11 +60,36 @@ class Cohort:
     preprocessor: Pipeline
     fingerprint: str
     source: str
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...]
+    task: str
+    roles: Roles
+    row_weights: np.ndarray | None
 
     @property
-    def facts(self) -> dict[str, int | str]:
-        """Counts: rows and cases, whole and by part, columns and variables; and the sha256."""
+    def scale(self) -> tuple[float, float]:
+        """(centre, unit) in which networks see the outcome: (outcome − centre)/unit.
+
+        Mean and standard deviation (that of n) of a quantity over the training rows, so that λ and
+        learning rate mean the same whatever the target's unit; (0, 1) of classes.
+        """
+        if self.task != REGRESSION:
+            return 0.0, 1.0
+        train = self.outcome[self.split.train]
+        return float(train.mean()), float(train.std())
+
+    @property
+    def unpenalised(self) -> tuple[str, ...]:
+        """The variables with penalty factor 0, in the order of the inputs."""
+        return tuple(v for v in self.inputs.variable_names if v in self.roles.unpenalised)
+
+    @property
+    def penalty_factor(self) -> np.ndarray:
+        """(p,) what multiplies every λ on a column: 0 of unpenalised variables, else 1."""
+        return np.array([float(v not in self.roles.unpenalised) for v in self.inputs.variables])
+
+    @property
+    def facts(self) -> dict[str, int | float | str]:
+        """Counts of rows, cases of a binary outcome, columns and variables; and the sha256."""
         parts = {
             "train": self.split.train,
             "validation": self.split.validation,
@@ -78,26 +98,52 @@ class Cohort:
         return {
             "rows": len(self.outcome),
             **{f"rows_{part}": len(rows) for part, rows in parts.items()},
-            "cases": int(self.outcome.sum()),
-            **{f"cases_{part}": int(self.outcome[rows].sum()) for part, rows in parts.items()},
+            **self._outcome_facts(parts),
             "columns": len(self.inputs.columns),
             "variables": len(self.inputs.variable_names),
+            **self._role_facts(),
             "data_sha256": self.fingerprint,
         }
+
+    def _outcome_facts(self, parts: Mapping[str, np.ndarray]) -> dict[str, int | float | str]:
+        if self.task == REGRESSION:
+            mean, sd = (float(f"{value:.6g}") for value in self.scale)
+            return {"target_mean_train": mean, "target_sd_train": sd}
+        if self.task == BINARY:
+            cases = {f"cases_{part}": int(self.outcome[rows].sum()) for part, rows in parts.items()}
+            return {"cases": int(self.outcome.sum()), **cases}
+        counts = np.bincount(self.outcome)
+        said = (f"{label} ({count} rows)" for label, count in zip(self.classes, counts))
+        return {"classes": named(said), "auroc": "one class against the rest, mean over classes"}
+
+    def _role_facts(self) -> dict[str, str]:
+        """What the study says of variables and rows, where it says anything."""
+        facts = {}
+        if self.unpenalised:
+            facts["unpenalised"] = f"{named(self.unpenalised)} (penalty factor 0)"
+        if self.roles.groups:
+            facts["groups"] = "; ".join(f"{g}: {named(c)}" for g, c in self.roles.groups.items())
+        if self.roles.weight is not None:
+            facts["sample_weight"] = f"{self.roles.weight} (in the loss; metrics are unweighted)"
+        return facts
 
 
 def load_cohort(
     data: str | Path,
     target: str,
     *,
+    task: str = "auto",
     categories: Sequence[str] = (),
     drop: Sequence[str] = (),
     families: Mapping[str, Sequence[str]] | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    unpenalised: Sequence[str] = (),
+    sample_weight: str | None = None,
     validation_fraction: float = 0.2,
     test_fraction: float = 0.2,
     split_seed: int = 0,
 ) -> Cohort:
-    """The cohort of a `.csv`, `.csv.gz` or `.parquet` file with a binary outcome.
+    """The cohort of a `.csv`, `.csv.gz` or `.parquet` file.
 
     A variable's columns, by its kind:
     - number (0/1 codes too): itself, missing values replaced by the training median, and, if
@@ -110,128 +156,56 @@ def load_cohort(
     and all-missing columns are dropped with a warning; all four are judged on training rows.
     Codes that stand for missing (-9, 999) cannot be known; likely ones get a warning.
 
-    `families` maps a family to its variables; all others are `clinical`. The split is stratified
-    and depends on the order of outcomes, the fractions and `split_seed` alone. Raises InputError.
+    `task` auto is chosen from the target as `outcome.py` says. `families` maps a family to its
+    columns; all others are `clinical`. `groups` maps a group to columns that are one variable from
+    there on. `unpenalised` names variables with penalty factor 0, `sample_weight` a column of row
+    weights. The split is stratified by class; see `split.py`. Raises InputError.
     """
     table = read_table(data)
-    wanted = _wanted_columns(table, target, categories, drop, families)
+    roles = Roles(
+        target, categories, drop, families or {}, groups or {}, unpenalised, sample_weight
+    )
+    wanted = wanted_columns(table, roles)
     kinds = {name: kind_of(table, name, declared=name in categories) for name in wanted}
     check_finite(table, [*wanted, target])
-    outcome, classes = _outcome(table, target)
-    split = _split(outcome, validation_fraction, test_fraction, split_seed)
+    outcome = read_outcome(table, target, task)
+    weights = row_weights(table, sample_weight)
+    split = split_rows(outcome, validation_fraction, test_fraction, split_seed)
+    return _fitted(table, roles, kinds, outcome, split, weights)
 
+
+def _fitted(
+    table: Table,
+    roles: Roles,
+    kinds: Mapping[str, str],
+    outcome: Outcome,
+    split: Split,
+    weights: np.ndarray | None,
+) -> Cohort:
+    """The cohort of checked columns and rows; here everything is fitted that is fitted."""
     train = table.frame.iloc[split.train]
-    kinds, notes = _informative(train, kinds, categories, table.source)
-    preprocessor, inputs = fit_features(train, kinds, _family_of(families or {}))
+    kinds, notes = _informative(train, kinds, roles.categories, table.source)
+    preprocessor, inputs = fit_features(train, kinds, roles.family_of, roles.group_of)
     features = _transform(preprocessor, table, inputs)
-    notes += _class_notes(target, classes)
+    notes += outcome.notes
     notes += _code_notes(table.frame, [name for name in kinds if kinds[name] == NUMBER])
     notes += _level_notes(table.frame, split, [name for name in kinds if kinds[name] == CATEGORY])
     inputs, renamed = distinct_columns(inputs)
     return Cohort(
         inputs=inputs,
         features=features,
-        outcome=outcome,
-        classes=classes,
-        target=target,
+        outcome=outcome.values,
+        classes=outcome.classes,
+        target=roles.target,
         split=split,
         preprocessor=preprocessor,
         fingerprint=table.fingerprint,
         source=table.source,
         warnings=(*notes, *renamed),
+        task=outcome.task,
+        roles=roles,
+        row_weights=weights,
     )
-
-
-def _wanted_columns(
-    table: Table,
-    target: str,
-    categories: Sequence[str],
-    drop: Sequence[str],
-    families: Mapping[str, Sequence[str]] | None,
-) -> list[str]:
-    """The table's columns that are to be variables; InputError if any name given does not fit."""
-    known = list(table.frame.columns)
-    require_known([target], known, "target", table.source)
-    for role, names in (("categories", categories), ("drop", drop)):
-        require_known(names, known, role, table.source)
-        if target in names:
-            raise InputError(
-                f"the target must be no variable, but {role} names {target}; take it out of {role}"
-            )
-    for family, names in (families or {}).items():
-        require_known(names, known, f"family {family}", table.source)
-    members = [name for names in (families or {}).values() for name in dict.fromkeys(names)]
-    twice = [name for name in dict.fromkeys(members) if members.count(name) > 1]
-    if twice:
-        raise InputError(
-            f"a variable must belong to one family, but {named(twice)} is in several; keep one"
-        )
-    return [name for name in known if name != target and name not in drop]
-
-
-def _outcome(table: Table, target: str) -> tuple[np.ndarray, tuple]:
-    """((n,) positions in the classes, the two classes in sorted order)."""
-    column = table.frame[target]
-    if missing := int(column.isna().sum()):
-        raise InputError(
-            f"the target must be known in every row, but {target} of {table.source} is missing in "
-            f"{missing} of {len(column)} rows; remove these rows or complete them"
-        )
-    kind_of(table, target, declared=True)  # refuses what has no labels
-    codes, values = pd.factorize(column.astype(object))
-    if len(values) == 1:
-        raise InputError(
-            f"the target must have two classes, but {target} of {table.source} has one value in "
-            "all rows; take another target, or rows of the other class too"
-        )
-    if len(values) != 2:
-        raise InputError(
-            f"the target must have exactly 2 distinct values, but {target} of {table.source} has "
-            f"{len(values)}; take another target, or recode it to 0 and 1"
-        )
-    labels = [plain_value(value) for value in values]
-    try:
-        order = sorted(range(2), key=lambda i: labels[i])
-    except TypeError:  # text and a number
-        order = sorted(range(2), key=lambda i: str(labels[i]))
-    return np.argsort(order)[codes].astype(np.int64), tuple(labels[i] for i in order)
-
-
-def _split(
-    outcome: np.ndarray, validation_fraction: float, test_fraction: float, split_seed: int
-) -> Split:
-    if not (validation_fraction > 0 < test_fraction and validation_fraction + test_fraction < 1):
-        raise InputError(
-            "validation and test fractions must be above 0 and sum to less than 1, but got "
-            f"{validation_fraction} and {test_fraction}; choose smaller ones, such as 0.2 and 0.2"
-        )
-    if not 0 <= split_seed < 2**32:
-        raise InputError(
-            f"the split's seed must be at least 0 and below 2^32, but got {split_seed}; "
-            "choose another"
-        )
-    n_rows = len(outcome)
-    test_rows, validation_rows = (round(n_rows * f) for f in (test_fraction, validation_fraction))
-    counts = np.bincount(outcome, minlength=2)
-    too_few = InputError(
-        f"training, validation and test rows must each have at least {CASES_PER_PART} rows of each "
-        f"class, but the smaller class has {counts.min()} of {n_rows} rows, too few for parts of "
-        f"{n_rows - test_rows - validation_rows}, {validation_rows} and {test_rows} rows; "
-        "add rows of that class, or make the smallest part larger"
-    )
-    try:
-        rest, test = train_test_split(
-            np.arange(n_rows), test_size=test_rows, stratify=outcome, random_state=split_seed
-        )
-        train, validation = train_test_split(
-            rest, test_size=validation_rows, stratify=outcome[rest], random_state=split_seed
-        )
-    except ValueError:
-        raise too_few from None
-    for part in (train, validation, test):
-        if np.bincount(outcome[part], minlength=2).min() < CASES_PER_PART:
-            raise too_few
-    return Split(np.sort(train), np.sort(validation), np.sort(test))
 
 
 def _informative(
@@ -285,21 +259,6 @@ def _transform(preprocessor: Pipeline, table: Table, inputs: Inputs) -> np.ndarr
             "from those of the training rows; correct them, or write missing values as NA"
         )
     return features
-
-
-def _family_of(families: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    return {name: family for family, names in families.items() for name in names}
-
-
-def _class_notes(target: str, classes: tuple) -> list[str]:
-    lowered = tuple(c.lower() if isinstance(c, str) else c for c in classes)
-    if lowered in _SELF_EXPLAINING:
-        return []
-    note = (
-        f"a case is {target} = {classes[1]}, the second of {classes[0]} and {classes[1]} in sorted "
-        "order; code it 0 and 1 if the other is meant"
-    )
-    return [note]
 
 
 def _code_notes(frame: pd.DataFrame, numbers: Sequence[str]) -> list[str]:

@@ -93,14 +93,20 @@ def distinct_columns(inputs: Inputs) -> tuple[Inputs, list[str]]:
 
 
 def fit_features(
-    train: pd.DataFrame, kinds: Mapping[str, str], family_of: Mapping[str, str]
+    train: pd.DataFrame,
+    kinds: Mapping[str, str],
+    family_of: Mapping[str, str],
+    group_of: Mapping[str, str] | None = None,
 ) -> tuple[Pipeline, Inputs]:
     """(fitted preprocessor, the p columns it gives) from the training rows.
 
-    kinds maps each variable to NUMBER or CATEGORY, in the table's order; each must have at least
-    two training values, missing counting as one. family_of maps variables to families other than
-    `clinical`. Column names may repeat; see `distinct_columns`.
+    kinds maps each column of the table to NUMBER or CATEGORY, in the table's order; each must have
+    at least two training values, missing counting as one. family_of maps them to families other
+    than `clinical`. group_of maps them to the user's groups: the variable of their columns is then
+    the group, and all its columns stand where its first one does. Column names may repeat; see
+    `distinct_columns`.
     """
+    group_of = group_of or {}
     numbers = [name for name, kind in kinds.items() if kind == NUMBER]
     groups = [name for name, kind in kinds.items() if kind == CATEGORY]
     steps = [(f"v{i}", _category_encoder(train, name), [name]) for i, name in enumerate(groups)]
@@ -120,8 +126,15 @@ def fit_features(
 
     # A column can be constant though its variable is not: a code that is 1 or missing.
     differs = varies(encoded)
-    place = {name: i for i, name in enumerate(kinds)}
-    order = [i for i in sorted(range(len(made)), key=lambda i: place[made[i][1]]) if differs[i]]
+    place, first = {name: i for i, name in enumerate(kinds)}, {}
+    for name in kinds:
+        first.setdefault(group_of.get(name, name), place[name])
+
+    def standing(i: int) -> tuple[int, int]:
+        name = made[i][1]
+        return first[group_of.get(name, name)], place[name]
+
+    order = [i for i in sorted(range(len(made)), key=standing) if differs[i]]
     arrange = FunctionTransformer(np.take, kw_args={"indices": order, "axis": 1})
     preprocessor = Pipeline(
         [
@@ -132,7 +145,7 @@ def fit_features(
     )
     inputs = Inputs(
         tuple(made[i][0] for i in order),
-        tuple(made[i][1] for i in order),
+        tuple(group_of.get(made[i][1], made[i][1]) for i in order),
         tuple(family_of.get(made[i][1], "clinical") for i in order),
     )
     return preprocessor, inputs

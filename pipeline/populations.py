@@ -1,12 +1,12 @@
 """Configurations × seeds → populations that train together → one NetworkResult a network.
 
-Networks train together where they share inputs, shape and schedule; lambdas, learning rates and
-seeds may differ within a population.
+Networks train together where they share inputs, shape, schedule and row weights; lambdas, learning
+rates and seeds may differ within a population.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +25,10 @@ from pipeline.training import (
     networks_at_once,
     train_population,
 )
+from pipeline.weights import training_weights
 
-TASK = "binary"
+IN_SQUARED_UNITS, IN_UNITS = "mean_squared_error", "mean_absolute_error"
+
 GENETIC = "genetic"
 
 
@@ -55,7 +57,11 @@ class Population:
 
 
 class People:
-    """The cohort and its genotypes as networks of any inputs see them."""
+    """The cohort and its genotypes as networks of any inputs see them.
+
+    Networks see a quantity as (outcome − centre)/unit of `Cohort.scale`; every reported metric is
+    in the table's unit again.
+    """
 
     def __init__(self, cohort: Cohort, genotypes: Genotypes | None):
         self.cohort, self.genotypes = cohort, genotypes
@@ -68,6 +74,26 @@ class People:
             # Training rows come first, so their encodings never depend on who else was measured.
             self._factor = factor(self._relationship)
         self._seen: dict[tuple, TrainingData] = {}
+
+    @property
+    def task(self) -> str:
+        return self.cohort.task
+
+    @property
+    def outputs(self) -> int:
+        """o: of a network; one for each of several classes."""
+        return len(self.cohort.classes) if self.task == "multiclass" else 1
+
+    def predicted(self, predictions: np.ndarray) -> np.ndarray:
+        """Predictions of networks, quantities among them in the table's unit."""
+        centre, unit = self.cohort.scale
+        return predictions if self.task != "regression" else predictions * unit + centre
+
+    def scored(self, objective: str, scores: np.ndarray) -> np.ndarray:
+        """Scores by epoch, as training saw them → in the table's unit."""
+        _, unit = self.cohort.scale
+        power = {IN_UNITS: 1, IN_SQUARED_UNITS: 2}.get(objective.removeprefix("val_"), 0)
+        return scores * unit**power
 
     @property
     def outcome(self) -> dict[str, tuple[slice, np.ndarray]]:
@@ -89,18 +115,29 @@ class People:
         names = tuple(f"genetic_{i}" for i in range(genetic_dimensions))
         return shared + Inputs(names, names, (GENETIC,) * genetic_dimensions)
 
-    def training_data(self, families: tuple[str, ...], genetic_dimensions: int) -> TrainingData:
-        """Made once for each choice of inputs."""
-        key = families, genetic_dimensions
+    def training_data(self, configuration: Configuration) -> TrainingData:
+        """Made once for each choice of inputs and class weights."""
+        families, cohort = configuration.inputs, self.cohort
+        dimensions = configuration.network.genetic_dimensions
+        class_weight = configuration.training.class_weight
+        key = families, dimensions, str(class_weight)
         if key not in self._seen:
-            chosen = [f != GENETIC and f in families for f in self.cohort.inputs.families]
+            chosen = [f != GENETIC and f in families for f in cohort.inputs.families]
             genetic = GENETIC in families
+            centre, unit = cohort.scale
+            target, train = cohort.outcome[self._order], cohort.split.train
+            own = None if cohort.row_weights is None else cohort.row_weights[train]
+            factor = cohort.penalty_factor[chosen]
             self._seen[key] = TrainingData(
-                columns=self.cohort.features[self._order][:, chosen],
-                target=self.cohort.outcome[self._order],
-                task=TASK,
+                columns=cohort.features[self._order][:, chosen],
+                target=(target - centre) / unit if self.task == "regression" else target,
+                task=self.task,
                 rows=self._rows,
-                group_index=self.inputs(families, genetic_dimensions).group_index,
+                group_index=self.inputs(families, dimensions).group_index,
+                penalty_factor=np.append(factor, np.ones(dimensions if genetic else 0)),
+                row_weights=training_weights(
+                    cohort.outcome[train], cohort.classes, class_weight, own
+                ),
                 relationship=self._relationship if genetic else None,
                 factor=self._factor if genetic else None,
                 rank=self.genotypes.rank if genetic else 1,
@@ -108,13 +145,15 @@ class People:
         return self._seen[key]
 
 
-def _architecture(configuration: Configuration, data: TrainingData) -> Architecture:
+def _architecture(configuration: Configuration, data: TrainingData, outputs: int) -> Architecture:
     network = configuration.network
     return Architecture(
         shared_columns=data.columns.shape[1],
         genetic_dimensions=network.genetic_dimensions if GENETIC in configuration.inputs else 0,
         hidden_layer_sizes=tuple(network.hidden_layer_sizes),
+        outputs=outputs,
         activation=network.activation,
+        dropout=network.dropout,
     )
 
 
@@ -151,11 +190,15 @@ def populations(
     together: dict[tuple, list[Replicate]] = {}
     for replicate in replicates:
         configuration = replicate.configuration
-        key = (configuration.inputs, configuration.network, _schedule(configuration, objective))
+        schedule = _schedule(configuration, objective)
+        class_weight = str(configuration.training.class_weight)
+        key = (configuration.inputs, configuration.network, schedule, class_weight)
         together.setdefault(key, []).append(replicate)
-    for (inputs, network, schedule), members in together.items():
-        data = people.training_data(inputs, network.genetic_dimensions)
-        most = networks_at_once(data, _architecture(members[0].configuration, data), schedule)
+    for (_, _, schedule, _), members in together.items():
+        configuration = members[0].configuration
+        data = people.training_data(configuration)
+        architecture = _architecture(configuration, data, people.outputs)
+        most = networks_at_once(data, architecture, schedule)
         parts = -(-len(members) // most)
         for part in range(parts):  # of nearly equal size, so that no last one is a straggler
             start, stop = (len(members) * i // parts for i in (part, part + 1))
@@ -170,17 +213,18 @@ def train(
 ) -> list[NetworkResult]:
     """Train a population; results in the order of its replicates, trial numbers left open."""
     configuration = population.configuration
-    dimensions = configuration.network.genetic_dimensions
-    data = people.training_data(configuration.inputs, dimensions)
-    inputs = people.inputs(configuration.inputs, dimensions)
+    data = people.training_data(configuration)
+    inputs = people.inputs(configuration.inputs, configuration.network.genetic_dimensions)
     trained = train_population(
         data,
-        _architecture(configuration, data),
+        _architecture(configuration, data, people.outputs),
         [_spec(replicate) for replicate in population.replicates],
         _schedule(configuration, objective),
         on_epoch,
     )
-    measured = _measured(trained, people.outcome)
+    measured = _measured(trained, people)
+    for network in trained:
+        network.curves["score"] = people.scored(objective, np.array(network.curves["score"]))
     return [
         network_result(replicate, inputs, network, metrics_of_it, objective)
         for replicate, network, metrics_of_it in zip(
@@ -189,9 +233,7 @@ def train(
     ]
 
 
-def _measured(
-    trained: Sequence[TrainedNetwork], outcome: Mapping[str, tuple[slice, np.ndarray]]
-) -> list[dict[str, float]]:
+def _measured(trained: Sequence[TrainedNetwork], people: People) -> list[dict[str, float]]:
     """Of each network, the metrics of every part at the best and at the last epoch."""
     found: list[dict[str, float]] = [{} for _ in trained]
     usable = [i for i, network in enumerate(trained) if network.failure is None]
@@ -199,8 +241,10 @@ def _measured(
         return found
     for prefix, attribute in (("", "predictions"), ("final_", "final_predictions")):
         predictions = np.stack([getattr(trained[i], attribute) for i in usable])
-        for part, (rows, truth) in outcome.items():
-            for name, values in metrics.measure(truth, predictions[:, :, rows], TASK).items():
+        predictions = people.predicted(predictions.astype(np.float64))
+        for part, (rows, truth) in people.outcome.items():
+            measured = metrics.measure(truth, predictions[:, :, rows], people.task)
+            for name, values in measured.items():
                 for i, value in zip(usable, values, strict=True):
                     found[i][f"{prefix}{part}_{name}"] = float(value)
     return found

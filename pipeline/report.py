@@ -33,15 +33,11 @@ from pipeline.summary import (
     Focus,
     Summary,
     all_families,
-    family_words,
-    inputs_words,
-    listed,
-    metric_words,
     results_rows,
-    shared,
     summarise,
 )
 from pipeline.summary_text import markdown_of, markdown_summary, terminal_of, terminal_summary
+from pipeline.words import family_words, inputs_words, listed, metric_words, shared
 
 __all__ = [
     "build_report",

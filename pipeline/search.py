@@ -9,26 +9,35 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 from rich.console import Console
 
 from pipeline import report, tracked, tracking
-from pipeline.cohort import Cohort, load_cohort
+from pipeline.cells import encoded
+from pipeline.cohort import Cohort
 from pipeline.errors import InputError
 from pipeline.genotypes import Genotypes, load_genotypes
 from pipeline.heatmap import HeatMap
 from pipeline.populations import GENETIC, People, Population, Replicate, populations, train
 from pipeline.progress import StudyProgress
 from pipeline.results import NetworkResult, StudyRecord, StudyResults
+from pipeline.run_store import RunStore
 from pipeline.sampling import Sampling
 from pipeline.search_space import SearchSpace, load_search_space
 from pipeline.solutions import solution_label
-from pipeline.table import read_table
-from pipeline.trials import Trials
+from pipeline.study_cohort import study_cohort
+from pipeline.trials import Trials, check_storage
 
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
@@ -55,57 +64,66 @@ def run_study(
             "leave the parameter out"
         )
     space = load_search_space(study, dict(given or {}))
+    folder = Path(output) / space.study
+    _check_writable(folder)
+    check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
-    cohort = _cohort(space)
+    space, cohort = study_cohort(space)
     genotypes = _genotypes(space, cohort, console)
     study_id = _study_id(space, cohort, genotypes)
     record = _record(space, cohort, genotypes, study_id, _command(study, given or {}))
     for warning in record.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False, style="yellow")
-    trials = Trials(space, study_id, storage)
     fingerprint = tracking.Fingerprint(
         cohort.source,
         cohort.fingerprint,
         {name: "double" for name in cohort.inputs.variable_names},
     )
-    folder = Path(output) / space.study
-    with tracking.open_study(record, dataset=fingerprint) as run:
-        discarded = run.discard_unrecorded(trials.finished)
-        if discarded:
-            console.print(f"discarded {discarded} unfinished runs of an earlier start")
-        trials.forget(trials.finished.keys() - run.recorded().keys())
-        _train_all(space, People(cohort, genotypes), trials, run, record, console)
-        results = tracked.load_study(run.run_id)
-        _finish(results, run, folder, console)
+    RunStore()  # refuses here, before a trial is kept, where the tracking store cannot be used
+    with _alone(study_id):
+        trials = Trials(space, study_id, storage)
+        with tracking.open_study(record, dataset=fingerprint) as run:
+            discarded = run.discard_unrecorded(trials.finished)
+            if discarded:
+                console.print(f"discarded {discarded} unfinished runs of an earlier start")
+            trials.forget(trials.finished.keys() - run.recorded().keys())
+            try:
+                _train_all(space, People(cohort, genotypes), trials, run, record, console)
+            finally:
+                trials.give_up()
+            results = tracked.load_study(run.run_id)
+            _finish(results, run, folder, console)
     return folder
 
 
-def _cohort(space: SearchSpace) -> Cohort:
-    """The table, with the study's own columns where the table is the study's own."""
-    named = {"categories": space.categories, "drop": space.drop}
-    families = dict(space.families)
-    if space.data_replaced:
-        present = set(read_table(space.data).frame.columns)
-        named = {key: tuple(c for c in names if c in present) for key, names in named.items()}
-        families = {
-            family: tuple(c for c in names if c in present) for family, names in families.items()
-        }
-    cohort = load_cohort(
-        space.data,
-        space.target,
-        **named,
-        families=families,
-        validation_fraction=space.split.validation_fraction,
-        test_fraction=space.split.test_fraction,
-        split_seed=space.split.seed,
-    )
-    taken = [v for v in cohort.inputs.variable_names if v.startswith("genetic_")]
-    if taken and GENETIC in space.inputs:
+def _check_writable(folder: Path) -> None:
+    """InputError unless a report can be written there; makes nothing."""
+    there = folder.absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise InputError(f"output must be a folder, but {there} is a file; give another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
         raise InputError(
-            "variables named genetic_… are the encoder's, but the table has "
-            f"{', '.join(taken)}: rename them, or give genotypes=none"
+            f"output must be a folder that can be written to, but {there} cannot; give another "
+            "folder, or mend its permissions"
         )
-    return cohort
+
+
+@contextmanager
+def _alone(study_id: str) -> Iterator[None]:
+    """Keep a second process in this working directory from training the same networks."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / f"{study_id}.lock").open("w") as lock:
+        try:
+            if fcntl is not None:  # the lock goes with the process, however that ends
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                "one process at a time must run a study, but another one is running this study "
+                "here; wait for it, or stop it"
+            ) from None
+        yield
 
 
 def _genotypes(space: SearchSpace, cohort: Cohort, console: Console) -> Genotypes | None:
@@ -145,7 +163,11 @@ def _record(
     study_id: str,
     command: str,
 ) -> StudyRecord:
-    facts = {"data": cohort.source, **cohort.facts}
+    facts = {"data": cohort.source, "task": cohort.task, **cohort.facts}
+    by_class = space.space.get("class_weight", (space.training.class_weight,))
+    if by_class != ("none",):
+        said = " or ".join(str(encoded("class_weight", value)) for value in by_class)
+        facts["class_weight"] = f"{said} (in the loss; metrics are unweighted)"
     return StudyRecord(
         study=space.study,
         study_id=study_id,

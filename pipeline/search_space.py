@@ -7,14 +7,22 @@ expected and what stood there. How configurations are drawn from it is `sampling
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline import study_yaml
 from pipeline.errors import InputError
+from pipeline.study_keys import (
+    MAXIMIZED,
+    OBJECTIVES,
+    NetworkSettings,
+    Split,
+    StudyFile,
+    TrainingSettings,
+)
 from pipeline.study_space import (
     LAMBDAS,
     Source,
@@ -28,111 +36,6 @@ from pipeline.study_space import (
 )
 
 PROJECT = Path(__file__).resolve().parents[1]
-MAXIMIZED = {"val_auroc": True, "val_average_precision": True, "val_accuracy": True}
-MAXIMIZED |= {"val_log_loss": False}
-
-Names = Annotated[tuple[str, ...], Field(strict=False)]
-
-
-class _Keys(BaseModel):
-    """Keys of a mapping in a study file; a field's description is what an error says it must be."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-def _key(default: object, expected: str, **limits: object) -> Any:
-    return Field(default, description=expected, **limits)
-
-
-def _fraction(default: float) -> Any:
-    return _key(default, "a number between 0 and 1, both excluded", gt=0, lt=1)
-
-
-def _count(default: int) -> Any:
-    return _key(default, "a whole number of at least 1", ge=1)
-
-
-def _seed(default: int) -> Any:
-    return _key(default, "a whole number from 0 to 2147483647", ge=0, lt=2**31)
-
-
-class Split(_Keys):
-    """Fractions of all rows held out, and the seed that decides which rows."""
-
-    validation_fraction: float = _fraction(0.2)
-    test_fraction: float = _fraction(0.2)
-    seed: int = _seed(0)
-
-
-class NetworkSettings(_Keys):
-    """The shape of a network. No hidden layer at all is penalised logistic regression.
-
-    genetic_dimensions is the number of outputs of the genotype encoder (`genetic_0` …).
-    """
-
-    hidden_layer_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] = (
-        _key((50,), "a list of whole numbers of at least 1, one a layer, such as [50]")
-    )
-    activation: Literal["relu", "tanh", "gelu"] = _key("relu", "relu, tanh or gelu")
-    genetic_dimensions: int = _count(20)
-
-
-class TrainingSettings(_Keys):
-    """How a network is trained.
-
-    final_learning_rate    fraction of learning_rate that is left at the last epoch; the fall is
-                           linear.
-    patience               epochs without a better validation score before a network stops; the
-                           study's epochs unless given, so that none stops early.
-    weight_decay           the factor of ½Σw² over the weights after the first layer.
-    genetic_learning_rate  the genotype encoder's learning rate; it falls by the same fraction.
-    genetic_weight_decay   each step shrinks the encoder's weights by this times its learning rate.
-    batch_seed             decides the order of the batches, and nothing else does.
-    """
-
-    epochs: int = _count(60)
-    batch_size: int = _count(128)
-    learning_rate: float = _key(0.001, "a number above 0", gt=0)
-    final_learning_rate: float = _key(
-        0.05, "a fraction of learning_rate above 0 and at most 1", gt=0, le=1
-    )
-    patience: int | None = _count(None)
-    weight_decay: float = _key(0.0, "a number of at least 0", ge=0)
-    genetic_learning_rate: float = _key(0.01, "a number above 0", gt=0)
-    genetic_weight_decay: float = _key(0.3, "a number of at least 0", ge=0)
-    batch_seed: int = _seed(0)
-
-
-_NAMES = "a list of column names, such as [education]"
-
-
-class _StudyFile(_Keys):
-    """The keys of a study file, as they stand there."""
-
-    data: str = _key("data/framingham.csv", "the path of a CSV or Parquet table", min_length=1)
-    target: str = _key(..., "the name of the column to predict", min_length=1)
-    categories: Names = _key((), _NAMES)
-    drop: Names = _key((), _NAMES)
-    families: dict[str, Names] = _key({}, "a mapping from a family's name to a list of its columns")
-    inputs: Names | None = _key(None, "a list of families, such as [clinical, genetic]")
-    genotypes: str = _key(
-        "simulated",
-        "simulated, none, or the prefix of a .bed/.bim/.fam fileset",
-        min_length=1,
-    )
-    split: Split = _key(Split(), "a mapping such as {validation_fraction: 0.2, seed: 0}")
-    objective: Literal["val_auroc", "val_average_precision", "val_accuracy", "val_log_loss"] = _key(
-        "val_auroc", "one of " + ", ".join(MAXIMIZED)
-    )
-    sampler: Literal["qmc", "tpe", "random", "grid"] = _key("qmc", "qmc, tpe, random or grid")
-    sampler_seed: int = _seed(0)
-    configurations: int = _count(16)
-    seeds: Any = 10
-    cross: Names = _key((), "a list of keys of `space`, such as [regularizer, inputs]")
-    space: dict[str, Any] = _key(..., "a mapping such as {regularizer: [l1], lambda_l1: [0.01]}")
-    network: NetworkSettings = _key(NetworkSettings(), "a mapping such as {activation: relu}")
-    training: TrainingSettings = _key(TrainingSettings(), "a mapping such as {epochs: 60}")
-    scheduler: str = _key("local", "local or a scheduler's address", min_length=1)
 
 
 @dataclass(frozen=True)
@@ -144,8 +47,11 @@ class SearchSpace:
     cross    the keys of which every combination is searched, `configurations` times each.
     seeds    the replicates; `seeds: 10` is 0 … 9.
     training.patience is None only where epochs are searched: then it is each configuration's own.
+    task     `auto` until the table is read and `for_task` is called.
+    given_objective  None where the study leaves it to the task.
     data_replaced: a parameter named another table than the study's own, so the study's
-             `categories`, `drop` and `families` may name columns that are not in it.
+             `categories`, `drop`, `families`, `groups` and `unpenalised` may name columns that
+             are not in it.
     """
 
     study: str
@@ -153,12 +59,16 @@ class SearchSpace:
     question: str
     data: Path
     target: str
+    task: str
     categories: tuple[str, ...]
     drop: tuple[str, ...]
     families: Mapping[str, tuple[str, ...]]
+    groups: Mapping[str, tuple[str, ...]]
+    unpenalised: tuple[str, ...]
+    sample_weight: str | None
     genotypes: str
     split: Split
-    objective: str
+    given_objective: str | None
     sampler: str
     sampler_seed: int
     configurations: int
@@ -172,6 +82,12 @@ class SearchSpace:
     warnings: tuple[str, ...]
 
     @property
+    def objective(self) -> str:
+        """The metric of the validation rows that decides; the task's default unless given."""
+        default = OBJECTIVES["binary" if self.task == "auto" else self.task][0]
+        return self.given_objective or default
+
+    @property
     def maximize(self) -> bool:
         """Whether a larger objective is better."""
         return MAXIMIZED[self.objective]
@@ -181,6 +97,17 @@ class SearchSpace:
         """Every family that some configuration uses: clinical, the user's own, genetic."""
         used = {family for families in self.space["inputs"] for family in families}
         return tuple(f for f in _known_families(self.families) if f in used)
+
+    def for_task(self, task: str) -> SearchSpace:
+        """The study with its task known. Raises InputError where its objective is another's."""
+        fitting = OBJECTIVES[task]
+        if self.given_objective not in (None, *fitting):
+            raise InputError(
+                f"the objective of a {task} target must be one of {', '.join(fitting)}, but got "
+                f"{self.given_objective}; change `objective` in {study_yaml.shown(self.path)}, or "
+                f"its `task` if {self.target} is to be predicted as something else"
+            )
+        return replace(self, task=task)
 
     def settings(self) -> dict[str, object]:
         """Everything resolved, as plain JSON values, for the reader and for reproduction."""
@@ -203,9 +130,13 @@ class SearchSpace:
         kind = self.genotypes if self.genotypes in ("simulated", "none") else "plink"
         return {
             "target": self.target,
+            "task": self.task,
             "categories": sorted(self.categories),
             "drop": sorted(self.drop),
             "families": {name: sorted(columns) for name, columns in self.families.items()},
+            "groups": {name: sorted(columns) for name, columns in self.groups.items()},
+            "unpenalised": sorted(self.unpenalised),
+            "sample_weight": self.sample_weight,
             "genotypes": kind,
             "split": self.split.model_dump(),
             "objective": self.objective,
@@ -236,14 +167,14 @@ def load_search_space(
         _put(content, key, value)
     source = Source(study_yaml.shown(path), frozenset(given))
     for key in content:
-        if key in _SECTION_OF and key not in _StudyFile.model_fields:
+        if key in _SECTION_OF and key not in StudyFile.model_fields:
             law = f"`{key}` must stand under `{_SECTION_OF[key]}:`"
             raise InputError(f"{source.file}: {law}, but got it at the top.")
-    keys = _validated(_StudyFile, content, source)
+    keys = _validated(StudyFile, content, source)
     return _resolve(keys, source, path, question)
 
 
-def _resolve(keys: _StudyFile, source: Source, path: Path, question: str) -> SearchSpace:
+def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> SearchSpace:
     """A study's keys, each right by itself → a SearchSpace whose keys fit together."""
     _check_columns(keys, source)
     families = _known_families(keys.families)
@@ -264,8 +195,9 @@ def _resolve(keys: _StudyFile, source: Source, path: Path, question: str) -> Sea
     if training.patience is None and "epochs" not in space:
         training = training.model_copy(update={"patience": training.epochs})
     shared = {name: getattr(keys, name) for name in _UNCHANGED}
-    return SearchSpace(
+    found = SearchSpace(
         **shared,
+        given_objective=keys.objective,
         study=path.stem,
         path=path,
         question=question,
@@ -278,36 +210,30 @@ def _resolve(keys: _StudyFile, source: Source, path: Path, question: str) -> Sea
         data_replaced="data" in source.given,
         warnings=warnings,
     )
+    return found if keys.task == "auto" else found.for_task(keys.task)
 
 
-_UNCHANGED = (
-    "target",
-    "categories",
-    "drop",
-    "families",
-    "split",
-    "objective",
-    "sampler",
-)
-_UNCHANGED += ("sampler_seed", "configurations", "network", "scheduler")
+_UNCHANGED = ("target", "task", "categories", "drop", "families", "groups", "unpenalised")
+_UNCHANGED += ("sample_weight", "split", "sampler", "sampler_seed", "configurations", "network")
+_UNCHANGED += ("scheduler",)
 
 
 def _put(content: dict, key: str, value: object) -> None:
     """Lays the parameter `key` over a study file's content, as a constant."""
     section: Any = content
-    fields = _StudyFile.model_fields
+    fields = StudyFile.model_fields
     for name, model in (("network", NetworkSettings), ("training", TrainingSettings)):
         if key in model.model_fields:
             section, fields = content.setdefault(name, {}), model.model_fields
     if key not in fields:
-        near = study_yaml.did_you_mean(key, [*_StudyFile.model_fields, *_SECTION_OF])
+        near = study_yaml.did_you_mean(key, [*StudyFile.model_fields, *_SECTION_OF])
         raise InputError(f"parameter `{key}` is not known{near or '.'}")
     if not isinstance(section, dict):
         return
     if isinstance(value, Path):
         value = str(value)
     if isinstance(value, str) and key not in _TEXTS:
-        is_list = "," in value or key in _LISTS
+        is_list = ("," in value or key in _LISTS) and "{" not in value
         if key == "inputs":
             value = value.replace("+", ",")
         value = study_yaml.parse_value(f"[{value}]" if is_list and "[" not in value else value)
@@ -323,16 +249,9 @@ _SECTION_OF = {
     **dict.fromkeys(NetworkSettings.model_fields, "network"),
     **dict.fromkeys(TrainingSettings.model_fields, "training"),
 }
-_LISTS = ("categories", "drop", "inputs", "cross")
-_TEXTS = (
-    "data",
-    "target",
-    "genotypes",
-    "objective",
-    "sampler",
-    "scheduler",
-    "activation",
-)
+_LISTS = ("categories", "drop", "unpenalised", "inputs", "cross")
+_TEXTS = ("data", "target", "task", "sample_weight", "genotypes", "objective", "sampler")
+_TEXTS += ("scheduler", "activation")
 
 
 def _validated(model: type[BaseModel], content: object, source: Source) -> Any:
@@ -342,24 +261,38 @@ def _validated(model: type[BaseModel], content: object, source: Source) -> Any:
         raise source.translated(error, model) from None
 
 
-def _check_columns(keys: _StudyFile, source: Source) -> None:
-    """The laws between target, drop, families and split."""
+def _check_columns(keys: StudyFile, source: Source) -> None:
+    """The laws between target, weight, drop, families, groups, unpenalised and split."""
     if keys.target in keys.drop:
         source.fail("drop", f"without the target {keys.target!r}", list(keys.drop))
-    owner: dict[str, str] = {}
-    for family, columns in keys.families.items():
+    if keys.target in keys.unpenalised:
+        source.fail("unpenalised", f"without the target {keys.target!r}", list(keys.unpenalised))
+    if keys.target == keys.sample_weight:
+        source.fail("sample_weight", "another column than the target", keys.target)
+    for family in keys.families:
         if family in ("clinical", "genetic") or "+" in family:
             source.fail("families", "named other than clinical or genetic, without '+'", family)
-        for column in columns:
-            if owner.setdefault(column, family) != family:
-                source.fail(
-                    "families",
-                    "such that each column is in one",
-                    f"{column!r} in two families",
-                )
+    _check_groups(keys, source)
     held_out = keys.split.validation_fraction + keys.split.test_fraction
     if held_out >= 1:
         source.fail("split", "such that validation_fraction + test_fraction < 1", held_out)
+
+
+def _check_groups(keys: StudyFile, source: Source) -> None:
+    """The laws of families and groups that need no table."""
+    for key in ("families", "groups"):
+        owner: dict[str, str] = {}
+        for name, columns in getattr(keys, key).items():
+            for column in columns:
+                if owner.setdefault(column, name) != name:
+                    got = f"{column!r} in two {key}"
+                    source.fail(key, "such that each column is in one", got)
+    for name, columns in keys.groups.items():
+        if not name or not columns:
+            source.fail("groups", "named, and of at least one column each", {name: list(columns)})
+        for column in (keys.target, keys.sample_weight):
+            if column in columns:
+                source.fail("groups", f"without {column!r}, which is no variable", list(columns))
 
 
 def _known_families(families: Mapping[str, object]) -> tuple[str, ...]:
@@ -393,7 +326,7 @@ def _located_genotypes(genotypes: str, source: Source, study: Path) -> str:
         return genotypes
     prefix = _located(genotypes, source, "genotypes", study)
     if not Path(f"{prefix}.bed").is_file():
-        expected = str(_StudyFile.model_fields["genotypes"].description)
+        expected = str(StudyFile.model_fields["genotypes"].description)
         near = study_yaml.did_you_mean(genotypes, ("simulated", "none"))
         source.fail("genotypes", expected, genotypes, near or f" (there is no {genotypes}.bed)")
     return str(prefix)

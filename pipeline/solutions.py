@@ -21,7 +21,8 @@ EPOCHS = ("best", "last")
 SPLITS = ("val", "test", "train")
 LAMBDAS = ("lambda_l1", "lambda_l2", "lambda_group")
 NAMED_AT_MOST = 4  # variables that the label of a single family's solution names
-METRIC_ORDER = ("auroc", "average_precision", "accuracy")
+METRIC_ORDER = ("auroc", "average_precision", "accuracy", "balanced_accuracy", "log_loss")
+METRIC_ORDER += ("r2", "mean_squared_error", "mean_absolute_error")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Spread:
     def text(self) -> str:
         if np.isnan(self.mean):
             return "–"
-        return f"{self.mean:.3f} ± " + ("–" if np.isnan(self.sd) else f"{self.sd:.3f}")
+        # Errors of a regression are in the target's own unit, of any size.
+        shape = ".3f" if 1e-2 <= abs(self.mean) < 1e4 or self.mean == 0 else ".3g"
+        return f"{self.mean:{shape}} ± " + ("–" if np.isnan(self.sd) else f"{self.sd:{shape}}")
 
 
 def spread(values: Sequence[float] | np.ndarray | pd.Series) -> Spread:
@@ -247,6 +250,25 @@ def lambdas_text(params: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {value:.3g}" for name, value in acting if value) or "–"
 
 
+def other_searched(settings: Mapping[str, object]) -> tuple[str, ...]:
+    """The keys of `space`, of several values, besides regularizer, inputs and lambdas."""
+    known = ("regularizer", "inputs", *LAMBDAS)
+    space = settings.get("space") or {}
+    return tuple(
+        key
+        for key, values in space.items()
+        if key not in known and (isinstance(values, Mapping) or len(values) > 1)
+    )
+
+
+def searched_text(params: Mapping[str, object], settings: Mapping[str, object]) -> str:
+    """The lambdas that act, and every other searched value: `…, hidden_layer_sizes [30, 10]`."""
+    values = [(key, params[key]) for key in other_searched(settings) if key in params]
+    said = [f"{key} {v:.3g}" if isinstance(v, float) else f"{key} {v}" for key, v in values]
+    lambdas = lambdas_text(params)
+    return ", ".join([lambdas, *said] if lambdas != "–" or not said else said)
+
+
 def by_configuration(networks: Sequence[NetworkResult]) -> dict[int, tuple[NetworkResult, ...]]:
     groups: dict[int, list[NetworkResult]] = {}
     for network in sorted(networks, key=lambda n: (n.configuration, n.seed)):
@@ -264,7 +286,7 @@ def _configuration_row(
         "inputs": str(params.get("inputs", "+".join(families_of(networks[0])))),
         "regularizer": str(params["regularizer"]),
         **{name: float(params.get(name) or 0.0) for name in LAMBDAS},
-        "lambdas": lambdas_text(params),
+        "lambdas": searched_text(params, record.settings),
         "networks": len(networks),
         "finished": len(finished),
         "failed": len(networks) - len(finished),

@@ -24,7 +24,7 @@ LAMBDAS_OF = {
     "sparse_group_lasso": ("lambda_l1", "lambda_group"),
 }
 REGULARIZERS = tuple(LAMBDAS_OF)
-CATEGORICAL = ("regularizer", "inputs", "hidden_layer_sizes", "activation")
+CATEGORICAL = ("regularizer", "inputs", "hidden_layer_sizes", "activation", "class_weight")
 MOST_GRID_CELLS = 10_000
 
 
@@ -179,9 +179,12 @@ def _choice(
             source.fail(where, "a finite number of at least 0", value)
         return float(value)
     try:
-        return getattr(model.model_validate({key: value}), key)
+        checked = getattr(model.model_validate({key: value}), key)
     except ValidationError:
         source.fail(where, str(model.model_fields[key].description), value)
+    if isinstance(checked, Mapping):
+        source.fail(where, "a choice of words, as a mapping cannot be searched", value)
+    return checked
 
 
 def _families(

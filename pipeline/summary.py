@@ -25,23 +25,18 @@ from pipeline.solutions import (
     configuration_table,
     metric_names,
     most_seed_dependent,
+    other_searched,
     selection_frequencies,
     solution_label,
     solutions,
     stability_of,
 )
 from pipeline.stability import Stability
+from pipeline.words import abbreviated, family_words, inputs_words, listed, metric_words, shared
 
 KKT_TOLERANCE = 1e-3
 BORDER = 0.05  # share of a searched range, at either end, that counts as its border
 BEST_ROLE, TIPPING_ROLE = "best configuration", "most seed-dependent"
-METRIC_WORDS = {
-    "auroc": "AUROC",
-    "average_precision": "average precision",
-    "r2": "R²",
-    "roc_auc": "ROC AUC",
-    "roc_auc_ovr": "ROC AUC (one against rest)",
-}
 
 
 @dataclass(frozen=True)
@@ -105,30 +100,6 @@ class Summary:
         return {f"best_{n}": float(row[n]) for n in names if np.isfinite(row.get(n, np.nan))}
 
 
-def metric_words(name: str) -> str:
-    """`val_average_precision` → `validation average precision`."""
-    for split, word in (("val_", "validation "), ("test_", "test "), ("train_", "training ")):
-        if name.startswith(split):
-            return word + metric_words(name.removeprefix(split))
-    return METRIC_WORDS.get(name, name.replace("_", " "))
-
-
-def family_words(family: str, record: StudyRecord) -> str:
-    return f"{family} (simulated)" if record.simulated and family == "genetic" else family
-
-
-def inputs_words(inputs: str, record: StudyRecord) -> str:
-    return " + ".join(family_words(f.strip(), record) for f in inputs.split("+"))
-
-
-def listed(words: Sequence[str], most: int = 8) -> str:
-    """`a, b and c`; beyond `most`, `a, b, … (12 in all)`."""
-    words = list(words)
-    if len(words) > most:
-        return ", ".join(words[:most]) + f", … ({len(words)} in all)"
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
-
-
 def cell_spread(row: Mapping[str, object] | pd.Series, name: str) -> Spread:
     mean, sd = row.get(f"{name}_mean", np.nan), row.get(f"{name}_sd", np.nan)
     return Spread(float(mean), float(sd), int(row["scored"]))
@@ -158,7 +129,8 @@ def results_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
     head = ["inputs", "regularizer"]
     head += [f"test {metric_words(m)}" for m in metrics]
     head += [f"zeroed {family_words(f, summary.record)}, best → last epoch" for f in families]
-    head += ["best", "lambdas", "networks"]
+    others = other_searched(summary.record.settings)
+    head += ["best", "searched values" if others else "lambdas", "networks"]
     rows = []
     for _, row in summary.cells.iterrows():
         cells = [inputs_words(row["inputs"], summary.record), row["regularizer"]]
@@ -174,7 +146,7 @@ def brief_results_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
     """The same numbers for a terminal of 80 columns: short headers, and `lambdas` left out."""
     head, rows = results_rows(summary)
     metrics, families = summary.metrics[:METRICS_IN_TABLE], all_families(summary.cells)
-    short = [metric_words(m).replace("average", "avg.") for m in metrics]
+    short = [abbreviated(metric_words(m)) for m in metrics]
     short += [f"{family_words(f, summary.record)} zeroed" for f in families]
     names = [*head[:2], *short, "best", "nets"]
     last_epoch = [[cell.split(" → ")[-1] for cell in row] for row in rows]
@@ -201,11 +173,6 @@ def solution_words(solution: Solution, rank: int, record: StudyRecord) -> str:
     if not np.isnan(solution.best_epoch.mean):
         parts.append(f"best epoch {solution.best_epoch.mean:.0f} on average")
     return f"solution {rank} ({solution.label}): " + ", ".join(parts)
-
-
-def shared(variable: str, share: float) -> str:
-    """A variable, with the share of networks that keep it unless all do."""
-    return variable if share == 1 else f"{variable} {share:.0%}"
 
 
 def network_table(results: StudyResults) -> pd.DataFrame:

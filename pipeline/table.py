@@ -57,7 +57,9 @@ def named(names: Iterable[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def require_known(wanted: Iterable[str], known: Sequence[str], role: str, source: str) -> None:
+def require_known(
+    wanted: Iterable[str], known: Sequence[str], role: str, source: str, what: str = "a column"
+) -> None:
     """InputError, with the nearest names, unless every wanted name is a column of the table."""
     lowered = {name.lower(): name for name in known}
     for name in wanted:
@@ -67,8 +69,8 @@ def require_known(wanted: Iterable[str], known: Sequence[str], role: str, source
         if near:
             hint = f"did you mean {' or '.join(lowered[found] for found in near)}?"
         else:
-            hint = f"its columns are {named(known)}"
-        raise InputError(f"{role} must name a column of {source}, but got {name}; {hint}")
+            hint = f"its {what.removeprefix('a ')}s are {named(known)}"
+        raise InputError(f"{role} must name {what} of {source}, but got {name}; {hint}")
 
 
 def read_table(data: str | Path) -> Table:

@@ -68,6 +68,9 @@ def cycle(*values):
     return [values[i % len(values)] for i in range(N_ROWS)]
 
 
+RISING = [i + 0.5 for i in range(N_ROWS)]
+
+
 # --- features -----------------------------------------------------------------------------------
 
 
@@ -257,7 +260,8 @@ def test_framingham_features_equal_those_of_pandas(framingham):
         "education=3": frame["education"] == 3,
         "education=missing": frame["education"].isna(),
     }
-    for column, values in expected.items():
+    for column, planted in expected.items():
+        values = planted
         got = framingham.features[:, framingham.inputs.columns.index(column)]
         if values.dtype == bool:
             share = values.iloc[framingham.split.train].mean()
@@ -303,6 +307,93 @@ def test_a_case_is_the_second_class_in_sorted_order(load, labels, classes):
 def test_labels_that_do_not_say_which_is_the_case_get_a_warning(load):
     cohort = load(people().assign(y=cycle("case", "control")))
     assert "a case is y = control" in cohort.warnings[0]
+
+
+TASKS = {
+    "two numbers": (cycle(5.5, 7.25), "binary", (5.5, 7.25)),
+    "two texts": (cycle("b", "a"), "binary", ("a", "b")),
+    "a number and a text": (cycle("5", "x", "x"), "binary", ("5", "x")),
+    "three texts": (cycle("b", "c", "a"), "multiclass", ("a", "b", "c")),
+    "three codes": (cycle(10, 2, 1), "multiclass", (1, 2, 10)),
+    "codes as decimals": (cycle(1.0, 2.0, 3.0), "multiclass", (1, 2, 3)),
+    "twenty codes": (cycle(*range(20)), "multiclass", tuple(range(20))),
+    "twenty-one whole numbers": (cycle(*range(21)), "regression", ()),
+    "three decimals": (cycle(0.5, 1.0, 2.0), "regression", ()),
+    "quantities": (RISING, "regression", ()),
+}
+
+
+@pytest.mark.parametrize("case", TASKS)
+def test_the_task_is_chosen_from_the_target(load, case):
+    values, task, classes = TASKS[case]
+    values = [*values] * 4
+    cohort = load(pd.DataFrame({"y": values, "age": range(4 * N_ROWS)}), ".parquet")
+    assert (cohort.task, cohort.classes) == (task, classes)
+    if task == "regression":
+        assert cohort.outcome.dtype == np.float64
+        np.testing.assert_array_equal(cohort.outcome, values)
+    else:
+        labels = [str(cohort.classes[i]) for i in cohort.outcome]
+        assert labels == [f"{v:g}" if isinstance(v, int | float) else v for v in values]
+
+
+def test_a_task_that_is_said_overrides_what_the_target_looks_like(load):
+    counts = people(y=cycle(0, 1, 2, 5))
+    cohort = load(counts, task="regression")
+    np.testing.assert_array_equal(cohort.outcome, counts["y"])
+    assert cohort.warnings == ()
+    assert load(people(), task="regression").task == "regression"
+    many = people(y=cycle(*(f"t{i}" for i in range(25))))
+    options = {"validation_fraction": 0.3, "test_fraction": 0.3, "task": "multiclass"}
+    repeated = pd.concat([many] * 3)
+    assert len(load(repeated, **options).classes) == 25
+
+
+def test_whole_numbers_taken_as_classes_get_a_warning_that_says_how_to_differ(load):
+    cohort = load(people(y=cycle(1, 2, 3)))
+    assert cohort.warnings == (
+        "y is taken as 3 classes, as it has 3 distinct whole numbers; say `task: regression` in "
+        "the study if they are quantities",
+    )
+    assert load(people(y=cycle("a", "b", "c"))).warnings == ()
+
+
+def test_several_classes_are_stratified_and_quantities_are_not(load):
+    classes = load(people(y=cycle("a", "b", "c", "c")))
+    for rows in (classes.split.train, classes.split.validation, classes.split.test):
+        shares = np.bincount(classes.outcome[rows]) / len(rows)
+        np.testing.assert_allclose(shares, [0.25, 0.25, 0.5], atol=0.02)
+    plain = load(people(y=RISING))
+    again = load(people(y=RISING[::-1]))
+    assert [len(plain.split.train), len(plain.split.validation)] == [60, 20]
+    np.testing.assert_array_equal(plain.split.test, again.split.test)
+    train = plain.outcome[plain.split.train]
+    assert plain.scale == (pytest.approx(train.mean()), pytest.approx(train.std()))
+    assert classes.scale == (0.0, 1.0)
+
+
+def test_a_group_joins_columns_to_one_variable_where_its_first_one_stands(load):
+    frame = people(hdl=RISING, site=cycle("a", "b", "c"), ldl=cycle(1.5, 2.5, None))
+    cohort = load(frame, groups={"lipids": ["ldl", "hdl"]}, unpenalised=["lipids"])
+    assert cohort.inputs.columns == (
+        *("age", "hdl", "ldl", "ldl missing"),
+        *("site=a", "site=b", "site=c"),
+    )
+    assert cohort.inputs.variables == ("age", *["lipids"] * 3, *["site"] * 3)
+    np.testing.assert_array_equal(cohort.penalty_factor, [1, 0, 0, 0, 1, 1, 1])
+    assert cohort.unpenalised == ("lipids",)
+    assert cohort.facts["groups"] == "lipids: ldl and hdl"
+    # Grouping moves columns and changes no number in them.
+    alone = load(frame)
+    for i, column in enumerate(cohort.inputs.columns):
+        other = alone.features[:, alone.inputs.columns.index(column)]
+        np.testing.assert_array_equal(cohort.features[:, i], other)
+
+
+def test_sample_weights_are_no_variable(load):
+    cohort = load(people(w=cycle(1, 2)), sample_weight="w")
+    assert cohort.inputs.columns == ("age",)
+    np.testing.assert_array_equal(cohort.row_weights, cycle(1, 2))
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -390,7 +481,74 @@ BAD_TABLES = {
     "target dropped": (people(), {"drop": ["y"]}, "drop names y"),
     "unknown in family": (people(), {"families": {"f": ["ag"]}}, "family f .* did you mean age"),
     "two families": (people(), {"families": {"f": ["age"], "g": ["age"]}}, "age is in several"),
-    "many classes": (people().assign(y=cycle(0, 1, 2)), {}, "exactly 2 .* y .* has 3"),
+    "not binary": (
+        people(y=cycle(0, 1, 2)),
+        {"task": "binary"},
+        "exactly 2 .* y .* has 3; .*task:",
+    ),
+    "two classes": (people(), {"task": "multiclass"}, "3 or more .* y .* has 2; say `task: binary"),
+    "many texts": (people(y=[f"t{i}" for i in range(50)] * 2), {}, "at most 20 .* y .* has 50"),
+    "many classes": (
+        pd.DataFrame({"y": range(101), "x": range(101)}),
+        {"task": "multiclass"},
+        "most 100 .* 101",
+    ),
+    "quantity of text": (people(y=cycle("a", "b")), {"task": "regression"}, "y .* 'a' and 'b'"),
+    "quantity of one": (people(y=1.5), {"task": "regression"}, "differ between rows, but y"),
+    "few of a class": (
+        people(y=["c", *cycle("a", "b")[1:]]),
+        {},
+        "smallest class, c, has 1 of 100",
+    ),
+    "few quantities": (people(y=RISING).iloc[:4], {"task": "regression"}, "at least 2 rows, but 4"),
+    "infinite quantity": (people(y=[np.inf, *RISING[1:]]), {}, "finite .* y of"),
+    "unknown weight": (
+        people(),
+        {"sample_weight": "aeg"},
+        "sample_weight .* aeg; did you mean age",
+    ),
+    "target as weight": (people(), {"sample_weight": "y"}, "another column than the target"),
+    "negative weight": (people(w=cycle(1, -1)), {"sample_weight": "w"}, "above 0, but w .* line 3"),
+    "missing weight": (
+        people(w=cycle(1, None)),
+        {"sample_weight": "w"},
+        "w .* missing in line 3 .50",
+    ),
+    "text as weight": (
+        people(w=cycle("a", "b")),
+        {"sample_weight": "w"},
+        "weights .* 'a' in line 2",
+    ),
+    "weight in a family": (
+        people(w=1),
+        {"sample_weight": "w", "families": {"f": ["w"]}},
+        "family f names w",
+    ),
+    "unknown in group": (people(), {"groups": {"g": ["aeg"]}}, "group g .* did you mean age"),
+    "target in group": (people(), {"groups": {"g": ["y"]}}, "group g names y; take it out"),
+    "two groups": (people(), {"groups": {"g": ["age"], "h": ["age"]}}, "one group, but age"),
+    "a group named as a column": (people(), {"groups": {"age": ["age"]}}, "age is a column too"),
+    "a dropped column in a group": (
+        people(x=RISING),
+        {"drop": ["x"], "groups": {"g": ["age", "x"]}},
+        "g has x, which .* drops",
+    ),
+    "a group of two families": (
+        people(x=RISING),
+        {"families": {"f": ["x"]}, "groups": {"g": ["age", "x"]}},
+        "one family, but group g has age in clinical and x in f",
+    ),
+    "unknown unpenalised": (
+        people(),
+        {"unpenalised": ["aeg"]},
+        "a variable of .* did you mean age",
+    ),
+    "none near unpenalised": (people(), {"unpenalised": ["q"]}, "its variables are age"),
+    "unpenalised in a group": (
+        people(),
+        {"unpenalised": ["age"], "groups": {"g": ["age"]}},
+        "age of group g; name the gro",
+    ),
     "one class": (people().assign(y=1), {}, "two classes, but y .* one value"),
     "missing outcome": (people().assign(y=cycle(0, 1, None, 1)), {}, "y .* in 25 of 100 rows"),
     "infinite": (people(x=INFINITE), {}, "finite .* x of people.csv has 1 infinite"),
@@ -440,7 +598,7 @@ def test_a_bad_csv_is_refused_in_one_sentence(load_text, case):
 
 
 def test_files_that_are_no_tables_are_refused(tmp_path, load_text):
-    with pytest.raises(InputError, match="there is no .*nothing.csv"):
+    with pytest.raises(InputError, match=r"there is no .*nothing\.csv"):
         load_cohort(tmp_path / "nothing.csv", "y")
     with pytest.raises(InputError, match=r"\.csv, \.csv\.gz or \.parquet file, but got .*\.xlsx"):
         load_text("y,age\n", suffix=".xlsx")

@@ -82,6 +82,51 @@ def test_what_a_study_leaves_out_has_the_documented_defaults(study):
     assert space.maximize
 
 
+def test_the_objective_that_a_study_leaves_out_is_that_of_its_task(study):
+    space = study()
+    assert space.task == "auto"
+    for task, objective in (
+        ("binary", "val_auroc"),
+        ("multiclass", "val_auroc"),
+        ("regression", "val_r2"),
+    ):
+        assert space.for_task(task).objective == study(task=task).objective == objective
+    given = study(objective="val_mean_squared_error").for_task("regression")
+    assert (given.objective, given.maximize) == ("val_mean_squared_error", False)
+
+
+def test_an_objective_of_another_task_is_refused_once_the_task_is_known(study):
+    with pytest.raises(InputError, match=r"regression target must be one of val_r2, .* val_auroc"):
+        study(objective="val_auroc").for_task("regression")
+
+
+def test_every_new_key_takes_part_in_the_identity(study):
+    base = study().identity()
+    assert study(task="binary").identity() == study().for_task("binary").identity() != base
+    for line in (
+        "groups: {lipids: [totChol]}",
+        "unpenalised: [age]",
+        "sample_weight: w",
+        "network: {dropout: 0.1}",
+        "training: {class_weight: balanced}",
+        "training: {class_weight: {0: 1, 1: 5}}",
+    ):
+        identity = study(STUDY + line + "\n").identity()
+        assert identity != base
+        assert json.loads(json.dumps(identity)) == identity
+
+
+def test_class_weights_may_be_searched_as_words(study):
+    lines = (
+        "regularizer: [none]",
+        "class_weight: [none, balanced]",
+        "dropout: {low: 0, high: 0.5}",
+    )
+    space = study(with_space(lines)).space
+    assert space["class_weight"] == ("none", "balanced")
+    assert space["dropout"] == Range(low=0, high=0.5)
+
+
 def test_log_loss_is_minimised(study):
     assert not study(objective="val_log_loss").maximize
 
@@ -208,6 +253,45 @@ REFUSED = {
     "a column in two families": (
         STUDY + "families: {a: [age], b: [age]}\n",
         ["`families`", "each column is in one", "'age' in two families"],
+    ),
+    "an unknown task": (STUDY + "task: ranking\n", ["`task` must be auto, binary", "'ranking'"]),
+    "an objective of another task": (
+        STUDY + "task: regression\nobjective: val_auroc\n",
+        ["objective of a regression target", "val_r2, val_mean_squared_error", "got val_auroc"],
+    ),
+    "an unpenalised target": (
+        STUDY + "unpenalised: [TenYearCHD]\n",
+        ["`unpenalised` must be without the target"],
+    ),
+    "the target as a weight": (
+        STUDY + "sample_weight: TenYearCHD\n",
+        ["`sample_weight` must be another column than the target"],
+    ),
+    "a column in two groups": (
+        STUDY + "groups: {a: [age], b: [age]}\n",
+        ["`groups`", "each column is in one", "'age' in two groups"],
+    ),
+    "an empty group": (STUDY + "groups: {a: []}\n", ["`groups`", "at least one column"]),
+    "the target in a group": (STUDY + "groups: {a: [TenYearCHD]}\n", ["`groups` must be without"]),
+    "a dropout of all": (
+        STUDY + "network: {dropout: 1}\n",
+        ["`network.dropout` must be a number of at least 0 and below 1", "got 1"],
+    ),
+    "an unknown class weight": (
+        STUDY + "training: {class_weight: even}\n",
+        ["`training.class_weight` must be none, balanced, or a mapping", "'even'"],
+    ),
+    "a class weight of zero": (
+        STUDY + "training: {class_weight: {0: 0, 1: 1}}\n",
+        ["`training.class_weight` must be none, balanced, or a mapping", "0"],
+    ),
+    "a searched mapping of class weights": (
+        with_space(("regularizer: [none]", "class_weight: [none, {0: 1, 1: 5}]")),
+        ["`space.class_weight`", "a mapping cannot be searched"],
+    ),
+    "a layer of no units": (
+        STUDY + "network: {hidden_layer_sizes: [5, 0]}\n",
+        ["`network.hidden_layer_sizes` must be a list of whole numbers"],
     ),
     "inputs in two places": (
         with_space(("regularizer: [none]", "inputs: [[clinical]]"), "inputs: [clinical]"),

@@ -11,13 +11,16 @@ from planted_study import (
     record,
 )
 
-from pipeline.results import Inputs, StudyResults
+from pipeline.metrics import OF_TASK
+from pipeline.results import Inputs, NetworkResult, StudyResults
 from pipeline.solutions import (
     best_by_cell,
     best_row,
     configuration_table,
     kept_counts,
+    metric_names,
     most_seed_dependent,
+    searched_text,
     selection_frequencies,
     solution_label,
     solutions,
@@ -37,6 +40,42 @@ def test_spread_is_the_sample_standard_deviation_and_unknown_for_one():
     assert spread([0.6, 0.8]).text == "0.700 ± 0.141"
     assert spread([0.7, math.nan]).text == "0.700 ± –"
     assert spread([]).text == "–"
+
+
+def test_an_error_in_the_targets_unit_keeps_its_digits_at_any_size():
+    assert spread([3417.6, 3501.3]).text == "3459.450 ± 59.185"
+    assert spread([3.4e-7, 3.6e-7]).text == "3.5e-07 ± 1.41e-08"
+    assert spread([-0.25, -0.35]).text == "-0.300 ± 0.071"
+
+
+def test_searched_values_other_than_lambdas_are_named_too():
+    space = {
+        "regularizer": ["l1"],
+        "lambda_l1": {"low": 0.1, "high": 1.0},
+        "hidden_layer_sizes": [[50], []],
+        "learning_rate": {"low": 0.001, "high": 0.01},
+        "epochs": [5],
+    }
+    params = {
+        "lambda_l1": 0.25,
+        "hidden_layer_sizes": "[50]",
+        "learning_rate": 0.00421,
+        "epochs": 5,
+    }
+    said = "hidden_layer_sizes [50], learning_rate 0.00421"
+    assert searched_text(params, {"space": space}) == "lambda_l1 0.25, " + said
+    assert searched_text(params | {"lambda_l1": 0.0}, {"space": space}) == said
+    assert searched_text({"lambda_l1": 0.0}, {}) == "–"
+
+
+def test_metrics_of_every_task_come_in_the_order_of_the_task():
+    def logged(task):
+        names = sorted(OF_TASK[task])  # as a tracking store gives them back
+        n = NetworkResult({"configuration": 0, "seed": 0}, BOTH, {f"val_{m}": 0.5 for m in names})
+        return metric_names([n], f"val_{OF_TASK[task][0]}")
+
+    for task, names in OF_TASK.items():
+        assert logged(task) == names
 
 
 def test_stability_of_identical_selections_is_one_without_doubt():

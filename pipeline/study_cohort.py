@@ -1,0 +1,94 @@
+"""A study and its table, made to fit each other, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from pipeline.cohort import Cohort, load_cohort
+from pipeline.errors import InputError
+from pipeline.outcome import BINARY
+from pipeline.search_space import SearchSpace
+from pipeline.table import named, read_table
+from pipeline.weights import check_class_weight
+
+
+def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort]:
+    """The study with its task known, and its people.
+
+    Where a parameter put another table in place of the study's own, the columns that the study
+    names and the table lacks are left out; `sample_weight` must exist, as must the target. Raises
+    InputError for anything in which study and table do not fit.
+    """
+    lost: list[str] = []
+    roles: dict[str, object] = {
+        "categories": space.categories,
+        "drop": space.drop,
+        "families": space.families,
+        "groups": space.groups,
+        "unpenalised": space.unpenalised,
+    }
+    if space.data_replaced:
+        roles, lost = _within(roles, read_table(space.data).frame.columns)
+    cohort = load_cohort(
+        space.data,
+        space.target,
+        task=space.task,
+        **roles,
+        sample_weight=space.sample_weight,
+        validation_fraction=space.split.validation_fraction,
+        test_fraction=space.split.test_fraction,
+        split_seed=space.split.seed,
+    )
+    space = space.for_task(cohort.task)
+    for class_weight in space.space.get("class_weight", (space.training.class_weight,)):
+        check_class_weight(class_weight, cohort.task, cohort.classes, cohort.target)
+    _check_genotypes(space, cohort)
+    return space, replace(cohort, warnings=(*cohort.warnings, *lost))
+
+
+def _within(
+    roles: Mapping[str, object], columns: Collection[str]
+) -> tuple[dict[str, object], list[str]]:
+    """Roles without the columns that are not there, and a warning where that changes a penalty.
+
+    A category, a family or a column to drop that is not there needs no word.
+    """
+    present = set(columns)
+    groups = {n: tuple(c for c in own if c in present) for n, own in roles["groups"].items()}
+    groups = {name: own for name, own in groups.items() if own}
+    variables = present | set(groups)
+    found = {
+        "categories": tuple(c for c in roles["categories"] if c in present),
+        "drop": tuple(c for c in roles["drop"] if c in present),
+        "families": {
+            name: tuple(c for c in own if c in present) for name, own in roles["families"].items()
+        },
+        "groups": groups,
+        "unpenalised": tuple(v for v in roles["unpenalised"] if v in variables),
+    }
+    in_groups = [c for own in roles["groups"].values() for c in own if c not in present]
+    unpenalised = [v for v in roles["unpenalised"] if v not in variables]
+    warnings = [
+        f"the table has no {named(names)}, which the study names under {key}; left out"
+        for key, names in (("groups", in_groups), ("unpenalised", unpenalised))
+        if names
+    ]
+    return found, warnings
+
+
+def _check_genotypes(space: SearchSpace, cohort: Cohort) -> None:
+    """InputError where the genetic family cannot be had for this table."""
+    if "genetic" not in space.inputs:
+        return
+    taken = [v for v in cohort.inputs.variable_names if v.startswith("genetic_")]
+    if taken:
+        raise InputError(
+            "variables named genetic_… are the encoder's, but the table has "
+            f"{', '.join(taken)}: rename them, or give genotypes=none"
+        )
+    if space.genotypes == "simulated" and cohort.task != BINARY:
+        raise InputError(
+            "simulated genotypes must have a binary outcome, of which they are drawn, but "
+            f"{cohort.target} is a {cohort.task} target; give genotypes=none, or a fileset"
+        )

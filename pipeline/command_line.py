@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 
@@ -16,18 +19,33 @@ from pipeline.errors import InputError
 UNGIVEN = ("from-study", "newest")
 """Defaults in MLproject that mean: not given."""
 
+_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+_PLACE |= {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+"""What is wrong with a disk or a folder, and not with the program."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence in place of a page of usage."""
+        self.exit(2, f"error: {message}; `--help` lists the options\n")
+
 
 def parse(entry_point: str, description: str | None, argv: list[str] | None = None) -> dict:
     """Options of an MLproject entry point → name: value, without those that were not given."""
     project = Path(__file__).resolve().parents[1] / "MLproject"
     declared = yaml.safe_load(project.read_text())["entry_points"][entry_point]["parameters"]
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    parser = _Parser(description=description, allow_abbrev=False)
     for name, parameter in declared.items():
         default = str(parameter["default"])
         text = f"{parameter['description']} (default: {default})".replace("%", "%%")
         parser.add_argument(f"--{name}", default=default, metavar="VALUE", help=text)
     options = vars(parser.parse_args(argv))
-    return {name: value for name, value in options.items() if value not in UNGIVEN}
+    ungiven = {
+        name
+        for name, parameter in declared.items()
+        if parameter["default"] in UNGIVEN and options[name] == parameter["default"]
+    }
+    return {name: value for name, value in options.items() if name not in ungiven}
 
 
 def import_tensorflow() -> None:
@@ -69,3 +87,23 @@ def guarded(run: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if (reason := _of_the_disk(error)) is None:
+            raise
+        print(
+            f"error: a file cannot be written or read: {reason}; free space, mend permissions or "
+            "choose another folder, and the same command goes on from here",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+
+
+def _of_the_disk(error: BaseException | None) -> str | None:
+    """What a disk, a folder or a database file refused, if that is what the error comes from."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _PLACE:
+            return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        if isinstance(error, sqlite3.OperationalError):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None

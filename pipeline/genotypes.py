@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,10 @@ from pipeline.errors import InputError
 
 BLOCK_VARIANTS = 1000
 """Variants held at once; memory is people × this × 4 bytes besides K."""
+
+
+_PART, _ABANDONED_SECONDS = ".part-", 3600.0
+"""Prefix of a file that is being written, and the age at which nobody writes it any more."""
 
 
 @dataclass(frozen=True)
@@ -185,13 +190,16 @@ def _read(path: Path, fingerprint: str, people: int) -> tuple[np.ndarray, int] |
             and note["sha256"] == _checksum(relationship)
         )
         return (relationship, int(note["variants"])) if sound else None
-    except (OSError, ValueError, KeyError, EOFError):
+    except Exception:  # whatever a foreign file makes of NumPy's and JSON's readers
         return None
 
 
 def _write(path: Path, fingerprint: str, relationship: np.ndarray, variants: int) -> None:
     """Both files by rename, so that a killed process leaves the old ones or the new ones."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for part in path.parent.glob(f"{_PART}*"):
+        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+            part.unlink(missing_ok=True)  # of a killed process
     note = {
         "fingerprint": fingerprint,
         "sha256": _checksum(relationship),
@@ -201,6 +209,10 @@ def _write(path: Path, fingerprint: str, relationship: np.ndarray, variants: int
         (path, lambda handle: np.save(handle, relationship)),
         (path.with_suffix(".json"), lambda handle: handle.write(json.dumps(note).encode())),
     ):
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
-            write(handle)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_PART, delete=False) as handle:
+            try:
+                write(handle)
+            except BaseException:
+                os.unlink(handle.name)
+                raise
         os.replace(handle.name, target)

@@ -315,6 +315,9 @@ def _connect(uri: str) -> MlflowClient:
         return MlflowClient(uri)
     except MlflowException as error:
         raise InputError(f"the tracking store {uri} cannot be used: {error.message}") from error
+    except Exception as error:  # Alembic, SQLAlchemy, drivers and folders each raise their own
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"the tracking store {uri} cannot be used: {reason}") from error
     finally:
         logger.setLevel(level)
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import optuna
+import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pipeline.errors import InputError
@@ -21,6 +23,29 @@ Cell = tuple[int, int]
 """(configuration, seed): which network."""
 
 _FAILURE = "failure"
+
+
+def check_storage(storage: str) -> None:
+    """InputError unless the storage is a URL that can be opened; makes no file."""
+    try:
+        url = sa.make_url(storage)
+        file = url.database if url.get_backend_name() == "sqlite" else None
+        if file and file != ":memory:" and not Path(file.removeprefix("file:")).parent.is_dir():
+            raise OSError(f"there is no folder {Path(file).parent}")
+        if file is None or Path(file).exists():
+            engine = sa.create_engine(url)
+            sa.inspect(engine).get_table_names()
+            engine.dispose()
+    except Exception as error:  # SQLAlchemy, drivers and URLs each raise their own
+        raise _refused(storage, error) from error
+
+
+def _refused(storage: str, error: Exception) -> InputError:
+    reason = str(error).strip().splitlines()[0]
+    return InputError(
+        "storage must be an Optuna storage URL that can be opened, such as sqlite:///optuna.db, "
+        f"but got {storage!r}: {reason}"
+    )
 
 
 class Trials:
@@ -42,11 +67,7 @@ class Trials:
                 load_if_exists=True,
             )
         except Exception as error:  # SQLAlchemy, drivers and URLs each raise their own
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(
-                "storage must be an Optuna storage URL that can be opened, such as "
-                f"sqlite:///optuna.db, but got {storage!r}: {reason}"
-            ) from error
+            raise _refused(storage, error) from error
         self._scores: dict[Cell, float | None] = {}
         self.params: dict[int, Mapping[str, object]] = {}
         trials = self._study.get_trials(deepcopy=False)
@@ -106,6 +127,11 @@ class Trials:
         )
         self._count += 1
         return self._count - 1
+
+    def give_up(self) -> None:
+        """End the trials that were asked and not told: their networks will be trained again."""
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self._study.tell(trial.number, state=TrialState.FAIL)
 
     def tell(self, number: int, cell: Cell, score: float | None, failure: str | None) -> None:
         """End a trial: COMPLETE with its score, or FAIL with the reason why there is none."""

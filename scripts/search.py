@@ -11,12 +11,15 @@ if __name__ == "__main__":
     arguments = parse("main", __doc__)
 
     def run():
-        import_tensorflow()
-        from pipeline.search import run_study
+        from pipeline.search_space import load_search_space
 
         study, storage, scheduler, output = (
             arguments.pop(name) for name in ("study", "storage", "scheduler", "output")
         )
+        load_search_space(study, arguments)  # a slip is told before the seconds of an import
+        import_tensorflow()
+        from pipeline.search import run_study
+
         run_study(study, storage=storage, scheduler=scheduler, output=output, given=arguments)
 
     guarded(run)

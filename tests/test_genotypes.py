@@ -1,0 +1,290 @@
+"""Genotypes: the relationship matrix, the simulation, the cache, and the encoder's coordinates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
+
+from pipeline import genotypes, optimiser
+from pipeline.errors import InputError
+from pipeline.genotypes import Simulation, factor, load_genotypes, relationship_matrix
+
+RNG = np.random.default_rng(20)
+PEOPLE, TRAINING = 60, np.arange(0, 60, 2)
+COUNTS = RNG.binomial(2, RNG.uniform(0.1, 0.5, 300), (PEOPLE, 300)).astype(np.int8)
+
+
+def standardised(counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """G by its formula, in float64, of variants that all vary in these rows."""
+    frequency = counts[rows].mean(axis=0) / 2.0
+    deviation = np.sqrt(2.0 * frequency * (1.0 - frequency) * counts.shape[1])
+    return (counts - 2.0 * frequency) / deviation
+
+
+@pytest.mark.parametrize("block", [7, 300, 1000])
+def test_the_relationship_matrix_is_g_g_transposed_in_any_blocks(block: int) -> None:
+    blocks = [COUNTS[:, start : start + block] for start in range(0, 300, block)]
+    relationship, used = relationship_matrix(blocks, TRAINING)
+    g = standardised(COUNTS, TRAINING)
+    assert used == 300
+    np.testing.assert_allclose(relationship, g @ g.T, atol=2e-6)
+    np.testing.assert_array_equal(relationship, relationship.T)
+
+
+def test_people_outside_the_training_rows_do_not_reach_those_within() -> None:
+    others = np.setdiff1d(np.arange(PEOPLE), TRAINING)
+    changed = COUNTS.copy()
+    changed[others] = RNG.integers(0, 3, (len(others), 300))
+    among = np.ix_(TRAINING, TRAINING)
+    before, _ = relationship_matrix([COUNTS], TRAINING)
+    after, _ = relationship_matrix([changed], TRAINING)
+    np.testing.assert_array_equal(before[among], after[among])
+    assert not np.allclose(before, after)
+
+
+def test_variants_that_do_not_vary_in_the_training_rows_are_left_out() -> None:
+    constant = np.zeros((PEOPLE, 4), np.int8)
+    constant[:, 1], constant[:, 2] = 2, 2
+    constant[1, 0] = 1  # varies, but in no training row
+    with_them, used = relationship_matrix([np.hstack([constant[:, :3], COUNTS])], TRAINING)
+    without, _ = relationship_matrix([COUNTS], TRAINING)
+    assert used == 300
+    np.testing.assert_allclose(with_them, without, atol=1e-6)
+    with pytest.raises(InputError, match="at least one variant must vary"):
+        relationship_matrix([constant], TRAINING)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [COUNTS[np.arange(PEOPLE) % 5], COUNTS[:, :8]],
+    ids=["people who are there 12 times", "fewer variants than people"],
+)
+def test_a_singular_relationship_matrix_has_a_factor(counts: np.ndarray) -> None:
+    relationship, _ = relationship_matrix([counts], TRAINING)
+    lower = factor(relationship)
+    assert lower.dtype == np.float32
+    np.testing.assert_array_equal(lower, np.tril(lower))
+    np.testing.assert_allclose(lower @ lower.T, relationship, atol=1e-4)
+
+
+def test_an_impossible_relationship_matrix_is_refused() -> None:
+    with pytest.raises(InputError, match="positive semidefinite"):
+        factor(np.array([[1.0, 3.0], [3.0, 1.0]], np.float32))
+
+
+def _planted(simulation: Simulation) -> tuple[np.ndarray, np.ndarray]:
+    """The frequencies and effects that the simulation draws first, drawn once more."""
+    rng = np.random.default_rng([simulation.seed, simulation.variants])
+    frequency = rng.uniform(0.05, 0.5, simulation.variants)
+    count = round(simulation.causal_share * simulation.variants)
+    chosen = rng.choice(simulation.variants, count, replace=False)
+    effect = np.zeros(simulation.variants)
+    effect[chosen] = rng.standard_normal(simulation.variants)[chosen]
+    return frequency, effect
+
+
+def test_simulated_counts_have_the_frequencies_of_a_log_additive_model() -> None:
+    simulation = Simulation(variants=2000, score_auroc=0.65)
+    outcome = np.repeat([0, 1], 4000)
+    counts = np.hstack(list(genotypes.simulated_blocks(outcome, simulation)))
+    assert counts.shape == (8000, 2000)
+    frequency, effect = _planted(simulation)
+    variance = np.sum(np.square(effect) * 2.0 * frequency * (1.0 - frequency))
+    effect *= 0.5449 / np.sqrt(variance)  # √2·Φ⁻¹(0.65)
+    odds = frequency / (1.0 - frequency)
+    for rows, expected in ((outcome == 0, frequency), (outcome == 1, expit(np.log(odds) + effect))):
+        seen = counts[rows].mean(axis=0) / 2.0
+        error = np.sqrt(expected * (1.0 - expected) / (2 * rows.sum()))
+        scores = (seen - expected) / error
+        assert abs(scores.mean()) < 0.1  # 4.5 standard errors of 2,000 scores
+        assert 0.9 < scores.std() < 1.1
+        assert np.abs(scores).max() < 5.0
+    # Heterozygotes as in Hardy and Weinberg's equilibrium, within controls.
+    heterozygous = (counts[outcome == 0] == 1).mean(axis=0)
+    assert abs(np.mean(heterozygous - 2.0 * frequency * (1.0 - frequency))) < 1e-3
+
+
+@pytest.mark.parametrize("asked", [0.55, 0.65, 0.8])
+def test_the_true_score_has_the_auroc_that_was_asked_for(asked: float) -> None:
+    simulation = Simulation(variants=3000, score_auroc=asked)
+    outcome = RNG.integers(0, 2, 4000)
+    counts = np.hstack(list(genotypes.simulated_blocks(outcome, simulation)))
+    _, effect = _planted(simulation)
+    assert roc_auc_score(outcome, counts @ effect) == pytest.approx(asked, abs=0.03)
+
+
+def test_no_effect_leaves_nothing_to_predict() -> None:
+    simulation = Simulation(variants=500, causal_share=0.0)
+    counts = np.hstack(list(genotypes.simulated_blocks(np.repeat([0, 1], 2000), simulation)))
+    assert abs(counts[:2000].mean() - counts[2000:].mean()) < 0.01
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many relationship matrices were computed, of few variants."""
+    calls: list[int] = []
+    real = genotypes.relationship_matrix
+
+    def counted(blocks, training_rows):
+        calls.append(len(training_rows))
+        return real(blocks, training_rows)
+
+    monkeypatch.setattr(genotypes, "relationship_matrix", counted)
+    monkeypatch.setattr(genotypes, "Simulation", lambda: Simulation(variants=50))
+    return calls
+
+
+OUTCOME = np.arange(40) % 2
+
+
+def load(cache: Path, rows: int = 30) -> np.ndarray:
+    return load_genotypes("simulated", OUTCOME, np.arange(rows), cache).relationship
+
+
+def test_genotypes_are_computed_once_for_the_same_people(
+    tmp_path: Path, computed: list[int]
+) -> None:
+    first = load(tmp_path / "new" / "cache")
+    np.testing.assert_array_equal(load(tmp_path / "new" / "cache"), first)
+    assert computed == [30]
+    load(tmp_path / "new" / "cache", rows=29)
+    assert computed == [30, 29]
+
+
+def _damage(kind: str, matrix: Path, note: Path) -> None:
+    content, told = matrix.read_bytes(), json.loads(note.read_text())
+    match kind:
+        case "a bit":
+            matrix.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
+        case "cut short":
+            matrix.write_bytes(content[: len(content) // 2])
+        case "empty":
+            matrix.write_bytes(b"")
+        case "no matrix":
+            matrix.write_bytes(b"PK\x03\x04" + content)
+        case "a huge shape":
+            matrix.write_bytes(content.replace(b"(40, 40)", b"(9999999999, 40)", 1))
+        case "of others":
+            told["fingerprint"] = "0" * 64
+            note.write_text(json.dumps(told))
+        case "note of another form":
+            note.write_text("[1, 2]")
+        case "note cut short":
+            note.write_text(note.read_text()[:20])
+        case "no note":
+            note.unlink()
+        case "another matrix":
+            np.save(matrix, np.eye(40, dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "a bit",
+        "cut short",
+        "empty",
+        "no matrix",
+        "a huge shape",
+        "of others",
+        "note of another form",
+        "note cut short",
+        "no note",
+        "another matrix",
+    ],
+)
+def test_a_cache_that_is_not_whole_is_made_anew(
+    tmp_path: Path, computed: list[int], kind: str
+) -> None:
+    first = load(tmp_path)
+    (matrix,), (note,) = tmp_path.glob("*.npy"), tmp_path.glob("*.json")
+    _damage(kind, matrix, note)
+    for _ in range(2):
+        np.testing.assert_array_equal(load(tmp_path), first)
+    assert computed == [30, 30]
+
+
+def test_a_writer_that_is_stopped_leaves_no_file(
+    tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(handle, array):
+        handle.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(genotypes.np, "save", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        load(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+class _Direct:
+    """The encoder's optimiser on the weights V (variants × d) themselves, in float64."""
+
+    def __init__(self, g: np.ndarray, v: np.ndarray, rank: int) -> None:
+        self.g, self.v, self.rank = g, v.copy(), rank
+        self.momentum, self.second, self.step = np.zeros_like(v), np.zeros(v.shape[1]), 0
+
+    def update(self, batch: np.ndarray, delta: np.ndarray, rate: float, decay: float) -> None:
+        """delta ∂loss/∂E (b, d); V ← (1 − rate·decay)·V − rate·m̂/(√v̂ + ε)."""
+        self.step += 1
+        gradient = self.g[batch].T @ delta
+        self.momentum = 0.9 * self.momentum + 0.1 * gradient
+        mean_square = np.sum(np.square(gradient), axis=0) / self.rank
+        self.second = 0.999 * self.second + 0.001 * mean_square
+        size = rate / (np.sqrt(self.second / (1.0 - 0.999**self.step)) + 1e-7)
+        self.v = (1.0 - rate * decay) * self.v - size * self.momentum / (1.0 - 0.9**self.step)
+
+
+def _dual_step(encoder, delta, batch, k_train, step, rank, rates, decays):
+    return optimiser.encoder_step(
+        encoder,
+        tf.constant(np.transpose(delta, (0, 2, 1)), tf.float32),
+        tf.constant(batch),
+        tf.constant(k_train[np.ix_(batch, batch)], tf.float32),
+        tf.constant(float(rank)),
+        tf.constant(rates, tf.float32),
+        tf.constant(decays, tf.float32),
+        tf.constant(float(step)),
+    )
+
+
+def test_the_encoder_in_dual_coordinates_is_the_encoder_on_the_variants() -> None:
+    rng = np.random.default_rng(3)
+    networks, outputs, n = 2, 3, len(TRAINING)
+    rates, decays = [0.01, 0.03], [0.3, 2.0]
+    g = standardised(COUNTS, TRAINING)[np.r_[TRAINING, np.setdiff1d(np.arange(PEOPLE), TRAINING)]]
+    k = g @ g.T
+    start = rng.standard_normal((networks, g.shape[1], outputs))
+    direct = [_Direct(g, start[i], n) for i in range(networks)]
+    initial = tf.constant(np.stack([g @ v for v in start], axis=1), tf.float32)
+    zeros = tf.zeros([n, networks, outputs])
+    encoder = optimiser.Encoder(zeros, zeros, tf.zeros([networks, outputs]), tf.ones([networks, 1]))
+    wanted = rng.standard_normal((PEOPLE, outputs))
+
+    def encodings() -> np.ndarray:
+        """(K, N, d)"""
+        seen = optimiser.encode(encoder, initial, tf.constant(k[:, :n], tf.float32))
+        return np.transpose(seen.numpy(), (0, 2, 1))
+
+    for step in range(50):
+        batch = rng.permutation(n)[:11]
+        # tanh keeps the gradients bounded, as a network's are, and the loss no quadratic.
+        delta = np.tanh(encodings()[:, batch] - wanted[batch]) / len(batch)
+        for i, reference in enumerate(direct):
+            own = np.tanh(g[batch] @ reference.v - wanted[batch]) / len(batch)
+            reference.update(batch, own, rates[i], decays[i])
+        encoder = _dual_step(encoder, delta, batch, k[:n, :n], step, n, rates, decays)
+    reached = np.stack([g @ reference.v for reference in direct])
+    np.testing.assert_allclose(encodings(), reached, atol=1e-4)
+    moved = np.stack([g @ v for v in start])
+    assert np.abs(reached - moved).max() > 0.1  # it did train
+    # The weights of the variants, V = a·(V₀ + G_tᵀ·C), are those of the reference as well.
+    for i, reference in enumerate(direct):
+        scale, coefficients = encoder.scale.numpy()[i], encoder.coefficients.numpy()[:, i]
+        recovered = scale * (start[i] + g[:n].T @ coefficients)
+        np.testing.assert_allclose(recovered, reference.v, atol=1e-4)

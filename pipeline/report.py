@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -51,6 +52,9 @@ __all__ = [
 PLAIN_FIRST = ("none", "l1", "l2", "elastic_net", "group_lasso", "sparse_group_lasso")
 PANELS_WANTED = 6
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "tensorflow", "optuna", "mlflow")
+
+
+OWN_PICTURE = re.compile(r"(panels|pareto|(trajectories|selection)_c\d+|lambda_\d+)\.png")
 
 
 @dataclass(frozen=True)
@@ -316,7 +320,10 @@ def _page(summary: Summary) -> tuple[str, list[Picture]]:
 
 
 def _write_all(folder: Path, writers: dict[str, Callable[[Path], object]]) -> None:
-    """All files are written beside, then moved in one by one in this order: whole or not at all."""
+    """All files are written beside, then moved in one by one in this order: whole or not at all.
+
+    Pictures of an earlier report that this one does not have are removed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=".report-", dir=folder))
     try:
@@ -324,6 +331,9 @@ def _write_all(folder: Path, writers: dict[str, Callable[[Path], object]]) -> No
             write(beside / name)
         for name in writers:
             os.replace(beside / name, folder / name)
+        for old in folder.glob("*.png"):
+            if old.name not in writers and OWN_PICTURE.fullmatch(old.name):
+                old.unlink()
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

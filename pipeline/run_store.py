@@ -46,6 +46,7 @@ from mlflow.tracking import MlflowClient, get_tracking_uri
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import append_to_uri_path, is_local_uri
 
+EXPERIMENT_KIND, MODEL_TRAINING = "mlflow.experimentKind", "custom_model_development"
 PAGE_RUNS = 1_000
 CALLERS = 8  # at once, of a server
 
@@ -124,6 +125,11 @@ class RunStore:
                 "another with MLFLOW_EXPERIMENT_NAME"
             )
         return found.experiment_id if found else self._client.create_experiment(name)
+
+    def mark_experiment(self, experiment_id: str) -> None:
+        """Have MLflow's pages show the experiment as model training, unless it is marked."""
+        if EXPERIMENT_KIND not in self._client.get_experiment(experiment_id).tags:
+            self._client.set_experiment_tag(experiment_id, EXPERIMENT_KIND, MODEL_TRAINING)
 
     def experiment_ids(self) -> list[str]:
         """Every experiment that is not deleted."""

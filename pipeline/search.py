@@ -82,7 +82,7 @@ def run_study(
     RunStore()  # refuses here, before a trial is kept, where the tracking store cannot be used
     with _alone(study_id):
         trials = Trials(space, study_id, storage)
-        with tracking.open_study(record, dataset=fingerprint) as run:
+        with tracking.open_study(record, dataset=fingerprint, params=_shown(space)) as run:
             discarded = run.discard_unrecorded(trials.finished)
             if discarded:
                 console.print(f"discarded {discarded} unfinished runs of an earlier start")
@@ -94,6 +94,17 @@ def run_study(
             results = tracked.load_study(run.run_id)
             _finish(results, run, folder, console)
     return folder
+
+
+def _shown(space: SearchSpace) -> dict[str, str | int]:
+    """What the study's run shows beside its target and objective."""
+    return {
+        "configurations": space.configurations,
+        "seeds": len(space.seeds),
+        "sampler": space.sampler,
+        "regularizers": ", ".join(space.space["regularizer"]),
+        "inputs": ", ".join(space.inputs),
+    }
 
 
 def _check_writable(folder: Path) -> None:

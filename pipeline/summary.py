@@ -143,11 +143,14 @@ def results_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
 
 
 def brief_results_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
-    """The same numbers for a terminal of 80 columns: short headers, and `lambdas` left out."""
+    """The same numbers for a terminal of 80 columns: short headers, and `lambdas` left out.
+
+    That genotypes are simulated is left to the table's title.
+    """
     head, rows = results_rows(summary)
     metrics, families = summary.metrics[:METRICS_IN_TABLE], all_families(summary.cells)
     short = [abbreviated(metric_words(m)) for m in metrics]
-    short += [f"{family_words(f, summary.record)} zeroed" for f in families]
+    short += [f"{family} zeroed" for family in families]
     names = [*head[:2], *short, "best", "nets"]
     last_epoch = [[cell.split(" → ")[-1] for cell in row] for row in rows]
     kept = [[row[0].replace(" (simulated)", ""), *row[1:-2], row[-1]] for row in last_epoch]
@@ -234,7 +237,7 @@ def _kept_sentence(focus: Focus, record: StudyRecord, subject: str) -> str:
     if not kept:
         return f"{subject} left no weights to read variables from."
     means = {f: np.average([m for _, m in v], weights=[w for w, _ in v]) for f, v in kept.items()}
-    said = [f"{means[f]:.1f} of {totals[f]} {family_words(f, record)}" for f in means]
+    said = [f"{_mean_of(means[f], totals[f])} {family_words(f, record)}" for f in means]
     table = focus.frequencies
     always = [str(v) for v in table.loc[table.get("share_best", 0) == 1, "variable"]]
     tail = f"; every seed keeps {listed(always)}" if always else "; no variable is kept by all"
@@ -242,7 +245,13 @@ def _kept_sentence(focus: Focus, record: StudyRecord, subject: str) -> str:
         tail = f"; every seed keeps all {len(table)} that have a name"
     if len(table) == 0:
         tail = ""
+    if all(means[f] == totals[f] for f in means):
+        return f"{subject} keeps every variable at its best epoch, whatever the seed."
     return f"{subject} keeps {listed(said)} variables on average at its best epoch{tail}."
+
+
+def _mean_of(mean: float, total: int) -> str:
+    return f"all {total}" if mean == total else f"{mean:.1f} of {total}"
 
 
 def _seed_sentence(best: Focus, tipping: Focus | None, seeds: int) -> str:

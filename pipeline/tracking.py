@@ -227,18 +227,21 @@ def open_study(
     tracking_uri: str | None = None,
     experiment: str | None = None,
 ) -> StudyRun:
-    """The study's run: the one it already has in the experiment, or a new one.
+    """The study's run: the one it already has in any experiment of the store, or a new one.
 
-    The experiment is the argument's, else that of ``MLFLOW_EXPERIMENT_ID`` or
+    A new one's experiment is the argument's, else that of ``MLFLOW_EXPERIMENT_ID`` or
     ``MLFLOW_EXPERIMENT_NAME``, else `lariat`. Under `mlflow run` a new study's run is the run that
     `mlflow run` opened. params are shown on the study's run, where they do not collide with those
     that `mlflow run` logged.
     """
     store = RunStore(tracking_uri)
     joined = _joined(store, record)
-    experiment_id = joined.experiment_id if joined else _experiment_id(store, experiment)
-    same = store.search([experiment_id], "kind", STUDY)
-    earlier = [run for run in same if run.tags.get("study_id") == record.study_id]
+    # In any experiment: `mlflow run` and the scripts have different ones by default.
+    earlier = [
+        run
+        for run in store.search(store.experiment_ids(), "study_id", record.study_id)
+        if run.tags.get("kind") == STUDY
+    ]
     continuation = None
     if earlier:
         run = earlier[0]
@@ -248,7 +251,9 @@ def open_study(
         run = joined
         store.rename(run.run_id, record.study)
     else:
+        experiment_id = _experiment_id(store, experiment)
         run = store.start(experiment_id, record.study, {"kind": STUDY})
+    store.mark_experiment(run.experiment_id)
     fingerprint = dataset and _dataset(dataset, record)
     study = StudyRun(store, record, run, continuation, fingerprint)
     try:

@@ -44,8 +44,13 @@ GROW, SHRINK = 1.1, 0.5
 STEPS_BETWEEN_CHECKS = 25
 """Steps after which the certificate is computed anew, and finished networks leave."""
 
-SETTLED = 1e-7
-"""A network whose objective falls by no more than this share between checks has settled."""
+SETTLED = 0.1
+"""A network whose objective falls by no more than this times tolerance² of itself between checks
+has settled: the objective's excess over its minimum is of the order of the residual's square."""
+
+SINGLE = 1.0
+"""√ε of float32. For a smaller residual the steps are done in float64: by their rounding, float32
+objectives do not tell apart weights whose residuals are below this."""
 
 
 class Finish(NamedTuple):
@@ -102,20 +107,22 @@ def finisher(architecture: Architecture, task: str) -> Callable[..., Finish]:
                 + tf.reduce_sum(tf.square(change), axis=[1, 2]) / (2.0 * at.step)
             )
             # Rounding: near the end both sides agree to all digits of the loss.
-            fits = new_value <= bound + 1e-6 * tf.abs(value)
+            rounding = np.finfo(value.dtype.as_numpy_dtype).eps
+            fits = new_value <= bound + 8.0 * rounding * tf.abs(value)
             objective = new_value + penalties.value(moved, hyper.lambdas, constants.groups)
-            falls = objective <= at.objective + 1e-7 * tf.abs(at.objective)
+            falls = objective <= at.objective + rounding * tf.abs(at.objective)
             s = 0.5 * (1.0 + tf.sqrt(1.0 + 4.0 * tf.square(at.momentum)))
             ahead = moved + ((at.momentum - 1.0) / s)[:, None, None] * (moved - at.first)
             taken = fits & falls
             # Not taken: too long a step is halved; a rising objective restarts from W.
             restart = fits & ~falls
+            one = tf.ones_like(s)
             mask = lambda c: c[:, None, None]  # noqa: E731
             return i + 1, Finish(
                 tf.where(mask(taken), moved, at.first),
                 tf.where(mask(taken), ahead, tf.where(mask(restart), at.first, at.point)),
-                at.step * tf.where(taken, GROW, tf.where(restart, 1.0, SHRINK)),
-                tf.where(taken, s, tf.where(restart, tf.ones_like(s), at.momentum)),
+                at.step * tf.where(taken, GROW * one, tf.where(restart, one, SHRINK * one)),
+                tf.where(taken, s, tf.where(restart, one, at.momentum)),
                 tf.where(taken, objective, at.objective),
             )
 
@@ -142,9 +149,6 @@ def finished(
     the tolerance: the loss has no gradient there.
     """
     single, exact = constants
-    rows = tf.shape(single.row_weights)[0]
-    train = single._replace(columns=single.columns[:rows], target=single.target[:, :rows])
-    none = tf.zeros([0, 0, 0])
 
     def certified(first: tf.Tensor, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         later = _take(weights.later, which)
@@ -160,24 +164,31 @@ def finished(
         return weights.first, residual, objective
     best = weights.first.numpy()
     active = np.flatnonzero(residual > tolerance)
-    state = start(tf.gather(weights.first, active))
+    at = single if tolerance >= SINGLE else exact
+    dtype, rows = at.columns.dtype, tf.shape(at.row_weights)[0]
+    train = at._replace(columns=at.columns[:rows], target=at.target[:, :rows])
+    given = (weights.later, () if encodings is None else encodings, hyperparameters)
+    later, own, hyper = tf.nest.map_structure(lambda x: tf.cast(x, dtype), given)
+    none = tf.zeros([0, 0, 0], dtype)
+    state = start(tf.cast(tf.gather(weights.first, active), dtype))
     run, done = finisher(architecture, task), 0
     while len(active) and done < most_steps:
         before = state.objective.numpy()
         state = run(
             state,
-            _take(weights.later, active),
-            none if encodings is None else tf.gather(encodings, active),
+            _take(later, active),
+            none if encodings is None else tf.gather(own, active),
             train,
-            _take(hyperparameters, active),
+            _take(hyper, active),
             tf.constant(STEPS_BETWEEN_CHECKS),
         )
         done += STEPS_BETWEEN_CHECKS
-        now, value = certified(state.first, active)
+        first = tf.cast(state.first, tf.float32)
+        now, value = certified(first, active)
         better = now < residual[active]
         residual[active[better]], objective[active[better]] = now[better], value[better]
-        best[active[better]] = state.first.numpy()[better]
-        settled = before - state.objective.numpy() <= SETTLED * np.abs(before)
+        best[active[better]] = first.numpy()[better]
+        settled = before - state.objective.numpy() <= SETTLED * tolerance**2 * np.abs(before)
         staying = np.flatnonzero((now > tolerance) & ~settled)
         state, active = _take(state, staying), active[staying]
     return tf.constant(best), residual, objective

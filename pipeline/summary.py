@@ -143,7 +143,7 @@ def results_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
 
 
 def brief_results_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
-    """The same numbers for a terminal of 80 columns: short headers, and `lambdas` left out.
+    """The same numbers for a terminal of 80 columns: short headers; lambdas and counts left out.
 
     That genotypes are simulated is left to the table's title.
     """
@@ -151,9 +151,9 @@ def brief_results_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
     metrics, families = summary.metrics[:METRICS_IN_TABLE], all_families(summary.cells)
     short = [abbreviated(metric_words(m)) for m in metrics]
     short += [f"{family} zeroed" for family in families]
-    names = [*head[:2], *short, "best", "nets"]
+    names = [*head[:2], *short, "best"]
     last_epoch = [[cell.split(" → ")[-1] for cell in row] for row in rows]
-    kept = [[row[0].replace(" (simulated)", ""), *row[1:-2], row[-1]] for row in last_epoch]
+    kept = [[row[0].replace(" (simulated)", ""), *row[1:-2]] for row in last_epoch]
     return names, kept
 
 

@@ -84,14 +84,20 @@ def terminal_of(summary: Summary) -> Group:
         parts.append(Text("Genotypes are simulated.", style="yellow"))
     if len(summary.cells):
         head, rows = brief_results_rows(summary)
-        title = (
-            "Best configuration of each: test set, mean ± sd over seeds; zeroed at the last epoch"
-        )
+        title = "Best configuration of each: test set, mean ± sd over seeds; zeroed at the end"
+        if record.simulated:
+            title += "; genotypes simulated"
         table = Table(
-            title=Text(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
+            title=Text(title),
+            title_justify="left",
+            box=SIMPLE_HEAD,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
         )
-        for name in head:
-            table.add_column(Text(name), overflow="fold", no_wrap=name in ("regularizer", "best"))
+        for name, *cells in zip(head, *rows, strict=True):
+            words = " ".join([name, *cells]).split()
+            whole = name in ("regularizer", "best")
+            table.add_column(Text(name), no_wrap=whole, min_width=max(map(len, words)))
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         parts += [Text(""), table]

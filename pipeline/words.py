@@ -12,7 +12,13 @@ METRIC_WORDS = {
     "r2": "R²",
 }
 
-_SHORT = {"average": "avg.", "balanced": "bal.", "squared": "sq.", "absolute": "abs."}
+_SHORT = {
+    "average": "avg.",
+    "precision": "prec.",
+    "balanced": "bal.",
+    "squared": "sq.",
+    "absolute": "abs.",
+}
 
 
 def metric_words(name: str) -> str:

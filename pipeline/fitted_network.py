@@ -1,0 +1,73 @@
+"""One trained network for those who only use it: NumPy alone, so no TensorFlow to predict.
+
+Shapes: n rows, p columns, h units of the first layer, o outputs, g variables, T epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp, ndtr
+
+ACTIVATIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "relu": lambda z: np.maximum(z, 0.0),
+    "tanh": np.tanh,
+    "gelu": lambda z: z * ndtr(z),
+}
+"""The engine's activations, written once more; a test holds the two to each other."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedNetwork:
+    """One network of an estimator: what it learned from one seed.
+
+    layers       (weights (inputs, outputs), bias (outputs,)) of every layer, the first layer first
+    offset       added to the output: the mean of a quantity, 0 for classes
+    zeroed       (g,) whether all first-layer weights of the variable are exactly 0.0
+    history      name → (T,): train_loss, validation_score, kept (variables that are not zeroed)
+    kkt_residual, objective   of these weights over all training rows
+    best_epoch   the epoch of these weights; final_epoch is the last one trained
+    failure      why this network has no weights, or None
+    """
+
+    seed: int
+    layers: tuple[tuple[np.ndarray, np.ndarray], ...]
+    activation: str
+    offset: float
+    zeroed: np.ndarray
+    history: Mapping[str, np.ndarray]
+    kkt_residual: float
+    objective: float
+    best_epoch: int
+    final_epoch: int
+    failure: str | None = None
+
+    @property
+    def first_layer(self) -> np.ndarray:
+        """(p, h), the bias left out."""
+        return self.layers[0][0]
+
+    def outputs(self, columns: np.ndarray) -> np.ndarray:
+        """(n, o): logits or the predicted quantity, for columns (n, p) in float64."""
+        activate = ACTIVATIONS[self.activation]
+        z = np.asarray(columns, np.float64)
+        for i, (weights, bias) in enumerate(self.layers):
+            z = (z if i == 0 else activate(z)) @ weights + bias
+        return z + self.offset
+
+
+def mean_log_probabilities(networks: Sequence[FittedNetwork], columns: np.ndarray) -> np.ndarray:
+    """(n, classes): the logarithm of the networks' mean probability of every class.
+
+    Computed from logits, log(mean_k softmax(z_k)) = logsumexp_k(z_k − logsumexp(z_k)) − log K, so
+    that a probability near 0 keeps its digits. One output z stands for the two logits (0, z).
+    """
+    each = []
+    for network in networks:
+        z = network.outputs(columns)
+        if z.shape[1] == 1:
+            z = np.concatenate([np.zeros_like(z), z], axis=1)
+        each.append(z - logsumexp(z, axis=1, keepdims=True))
+    return logsumexp(each, axis=0) - np.log(len(each))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import tensorflow as tf
 
 from pipeline import optimiser, penalties
@@ -25,10 +27,12 @@ def certify(
 
     objective = mean over rows of loss + Ω(first layer) + ½·weight_decay·‖other weights‖² (biases
     are not decayed), with the encoder as it is; kkt_residual = max_g ‖W_g − prox_t(W_g − t·∇_g)‖/t
-    of the first layer, with ∇ the gradient of that mean loss over all training rows.
+    of the first layer, with ∇ the gradient of that mean loss over all training rows. No unit is
+    dropped.
 
     constants are the float64 ones of the training rows; encodings (K, d, n) or None.
     """
+    architecture = replace(architecture, dropout=0.0)
     weights, hyper = tf.nest.map_structure(
         lambda x: tf.cast(x, tf.float64), (weights, hyperparameters)
     )

@@ -8,6 +8,10 @@ and Candès 2015):
 
     W⁺ = prox_{t·Ω}(Y − t·∇f(Y))      Y⁺ = W⁺ + ((s − 1)/s⁺)·(W⁺ − W)
 
+All of it in float64. Backtracking and restarts compare objectives that agree to more and more
+digits: in float32 no residual below about 1e-4 is reached, and rounding decides which steps are
+taken, so that a network's end would depend on those beside it.
+
 Why the first layer alone: Ω is on the first layer only, and a ReLU network keeps its predictions
 when a unit's incoming weights are halved and its outgoing ones doubled. So with free later weights
 the objective has no minimum at all; given the later layers it has, and zeros can be certified.
@@ -18,6 +22,7 @@ Shapes: K networks, h units, p columns, n training rows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -48,9 +53,8 @@ SETTLED = 0.1
 """A network whose objective falls by no more than this times tolerance² of itself between checks
 has settled: the objective's excess over its minimum is of the order of the residual's square."""
 
-SINGLE = 1.0
-"""√ε of float32. For a smaller residual the steps are done in float64: by their rounding, float32
-objectives do not tell apart weights whose residuals are below this."""
+STALLED_CHECKS = 2
+"""A ReLU network leaves when its residual has not fallen by a tenth over so many checks."""
 
 
 class Finish(NamedTuple):
@@ -74,6 +78,7 @@ def start(first: tf.Tensor) -> Finish:
 def finisher(architecture: Architecture, task: str) -> Callable[..., Finish]:
     """The compiled steps for an architecture: f(finish, later, encodings, constants,
     hyperparameters, steps) → finish; encodings (K, d, n), or (0, 0, 0) without genotypes."""
+    architecture = replace(architecture, dropout=0.0)
 
     def loss(first, later, encodings, constants, share):
         seen = forward(Weights(first, later), constants.columns, encodings, architecture)
@@ -106,7 +111,7 @@ def finisher(architecture: Architecture, task: str) -> Callable[..., Finish]:
                 + tf.reduce_sum(gradient.first * change, axis=[1, 2])
                 + tf.reduce_sum(tf.square(change), axis=[1, 2]) / (2.0 * at.step)
             )
-            # Rounding: near the end both sides agree to all digits of the loss.
+            # Near the end both sides agree to all digits of the loss.
             rounding = np.finfo(value.dtype.as_numpy_dtype).eps
             fits = new_value <= bound + 8.0 * rounding * tf.abs(value)
             objective = new_value + penalties.value(moved, hyper.lambdas, constants.groups)
@@ -131,10 +136,24 @@ def finisher(architecture: Architecture, task: str) -> Callable[..., Finish]:
     return run
 
 
+class _Stall:
+    """Whether networks' residuals have stopped falling."""
+
+    def __init__(self, residual: np.ndarray):
+        self._mark, self._checks = residual.copy(), np.zeros(len(residual), int)
+
+    def __call__(self, residual: np.ndarray, networks: np.ndarray) -> np.ndarray:
+        """Of these networks, given their residuals now."""
+        fell = residual < 0.9 * self._mark[networks]
+        self._mark[networks[fell]] = residual[fell]
+        self._checks[networks] = np.where(fell, 0, self._checks[networks] + 1)
+        return self._checks[networks] >= STALLED_CHECKS
+
+
 def finished(
     weights: Weights,
     encodings: tf.Tensor | None,
-    constants: tuple[Constants, Constants],
+    constants: Constants,
     hyperparameters: Hyperparameters,
     architecture: Architecture,
     task: str,
@@ -143,18 +162,17 @@ def finished(
 ) -> tuple[tf.Tensor, np.ndarray, np.ndarray]:
     """First layers (K, h, p) after finishing, their kkt_residual and objective, each (K,) float64.
 
-    constants are those of float32 and of float64. A network leaves when its residual is at most
-    the tolerance, when its objective has settled, or after most_steps; it keeps the state with
-    the smallest residual seen. Where ReLU units bend at data points the residual may settle above
-    the tolerance: the loss has no gradient there.
+    constants are those of float64. A network leaves when its residual is at most the tolerance,
+    when its objective has settled, or after most_steps; it keeps the state with the smallest
+    residual seen. Where ReLU units bend at data points the residual may stay above the tolerance,
+    for the loss has no gradient there: such a network leaves when its residual stalls.
     """
-    single, exact = constants
 
     def certified(first: tf.Tensor, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         later = _take(weights.later, which)
         own = None if encodings is None else tf.gather(encodings, which)
         residual, objective = certify(
-            Weights(first, later), own, exact, _take(hyperparameters, which), architecture, task
+            Weights(first, later), own, constants, _take(hyperparameters, which), architecture, task
         )
         return residual.numpy(), objective.numpy()
 
@@ -164,20 +182,20 @@ def finished(
         return weights.first, residual, objective
     best = weights.first.numpy()
     active = np.flatnonzero(residual > tolerance)
-    at = single if tolerance >= SINGLE else exact
-    dtype, rows = at.columns.dtype, tf.shape(at.row_weights)[0]
-    train = at._replace(columns=at.columns[:rows], target=at.target[:, :rows])
-    given = (weights.later, () if encodings is None else encodings, hyperparameters)
-    later, own, hyper = tf.nest.map_structure(lambda x: tf.cast(x, dtype), given)
-    none = tf.zeros([0, 0, 0], dtype)
-    state = start(tf.cast(tf.gather(weights.first, active), dtype))
+    train = _training_rows(constants)
+    none = tf.zeros([len(residual), 0, 0])
+    given = (weights.later, none if encodings is None else encodings, hyperparameters)
+    later, own, hyper = tf.nest.map_structure(lambda x: tf.cast(x, tf.float64), given)
+    state = start(tf.cast(tf.gather(weights.first, active), tf.float64))
     run, done = finisher(architecture, task), 0
+    bends = architecture.activation == "relu" and bool(architecture.hidden_layer_sizes)
+    stalled = _Stall(residual)
     while len(active) and done < most_steps:
         before = state.objective.numpy()
         state = run(
             state,
             _take(later, active),
-            none if encodings is None else tf.gather(own, active),
+            tf.gather(own, active),
             train,
             _take(hyper, active),
             tf.constant(STEPS_BETWEEN_CHECKS),
@@ -189,9 +207,14 @@ def finished(
         residual[active[better]], objective[active[better]] = now[better], value[better]
         best[active[better]] = first.numpy()[better]
         settled = before - state.objective.numpy() <= SETTLED * tolerance**2 * np.abs(before)
-        staying = np.flatnonzero((now > tolerance) & ~settled)
+        staying = np.flatnonzero((now > tolerance) & ~settled & ~(bends & stalled(now, active)))
         state, active = _take(state, staying), active[staying]
     return tf.constant(best), residual, objective
+
+
+def _training_rows(constants: Constants) -> Constants:
+    rows = tf.shape(constants.row_weights)[0]
+    return constants._replace(columns=constants.columns[:rows], target=constants.target[:, :rows])
 
 
 def _take(tree, networks: np.ndarray):

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from pipeline import metrics, optimiser, penalties
 from pipeline.finishing import finished
-from pipeline.network import Architecture, Weights, initial_weights
+from pipeline.network import Architecture, Weights, initial_weights, row_losses
 from pipeline.program import Constants, Population, program
 from pipeline.training_types import (
     NetworkSpec,
@@ -38,8 +38,15 @@ __all__ = [
     "train_population",
 ]
 
-CERTIFIED_AT_ONCE = 32
-"""Networks whose activations over all training rows are held at once."""
+CERTIFIED_AT_ONCE, CERTIFIED_BYTES = 32, 512 * 2**20
+"""At most so many networks are finished at once, and so many bytes of their activations and
+gradients over all training rows, 4·8·n·Σ units a network, are held."""
+
+LARGEST_VALUE = 1e18
+"""Of a column: Adam squares gradients, which are of the order of the column's values."""
+
+DIVERGED = 100.0
+"""A network whose last training loss is more than so many times that of predictions of 0 failed."""
 
 
 def _bias_position(data: TrainingData) -> int:
@@ -67,6 +74,26 @@ def _constants(data: TrainingData, architecture: Architecture, dtype=tf.float32)
         tf.constant(float(data.rank), dtype),
         penalties.groups(index, np.insert(np.asarray(factor, float), at, 0.0), dtype),
     )
+
+
+def _unusable(columns: np.ndarray) -> str | None:
+    """Why no network can be trained on these columns, or None."""
+    largest = np.abs(columns).max(axis=0, initial=0.0)
+    beyond = np.flatnonzero(~(largest <= LARGEST_VALUE))  # nan too
+    if not len(beyond):
+        return None
+    return (
+        f"diverged: values must be at most {LARGEST_VALUE:g} for their squares to be float32 "
+        f"numbers, but column {beyond[0]} of the inputs has {largest[beyond[0]]:g}; standardise it"
+    )
+
+
+def _loss_of_nothing(constants: Constants, task: str) -> float:
+    """Mean training loss of predictions that are all 0; 1 where that fits every row."""
+    rows = len(constants.row_weights)
+    target = constants.target[:, :rows]
+    losses = row_losses(tf.zeros_like(target)[None], target, task)[0]
+    return float(tf.reduce_mean(losses * constants.row_weights)) or 1.0
 
 
 def _initial_encodings(
@@ -173,6 +200,8 @@ def train_population(
     the others do not notice.
     """
     started = time.perf_counter()
+    if reason := _unusable(data.columns):
+        return [TrainedNetwork(failure=reason) for _ in specs]
     run = _Run(data, architecture, specs, schedule, initial)
     for epoch in range(1, schedule.epochs + 1):
         run.train(epoch)
@@ -210,6 +239,7 @@ class _Run:
         self.order = np.random.default_rng([schedule.batch_seed, 1])
         self.steps = -(-data.rows[0] // schedule.batch_size)
         self.sign = 1.0 if metrics.MAXIMIZED[schedule.objective] else -1.0
+        self.loss_of_nothing = _loss_of_nothing(self.constants, data.task)
 
     @property
     def best_score(self) -> float:
@@ -234,41 +264,41 @@ class _Run:
 
     def judge(self, epoch: int) -> None:
         """Score every network, keep the best states, and let go of who is done."""
-        state, data = self.population.state, self.data
-        n, validation, _ = data.rows
+        state, validation = self.population.state, self.data.rows[1]
         kept = np.any(state.weights.first.numpy() != 0.0, axis=1)
-        finite = np.isfinite(self.losses) & np.isfinite(
-            tf.reduce_sum(tf.abs(state.weights.first), axis=[1, 2]).numpy()
-        )
-        if validation:
-            predictions = self._predict(
-                state.weights, state.encoder, self.population.initial_encodings, n, n + validation
-            )
-            finite &= np.isfinite(predictions).all(axis=(1, 2))
-            predictions[~finite] = 0.0
-            score = metrics.score(
-                self.schedule.objective, data.target[n : n + validation], predictions, data.task
-            )
-        else:
-            score = np.full(len(self.active), np.nan)
-        at = _bias_position(data)
+        finite, score = self._scores()
+        at = _bias_position(self.data)
         improved = np.zeros(len(self.active), bool)
         leaving = ~finite
         for slot, network in enumerate(self.active):
             result = self.results[network]
             if not finite[slot]:
-                result.failure = f"diverged in epoch {epoch}: loss or weights are no longer finite"
+                result.failure = (
+                    f"diverged in epoch {epoch}: loss, gradient or weights are no longer finite"
+                )
                 continue
             result.final_epoch = epoch
             result.curves["train_loss"].append(float(self.losses[slot]))
             result.curves["score"].append(float(score[slot]))
             result.kept.append(np.delete(kept[slot], at))
-            improved[slot] = not validation or self.sign * score[slot] > self.scores[network]
+            # The first epoch is kept whatever its score, which may be undefined (one class only).
+            better = self.sign * score[slot] > self.scores[network]
+            improved[slot] = not validation or better or epoch == 1
             if improved[slot]:
-                self.scores[network] = self.sign * score[slot] if validation else 0.0
                 result.best_epoch = epoch
-            leaving[slot] = epoch - result.best_epoch >= self.schedule.patience_epochs
-        leaving |= epoch == self.schedule.epochs
+            if better:
+                self.scores[network] = self.sign * score[slot]
+            leaving[slot] = (
+                epoch - result.best_epoch >= self.schedule.patience_epochs
+                or epoch == self.schedule.epochs
+            )
+            if leaving[slot] and self.losses[slot] > DIVERGED * self.loss_of_nothing:
+                result.failure = (
+                    f"diverged: its last training loss, {self.losses[slot]:.3g} in epoch {epoch}, "
+                    f"is more than {DIVERGED:g} times that of predicting 0, "
+                    f"{self.loss_of_nothing:.3g}"
+                )
+                finite[slot] = False
         if validation:
             self.best.keep(state, np.flatnonzero(improved), self.active[improved])
         ending = leaving & finite
@@ -277,6 +307,24 @@ class _Run:
             staying = np.flatnonzero(~leaving)
             self.population = _take_population(self.population, staying)
             self.active = self.active[staying]
+
+    def _scores(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of every slot: whether all its numbers are finite, and its validation score or nan."""
+        state, data = self.population.state, self.data
+        n, validation, _ = data.rows
+        # An infinite second moment would freeze its variable where it is.
+        sums = tf.reduce_sum(tf.abs(state.weights.first), axis=[1, 2])
+        sums += tf.reduce_sum(state.first_second, axis=1)
+        finite = np.isfinite(self.losses) & np.isfinite(sums.numpy())
+        if not validation:
+            return finite, np.full(len(self.active), np.nan)
+        predictions = self._predict(
+            state.weights, state.encoder, self.population.initial_encodings, n, n + validation
+        )
+        finite &= np.isfinite(predictions).all(axis=(1, 2))
+        predictions[~finite] = 0.0
+        outcome = data.target[n : n + validation]
+        return finite, metrics.score(self.schedule.objective, outcome, predictions, data.task)
 
     def _predict(self, weights, encoder, initial, start: int, stop: int) -> np.ndarray:
         return self.program.predict(
@@ -321,12 +369,14 @@ class _Run:
             encodings = optimiser.encode(encoder, initial[:n], self.constants.relationship[:n])
         hyper = _take(self.hyperparameters, good)
         parts = []
-        for start in range(0, len(good), CERTIFIED_AT_ONCE):
-            some = np.arange(start, min(start + CERTIFIED_AT_ONCE, len(good)))
+        one = 4 * 8 * n * sum(self.architecture.layer_sizes)
+        most = int(np.clip(CERTIFIED_BYTES // one, 1, CERTIFIED_AT_ONCE))
+        for start in range(0, len(good), most):
+            some = np.arange(start, min(start + most, len(good)))
             first, residual, objective = finished(
                 _take(weights, some),
                 None if encodings is None else tf.gather(encodings, some),
-                (self.constants, exact),
+                exact,
                 _take(hyper, some),
                 self.architecture,
                 self.data.task,

@@ -84,7 +84,7 @@ if __name__ == "__main__":
         "Cost against population, rows and columns",
         "scaling.py",
         f"From K = {K}, {ROWS:,} rows and {COLUMNS} columns, one at a time. A population larger "
-        "than `networks_at_once` (16 MiB of weights, moments and activations a step) is split without "
-        "being asked.\n\n![Cost against population, rows and columns](scaling.png)",
+        "than `networks_at_once` (16 MiB of weights, moments and activations a step) is split "
+        "without being asked.\n\n![Cost against population, rows and columns](scaling.png)",
         shown,
     )

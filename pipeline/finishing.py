@@ -187,9 +187,8 @@ def finished(
     given = (weights.later, none if encodings is None else encodings, hyperparameters)
     later, own, hyper = tf.nest.map_structure(lambda x: tf.cast(x, tf.float64), given)
     state = start(tf.cast(tf.gather(weights.first, active), tf.float64))
-    run, done = finisher(architecture, task), 0
+    run, done, stalled = finisher(architecture, task), 0, _Stall(residual)
     bends = architecture.activation == "relu" and bool(architecture.hidden_layer_sizes)
-    stalled = _Stall(residual)
     while len(active) and done < most_steps:
         before = state.objective.numpy()
         state = run(

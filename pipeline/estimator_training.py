@@ -166,18 +166,16 @@ def certify_best(
 ) -> None:
     """Make kkt_residual and objective those of the best epoch, whose weights an estimator keeps."""
     from pipeline import training
-    from pipeline.certificate import certify
+    from pipeline.certificate import certifier
 
     good = [i for i, network in enumerate(trained) if network.failure is None]
     if not good:
         return
-    residual, objective = certify(
+    residual, objective = certifier(architecture, data.task)(
         stacked([trained[i].weights for i in good]),
-        None,
+        np.zeros((len(good), 0, 0)),
         training._constants(data, architecture, np.float64),
         training._hyperparameters([specs[i] for i in good]),
-        architecture,
-        data.task,
     )
     for i, r, value in zip(good, residual.numpy(), objective.numpy(), strict=True):
         trained[i].kkt_residual, trained[i].objective = float(r), float(value)

@@ -32,7 +32,15 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import penalties
-from pipeline.network import Architecture, Weights, backward, forward, loss_gradient, row_losses
+from pipeline.network import (
+    Architecture,
+    Weights,
+    backward,
+    forward,
+    loss_gradient,
+    row_losses,
+    spare_networks,
+)
 from pipeline.optimiser import Hyperparameters
 from pipeline.program import Constants
 
@@ -85,7 +93,8 @@ def _norm(weights: tf.Tensor) -> tf.Tensor:
 @lru_cache(maxsize=32)
 def finisher(architecture: Architecture, task: str) -> Callable:
     """The compiled steps for an architecture: f(finish, later, encodings, constants,
-    hyperparameters) → (finish, residual (B,), objective (B,) float64) after STEPS_BETWEEN_CHECKS;
+    hyperparameters) → (finish, residual, objective, each (B,) float64) after
+    STEPS_BETWEEN_CHECKS;
     encodings are (B, d, n), or (B, 0, 0) without genotypes."""
     architecture = replace(architecture, dropout=0.0)
 
@@ -140,7 +149,11 @@ def finisher(architecture: Architecture, task: str) -> Callable:
             lambda i, *_: i < STEPS_BETWEEN_CHECKS, body, begun, parallel_iterations=1
         )
         final, predictions = gradient(first, later, own, constants, share)
-        residual = penalties.residual(first, final, RESIDUAL_STEP, hyper.lambdas, constants.groups)
+        # W − prox(W − t·∇) cancels nearly all digits of W.
+        exact = [tf.cast(x, tf.float64) for x in (first, final)]
+        lambdas = penalties.Lambdas(*(tf.cast(x, tf.float64) for x in hyper.lambdas))
+        groups = constants.groups.cast(tf.float64)
+        residual = penalties.residual(*exact, RESIDUAL_STEP, lambdas, groups)
         losses = tf.cast(row_losses(predictions, constants.target, task), tf.float64)
         penalty = penalties.value(first, hyper.lambdas, constants.groups)
         objective = tf.linalg.matvec(losses, tf.cast(share, tf.float64))
@@ -253,8 +266,9 @@ def finished(
     checks = -(-most_steps // STEPS_BETWEEN_CHECKS)
     progress = [_Progress(float(r), tolerance, checks, bends) for r in residual]
     queue = [int(network) for network in np.flatnonzero(~(residual <= tolerance))]
-    block = _Block(result.copy(), block_networks(int(train.row_weights.shape[0]), architecture))
-    for slot in range(min(len(queue), len(block.live))):
+    size = block_networks(int(train.row_weights.shape[0]), architecture)
+    block = _Block(result.copy(), size + spare_networks(architecture))
+    for slot in range(min(len(queue), size)):
         block.enter(slot, queue.pop(0))
     run = finisher(architecture, task)
     while block.live.any():
@@ -264,7 +278,7 @@ def finished(
         )
         state, residuals, objectives = run(block.state, later, encoded, train, hyper)
         block.state = Finish(*(x.numpy().copy() for x in state))
-        seen = residuals.numpy().astype(float), objectives.numpy()
+        seen = residuals.numpy(), objectives.numpy()
         for slot in np.flatnonzero(block.live):
             network, now, objective = block.networks[slot], seen[0][slot], seen[1][slot]
             said = progress[network]

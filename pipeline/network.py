@@ -56,6 +56,22 @@ class Architecture:
         return self.shared_columns + 1 + self.genetic_dimensions
 
 
+WIDEST_PANEL = 48
+"""Rows that a matrix product's inner loop takes at once, at most (three vectors of AVX-512)."""
+
+
+def spare_networks(architecture: Architecture) -> int:
+    """How many networks that are nobody's stand at the end, so that a network's place is no matter.
+
+    Matrix products and vector instructions treat what is left at the end of a tensor in their own
+    way, with other roundings: rows of the first layer, columns of the encoder.
+    """
+    spare = -(-WIDEST_PANEL // architecture.layer_sizes[0])
+    if architecture.genetic_dimensions:
+        spare = max(spare, -(-WIDEST_PANEL // architecture.genetic_dimensions))
+    return spare
+
+
 class Layer(NamedTuple):
     """weights (K, h_out, h_in), bias (K, h_out, 1)."""
 

@@ -34,12 +34,19 @@ REGULARIZERS = {
 class Groups(NamedTuple):
     """Which columns make one variable.
 
-    members  (p, g), 1 where the column belongs to the variable, else 0
-    factor   (p,) multiplies every λ on that column; 0 leaves the column unpenalised
+    index   (p,) the variable of each column, 0 … g − 1
+    count   g
+    size    (p,) |g|, the number of columns of the variable that each column belongs to
+    factor  (p,) multiplies every λ on that column; 0 leaves the column unpenalised
     """
 
-    members: tf.Tensor
+    index: tf.Tensor
+    count: tf.Tensor
+    size: tf.Tensor
     factor: tf.Tensor
+
+    def cast(self, dtype: tf.DType) -> Groups:
+        return self._replace(size=tf.cast(self.size, dtype), factor=tf.cast(self.factor, dtype))
 
 
 class Lambdas(NamedTuple):
@@ -64,35 +71,51 @@ def groups(group_index: np.ndarray, factor: np.ndarray | None = None, dtype=tf.f
                 "the columns of one variable must share one penalty factor, but variable "
                 f"{variable} has {sorted(set(factor[group_index == variable]))}; give them one"
             )
-    members = np.eye(int(group_index.max()) + 1)[group_index]
-    return Groups(tf.constant(members, dtype), tf.constant(factor, dtype))
+    sizes = np.bincount(group_index)
+    return Groups(
+        tf.constant(group_index, tf.int32),
+        tf.constant(len(sizes)),
+        tf.constant(sizes[group_index], dtype),
+        tf.constant(factor, dtype),
+    )
+
+
+def _over_units(per_weight: tf.Tensor) -> tf.Tensor:
+    """(K, h, p) → (K, p): sums over the units, in their order for every network.
+
+    reduce_sum adds in an order that depends on where in memory a network stands.
+    """
+    networks, units, columns = tf.unstack(tf.shape(per_weight))
+    owner = tf.repeat(tf.range(networks), units)
+    rows = tf.reshape(per_weight, [networks * units, columns])
+    return tf.math.unsorted_segment_sum(rows, owner, networks)
+
+
+def _of_variables(per_column: tf.Tensor, groups: Groups) -> tf.Tensor:
+    """(K, p) → (g, K): sums over the columns of each variable, in the order of the columns."""
+    return tf.math.unsorted_segment_sum(tf.transpose(per_column), groups.index, groups.count)
 
 
 def _over_variables(per_column: tf.Tensor, groups: Groups) -> tf.Tensor:
     """(K, p) → (K, p): each column's sum over the columns of its variable."""
-    return tf.matmul(tf.matmul(per_column, groups.members), groups.members, transpose_b=True)
-
-
-def variable_sizes(groups: Groups) -> tf.Tensor:
-    """(p,): |g|, the number of columns of the variable that each column belongs to."""
-    return tf.linalg.matvec(groups.members, tf.reduce_sum(groups.members, axis=0))
+    return tf.transpose(tf.gather(_of_variables(per_column, groups), groups.index))
 
 
 def variable_mean_square(weights: tf.Tensor, groups: Groups) -> tf.Tensor:
     """(K, p): the mean square over all h·|g| weights of each column's variable."""
     units = tf.cast(tf.shape(weights)[1], weights.dtype)
-    sums = _over_variables(tf.reduce_sum(tf.square(weights), axis=1), groups)
-    return sums / (units * variable_sizes(groups))
+    sums = _over_variables(_over_units(tf.square(weights)), groups)
+    return sums / (units * groups.size)
 
 
 def value(weights: tf.Tensor, lambdas: Lambdas, groups: Groups) -> tf.Tensor:
     """(K,): Ω(W) of every network, as the module's formula says."""
     units = tf.cast(tf.shape(weights)[1], weights.dtype)
-    squares = tf.reduce_sum(tf.square(weights), axis=1)
-    absolute = tf.reduce_sum(tf.abs(weights), axis=1)
-    factor_of_variable = tf.reduce_max(groups.members * groups.factor[:, None], axis=0)
-    norms = tf.sqrt(tf.matmul(squares, groups.members))
-    roots = tf.sqrt(tf.reduce_sum(groups.members, axis=0) * units) * factor_of_variable
+    squares = _over_units(tf.square(weights))
+    absolute = _over_units(tf.abs(weights))
+    # A norm shared out over the |g| columns of its variable.
+    norms = tf.sqrt(_over_variables(squares, groups)) / groups.size
+    roots = tf.sqrt(groups.size * units) * groups.factor
     return (
         lambdas.l1 * tf.linalg.matvec(absolute, groups.factor)
         + lambdas.l2 * 0.5 * tf.linalg.matvec(squares, groups.factor)
@@ -132,8 +155,8 @@ def _kept_share(
 ) -> tf.Tensor:
     """(K, p): what the group lasso leaves of each column's weights, max(0, 1 − radius/norm)."""
     units = tf.cast(tf.shape(weights)[1], weights.dtype)
-    norms = tf.sqrt(_over_variables(tf.reduce_sum(tf.square(weights), axis=1), groups))
-    radius = scaled * group[:, None] * tf.sqrt(variable_sizes(groups) * units)
+    norms = tf.sqrt(_over_variables(_over_units(tf.square(weights)), groups))
+    radius = scaled * group[:, None] * tf.sqrt(groups.size * units)
     # A zero norm gives a share of 1, of weights that are all 0.
     return tf.nn.relu(1.0 - tf.math.divide_no_nan(radius, norms))
 
@@ -150,5 +173,5 @@ def residual(
     steps = tf.fill(tf.stack([tf.shape(weights)[0], tf.shape(weights)[2]]), step)
     steps = tf.cast(steps, weights.dtype)
     moved = proximal_step(weights - steps[:, None, :] * gradient, steps, lambdas, groups)
-    squares = tf.reduce_sum(tf.square((weights - moved) / steps[:, None, :]), axis=1)
-    return tf.reduce_max(tf.sqrt(tf.matmul(squares, groups.members)), axis=1)
+    squares = _over_units(tf.square((weights - moved) / steps[:, None, :]))
+    return tf.reduce_max(tf.sqrt(_of_variables(squares, groups)), axis=0)

@@ -11,8 +11,11 @@ the table, p first-layer columns without the bias, h units, o outputs, d encoder
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
@@ -20,8 +23,14 @@ import tensorflow as tf
 from pipeline import metrics, optimiser, penalties
 from pipeline.allocation import keep_freed_memory
 from pipeline.certificate import certifier
-from pipeline.finishing import block_networks, finished
-from pipeline.network import Architecture, Weights, initial_weights, row_losses
+from pipeline.finishing import finished
+from pipeline.network import (
+    Architecture,
+    Weights,
+    initial_weights,
+    row_losses,
+    spare_networks,
+)
 from pipeline.program import Constants, Population, program
 from pipeline.training_types import (
     NetworkSpec,
@@ -29,6 +38,7 @@ from pipeline.training_types import (
     TrainedNetwork,
     TrainingData,
     networks_at_once,
+    networks_of_a_part,
 )
 
 __all__ = [
@@ -127,43 +137,21 @@ def _take(tree, networks: np.ndarray, axis: int = 0):
     return tf.nest.map_structure(lambda x: tf.gather(x, networks, axis=axis), tree)
 
 
-def _take_encoder(encoder, networks: np.ndarray):
-    if encoder == ():
-        return encoder
-    return optimiser.Encoder(
-        tf.gather(encoder.coefficients, networks, axis=1),
-        tf.gather(encoder.momentum, networks, axis=1),
-        tf.gather(encoder.second, networks),
-        tf.gather(encoder.scale, networks),
-    )
-
-
-def _take_population(population: Population, networks: np.ndarray) -> Population:
-    state = population.state
-    kept = optimiser.State(
-        *_take(tuple(state[:5]), networks), _take_encoder(state.encoder, networks), state.step
-    )
-    initial = population.initial_encodings
-    if state.encoder != ():
-        initial = tf.gather(initial, networks, axis=1)
-    return Population(kept, _take(population.hyperparameters, networks), initial)
-
-
 class _Snapshot:
     """The weights and encoders of all networks of a population at the epochs worth keeping."""
 
     def __init__(self, networks: int):
         self._kept: list = [None] * networks
 
-    def keep(self, state: optimiser.State, slots: np.ndarray, networks: np.ndarray) -> None:
-        """Remember the state of the networks that stand at these slots of the population."""
-        if not len(slots):
+    def keep(self, state: optimiser.State, networks: np.ndarray) -> None:
+        """Remember the state of these networks."""
+        if not len(networks):
             return
-        weights = tf.nest.map_structure(lambda x: x.numpy()[slots], state.weights)
+        weights = tf.nest.map_structure(lambda x: x.numpy()[networks], state.weights)
         encoder = state.encoder
         if encoder != ():
-            coefficients = encoder.coefficients.numpy()[:, slots]
-            scale = encoder.scale.numpy()[slots]
+            coefficients = encoder.coefficients.numpy()[:, networks]
+            scale = encoder.scale.numpy()[networks]
         for i, network in enumerate(networks):
             own = tf.nest.map_structure(lambda x, i=i: x[i], weights)
             learned = () if encoder == () else (coefficients[:, i], scale[i])
@@ -191,6 +179,12 @@ def train_population(
 ) -> list[TrainedNetwork]:
     """Train one network a spec, all together; results in the order of specs.
 
+    The population trains in parts, each on a core of its own: operations of this size use a second
+    core badly when they are split over both. Every part has the same number of slots, which
+    depends on the data and the architecture alone, and empty ones are filled up: with equal shapes
+    comes equal arithmetic, so that a network's numbers are the same to the last bit alone, beside
+    any others, and in any order.
+
     initial: weights of all networks to start from, (K, …) arrays, instead of the seeds' own.
 
     on_epoch(epoch, networks still training, best validation score so far) is called after every
@@ -201,37 +195,66 @@ def train_population(
     keep_freed_memory()
     if reason := _unusable(data.columns):
         return [TrainedNetwork(failure=reason) for _ in specs]
-    run = _Run(data, architecture, specs, schedule, initial)
-    for epoch in range(1, schedule.epochs + 1):
-        run.train(epoch)
-        run.judge(epoch)
-        if on_epoch is not None:
-            on_epoch(epoch, len(run.active), run.best_score)
-        if not len(run.active):
-            break
-    results = run.finish()
+    constants = _constants(data, architecture)
+    most = networks_of_a_part(data, architecture, schedule)
+    parts = [range(i, min(i + most, len(specs))) for i in range(0, len(specs), most)]
+    runs = [
+        _Run(data, architecture, [specs[i] for i in part], schedule, own, constants)
+        for part in parts
+        for own in [None if initial is None else _take(initial, np.array(part))]
+    ]
+    with ThreadPoolExecutor(min(len(runs), _cores())) as threads:
+        for epoch in range(1, schedule.epochs + 1):
+            list(threads.map(lambda run, epoch=epoch: run.epoch(epoch), runs))
+            active = sum(len(run.active) for run in runs)
+            if on_epoch is not None:
+                on_epoch(epoch, active, _best([run.best_score for run in runs], schedule))
+            if not active:
+                break
+        finished_parts = list(threads.map(_Run.finish, runs))
+    results = [TrainedNetwork()] * len(specs)
     seconds = (time.perf_counter() - started) / len(specs)
-    for result in results:
-        result.train_seconds = seconds
+    for part, trained in zip(parts, finished_parts, strict=True):
+        for network, result in zip(part, trained, strict=True):
+            result.train_seconds = seconds
+            results[network] = result
     return results
 
 
-class _Run:
-    """The training of one population, epoch by epoch."""
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    def __init__(self, data, architecture, specs, schedule, initial):
+
+def _best(scores: Sequence[float], schedule: Schedule) -> float:
+    """The best of these scores that is defined, or nan."""
+    known = [score for score in scores if not np.isnan(score)]
+    best = max if metrics.MAXIMIZED[schedule.objective] else min
+    return best(known, default=float("nan"))
+
+
+class _Run:
+    """The training of one part of a population, epoch by epoch; network i stands in slot i.
+
+    Slots without a network repeat the last one, and some at the end are never anyone's
+    (`spare_networks`).
+    """
+
+    def __init__(self, data, architecture, specs, schedule, initial, constants):
         self.data, self.architecture, self.schedule = data, architecture, schedule
-        self.constants = _constants(data, architecture)
+        self.constants = constants
         self.program = program(architecture, data.task)
-        seeds = [spec.seed for spec in specs]
+        part = networks_of_a_part(data, architecture, schedule)
+        self.slots = part + spare_networks(architecture)
+        filled = self._filled(np.arange(len(specs)))
+        seeds = [specs[i].seed for i in filled]
         self.initial_encodings = _initial_encodings(data, architecture, seeds)
-        self.hyperparameters = _hyperparameters(specs)
+        self.hyperparameters = _hyperparameters([specs[i] for i in filled])
         weights = initial_weights(architecture, seeds)
         if initial is not None:
-            weights = tf.nest.map_structure(lambda x: tf.constant(x, tf.float32), initial)
+            weights = tf.nest.map_structure(lambda x: tf.constant(x[filled], tf.float32), initial)
         state = optimiser.start(weights, data.rows[0], architecture.genetic_dimensions)
         self.population = Population(state, self.hyperparameters, self.initial_encodings)
-        self.active = np.arange(len(specs))  # network number of every slot of the population
+        self.active = np.arange(len(specs))  # networks still training
         self.results = [TrainedNetwork() for _ in specs]
         self.scores = np.full(len(specs), -np.inf)  # larger is better
         self.best, self.final = _Snapshot(len(specs)), _Snapshot(len(specs))
@@ -240,10 +263,20 @@ class _Run:
         self.sign = 1.0 if metrics.MAXIMIZED[schedule.objective] else -1.0
         self.loss_of_nothing = _loss_of_nothing(self.constants, data.task)
 
+    def _filled(self, networks: np.ndarray) -> np.ndarray:
+        """The networks, and the last of them again in every slot that is left."""
+        return np.append(networks, np.repeat(networks[-1], self.slots - len(networks)))
+
     @property
     def best_score(self) -> float:
         best = self.scores.max()
         return float(self.sign * best) if np.isfinite(best) else float("nan")
+
+    def epoch(self, epoch: int) -> None:
+        """Train and judge, unless every network has left."""
+        if len(self.active):
+            self.train(epoch)
+            self.judge(epoch)
 
     def train(self, epoch: int) -> None:
         """One epoch of the networks still in the population."""
@@ -267,11 +300,12 @@ class _Run:
         kept = np.any(state.weights.first.numpy() != 0.0, axis=1)
         finite, score = self._scores()
         at = _bias_position(self.data)
-        improved = np.zeros(len(self.active), bool)
-        leaving = ~finite
-        for slot, network in enumerate(self.active):
-            result = self.results[network]
+        improved = np.zeros(self.slots, bool)
+        leaving = np.zeros(self.slots, bool)
+        for slot in self.active:
+            result = self.results[slot]
             if not finite[slot]:
+                leaving[slot] = True
                 result.failure = (
                     f"diverged in epoch {epoch}: loss, gradient or weights are no longer finite"
                 )
@@ -281,12 +315,12 @@ class _Run:
             result.curves["score"].append(float(score[slot]))
             result.kept.append(np.delete(kept[slot], at))
             # The first epoch is kept whatever its score, which may be undefined (one class only).
-            better = self.sign * score[slot] > self.scores[network]
+            better = self.sign * score[slot] > self.scores[slot]
             improved[slot] = not validation or better or epoch == 1
             if improved[slot]:
                 result.best_epoch = epoch
             if better:
-                self.scores[network] = self.sign * score[slot]
+                self.scores[slot] = self.sign * score[slot]
             leaving[slot] = (
                 epoch - result.best_epoch >= self.schedule.patience_epochs
                 or epoch == self.schedule.epochs
@@ -299,13 +333,9 @@ class _Run:
                 )
                 finite[slot] = False
         if validation:
-            self.best.keep(state, np.flatnonzero(improved), self.active[improved])
-        ending = leaving & finite
-        self.final.keep(state, np.flatnonzero(ending), self.active[ending])
-        if leaving.any():
-            staying = np.flatnonzero(~leaving)
-            self.population = _take_population(self.population, staying)
-            self.active = self.active[staying]
+            self.best.keep(state, np.flatnonzero(improved))
+        self.final.keep(state, np.flatnonzero(leaving & finite))
+        self.active = self.active[~leaving[self.active]]
 
     def _scores(self) -> tuple[np.ndarray, np.ndarray]:
         """Of every slot: whether all its numbers are finite, and its validation score or nan."""
@@ -316,7 +346,7 @@ class _Run:
         sums += tf.reduce_sum(state.first_second, axis=1)
         finite = np.isfinite(self.losses) & np.isfinite(sums.numpy())
         if not validation:
-            return finite, np.full(len(self.active), np.nan)
+            return finite, np.full(self.slots, np.nan)
         predictions = self._predict(
             state.weights, state.encoder, self.population.initial_encodings, n, n + validation
         )
@@ -335,13 +365,13 @@ class _Run:
         good = np.array([i for i, r in enumerate(self.results) if r.failure is None], int)
         if not len(good):
             return self.results
-        initial = self.initial_encodings
+        initial, filled = self.initial_encodings, self._filled(good)
         if self.architecture.genetic_dimensions:
-            initial = tf.gather(initial, good, axis=1)
-        weights, encoder = self.final.stacked(good)
+            initial = tf.gather(initial, filled, axis=1)
+        weights, encoder = self.final.stacked(filled)
         weights = self._finished(good, weights, encoder, initial)
         if self.data.rows[1]:
-            self._keep(good, *self.best.stacked(good), initial, "")
+            self._keep(good, *self.best.stacked(filled), initial, "")
         else:
             self._keep(good, weights, encoder, initial, "")
         self._keep(good, weights, encoder, initial, "final_")
@@ -360,14 +390,18 @@ class _Run:
             setattr(result, "first_layer_final" if prefix else "first_layer", first)
 
     def _finished(self, good: np.ndarray, weights: Weights, encoder, initial) -> Weights:
-        """The last states after their full-batch finish, certified."""
-        n = self.data.rows[0]
-        encodings = tf.zeros([len(good), 0, 0])
+        """The last states after their full-batch finish, certified; in slots like the weights."""
+        n, filled = self.data.rows[0], self._filled(good)
+        encodings = tf.zeros([len(filled), 0, 0])
         if encoder != ():
             encodings = optimiser.encode(encoder, initial[:n], self.constants.relationship[:n])
-        hyper = _take(self.hyperparameters, good)
-        residual, objective = self._certified(weights, encodings, hyper)
-        if self.schedule.tolerance is not None and (residual > self.schedule.tolerance).any():
+        hyper = _take(self.hyperparameters, filled)
+        exact = _constants(replace(self.data, relationship=None), self.architecture, tf.float64)
+        certify = certifier(self.architecture, self.data.task)
+        residual, objective = (x.numpy() for x in certify(weights, encodings, exact, hyper))
+        tolerance = self.schedule.tolerance
+        if tolerance is not None and (residual > tolerance).any():
+            residual[len(good) :] = 0.0
             first = finished(
                 weights,
                 encodings,
@@ -376,25 +410,12 @@ class _Run:
                 hyper,
                 self.architecture,
                 self.data.task,
-                self.schedule.tolerance,
+                tolerance,
                 self.schedule.finish_steps,
             )
             weights = weights._replace(first=tf.constant(first))
-            residual, objective = self._certified(weights, encodings, hyper)
-        for network, r, value in zip(good, residual, objective, strict=True):
-            self.results[network].kkt_residual = float(r)
-            self.results[network].objective = float(value)
+            residual, objective = (x.numpy() for x in certify(weights, encodings, exact, hyper))
+        for slot, network in enumerate(good):
+            self.results[network].kkt_residual = float(residual[slot])
+            self.results[network].objective = float(objective[slot])
         return weights
-
-    def _certified(self, weights, encodings, hyper) -> tuple[np.ndarray, np.ndarray]:
-        """kkt_residual and objective (K,), a few networks at a time."""
-        exact = _constants(self.data, self.architecture, tf.float64)
-        certify = certifier(self.architecture, self.data.task)
-        given, total = (weights, encodings, hyper), len(weights.first)
-        most = 2 * block_networks(self.data.rows[0], self.architecture)
-        parts = []
-        for start in range(0, total, most):
-            own, learned, rates = _take(given, np.arange(start, min(start + most, total)))
-            parts.append([x.numpy() for x in certify(own, learned, exact, rates)])
-        residual, objective = map(np.concatenate, zip(*parts, strict=True))
-        return residual, objective

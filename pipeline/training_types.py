@@ -13,8 +13,12 @@ import numpy as np
 
 from pipeline.network import Architecture, Weights
 
-STEP_BYTES = 16 * 2**20
-"""Bytes that one training step of a population may touch: about half of a large L3 cache."""
+PART_BYTES, MOST_OF_A_PART = 2 * 2**20, 16
+"""Bytes that one training step of a part may touch: a few times a core's own cache; and the most
+networks of a part."""
+
+POPULATION_BYTES = 2**30
+"""Bytes that a population may take."""
 
 MOST_NETWORKS = 512
 
@@ -118,18 +122,35 @@ class TrainedNetwork:
     failure: str | None = None
 
 
-def networks_at_once(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
-    """K, the networks of one population: as many as keep a step's tensors within the cache.
+def _bytes_of_one(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
+    """What a step of one network touches, 4·(3·Σ weights + 3·b·Σ units + 2·n·d) bytes:
 
-        bytes of one network = 4·(3·Σ weights + 3·b·Σ units + 2·n·d)
-
-    weights with their moments, activations with their gradients, and the encoder's coefficients
-    with their moment; the sum over all K is kept to STEP_BYTES.
+    weights with their moments, activations of b rows with their gradients, and the encoder's
+    coefficients with their moment.
     """
     sizes = (architecture.columns, *architecture.layer_sizes)
     weights = sum(h_in * h_out for h_in, h_out in itertools.pairwise(sizes))
     units = sum(architecture.layer_sizes) + architecture.genetic_dimensions
     encoder = data.rows[0] * architecture.genetic_dimensions
     batch = min(schedule.batch_size, data.rows[0])
-    one = 4 * (3 * weights + 3 * batch * units + 2 * encoder)
-    return int(np.clip(STEP_BYTES // one, 1, MOST_NETWORKS))
+    return 4 * (3 * weights + 3 * batch * units + 2 * encoder)
+
+
+def networks_of_a_part(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
+    """Networks that train on one core: as many as keep a step's tensors within PART_BYTES."""
+    one = _bytes_of_one(data, architecture, schedule)
+    return int(np.clip(PART_BYTES // one, 1, MOST_OF_A_PART))
+
+
+def networks_at_once(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
+    """K, the networks of one population, by the memory that they take.
+
+    bytes of one network = a step's, and 4·(4·Σ weights + 2·n·d + 2·N·o) for its best and its
+    last state and its predictions of all N people
+    """
+    sizes = (architecture.columns, *architecture.layer_sizes)
+    weights = sum(h_in * h_out for h_in, h_out in itertools.pairwise(sizes))
+    encoder = data.rows[0] * architecture.genetic_dimensions
+    kept = 4 * (4 * weights + 2 * encoder + 2 * len(data.target) * architecture.outputs)
+    one = _bytes_of_one(data, architecture, schedule) + kept
+    return int(np.clip(POPULATION_BYTES // one, 1, MOST_NETWORKS))

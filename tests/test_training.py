@@ -132,7 +132,8 @@ def test_objective_and_residual_with_genotypes_are_those_of_the_encodings(activa
     shape = architecture(data, (7, 4), activation)
     seeds, n = (4, 9), ROWS[0]
     specs = [spec(seed, lambda_group=0.004, genetic_weight_decay=0.5) for seed in seeds]
-    run = training._Run(data, shape, specs, Schedule(epochs=15, batch_size=64), None)
+    constants = training._constants(data, shape)
+    run = training._Run(data, shape, specs, Schedule(epochs=15, batch_size=64), None, constants)
     for epoch in range(1, 16):
         run.train(epoch)
         run.judge(epoch)

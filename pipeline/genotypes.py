@@ -9,7 +9,7 @@ rows only, and no outcome is used. A linear encoder of the variants, E = G·V, n
 K (pipeline.optimiser says why), so a study costs the same for 5,000 variants as for 500,000.
 
 The real genotypes of the Framingham study are under controlled access: `simulated` stands in for
-them, drawn given the real outcome.
+them, drawn given the real outcome (pipeline.simulation).
 """
 
 from __future__ import annotations
@@ -19,37 +19,18 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.linalg import blas, lapack
-from scipy.special import expit
-from scipy.stats import norm
 
 from pipeline.errors import InputError
-
-BLOCK_VARIANTS = 1000
-"""Variants held at once; memory is people × this × 4 bytes besides K."""
-
+from pipeline.simulation import SIMULATION_VERSION, Simulation, simulated_blocks
 
 _PART, _ABANDONED_SECONDS = ".part-", 3600.0
 """Prefix of a file that is being written, and the age at which nobody writes it any more."""
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """What decides simulated genotypes, besides the outcome.
-
-    causal_share   share of variants with an effect
-    score_auroc    AUROC that the true polygenic score has in expectation
-    """
-
-    variants: int = 5000
-    causal_share: float = 0.1
-    score_auroc: float = 0.65
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,35 +50,6 @@ class Genotypes:
             "genotypes_sha256": self.fingerprint,
             "genotypes": "simulated" if self.simulated else "read",
         }
-
-
-def simulated_blocks(outcome: np.ndarray, simulation: Simulation) -> Iterator[np.ndarray]:
-    """Blocks (N, up to BLOCK_VARIANTS) of allele counts 0, 1, 2, drawn given the outcome 0/1.
-
-    Counts are Binomial(2, p) in controls and Binomial(2, p·eᵝ/(1 − p + p·eᵝ)) in cases, with
-    log odds ratio β a minor allele: exact for a log-additive model. A fixed share of the variants
-    is causal, β normal, with Σ β²·2p(1−p) = σ² over them; the true score then has AUROC Φ(σ/√2).
-    Frequencies are uniform between 0.05 and 0.5; variants are independent.
-    """
-    rng = np.random.default_rng([simulation.seed, simulation.variants])
-    frequency = rng.uniform(0.05, 0.5, simulation.variants)
-    causal = np.zeros(simulation.variants, bool)
-    count = round(simulation.causal_share * simulation.variants)
-    causal[rng.choice(simulation.variants, count, replace=False)] = True
-    effect = np.where(causal, rng.standard_normal(simulation.variants), 0.0)
-    sigma = np.sqrt(2.0) * norm.ppf(simulation.score_auroc)
-    variance = np.sum(np.square(effect) * 2.0 * frequency * (1.0 - frequency))
-    effect *= sigma / np.sqrt(variance) if variance > 0 else 0.0
-    in_cases = expit(np.log(frequency / (1.0 - frequency)) + effect)
-    cases = np.asarray(outcome) == 1
-    for start in range(0, simulation.variants, BLOCK_VARIANTS):
-        some = slice(start, start + BLOCK_VARIANTS)
-        chance = np.where(cases[:, None], in_cases[some], frequency[some]).astype(np.float32)
-        # Two uniform draws a genotype: several times faster than rng.binomial with an array of p.
-        counts = np.zeros(chance.shape, np.int8)
-        for _ in range(2):
-            counts += rng.random(chance.shape, np.float32) < chance
-        yield counts
 
 
 def relationship_matrix(
@@ -161,7 +113,8 @@ def load_genotypes(
     path = Path(cache) / f"relationship-{fingerprint[:16]}.npy"
     stored = _read(path, fingerprint, len(outcome))
     if stored is None:
-        stored = relationship_matrix(simulated_blocks(outcome, simulation), training_rows)
+        blocks = (block.counts for block in simulated_blocks(outcome, simulation))
+        stored = relationship_matrix(blocks, training_rows)
         _write(path, fingerprint, *stored)
     relationship, variants = stored
     rank = min(len(training_rows), variants)
@@ -169,7 +122,8 @@ def load_genotypes(
 
 
 def _fingerprint(simulation: Simulation, outcome: np.ndarray, training_rows: np.ndarray) -> str:
-    digest = hashlib.sha256(json.dumps(asdict(simulation), sort_keys=True).encode())
+    told = {"simulation": SIMULATION_VERSION, **asdict(simulation)}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(outcome, np.int64).tobytes())
     digest.update(np.ascontiguousarray(training_rows, np.int64).tobytes())
     return digest.hexdigest()

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy.special import expit
-from sklearn.metrics import roc_auc_score
 
 from pipeline import genotypes, optimiser
 from pipeline.errors import InputError
-from pipeline.genotypes import Simulation, factor, load_genotypes, relationship_matrix
+from pipeline.genotypes import factor, load_genotypes, relationship_matrix
+from pipeline.simulation import Simulation
 
 RNG = np.random.default_rng(20)
 PEOPLE, TRAINING = 60, np.arange(0, 60, 2)
@@ -76,53 +75,6 @@ def test_a_singular_relationship_matrix_has_a_factor(counts: np.ndarray) -> None
 def test_an_impossible_relationship_matrix_is_refused() -> None:
     with pytest.raises(InputError, match="positive semidefinite"):
         factor(np.array([[1.0, 3.0], [3.0, 1.0]], np.float32))
-
-
-def _planted(simulation: Simulation) -> tuple[np.ndarray, np.ndarray]:
-    """The frequencies and effects that the simulation draws first, drawn once more."""
-    rng = np.random.default_rng([simulation.seed, simulation.variants])
-    frequency = rng.uniform(0.05, 0.5, simulation.variants)
-    count = round(simulation.causal_share * simulation.variants)
-    chosen = rng.choice(simulation.variants, count, replace=False)
-    effect = np.zeros(simulation.variants)
-    effect[chosen] = rng.standard_normal(simulation.variants)[chosen]
-    return frequency, effect
-
-
-def test_simulated_counts_have_the_frequencies_of_a_log_additive_model() -> None:
-    simulation = Simulation(variants=2000, score_auroc=0.65)
-    outcome = np.repeat([0, 1], 4000)
-    counts = np.hstack(list(genotypes.simulated_blocks(outcome, simulation)))
-    assert counts.shape == (8000, 2000)
-    frequency, effect = _planted(simulation)
-    variance = np.sum(np.square(effect) * 2.0 * frequency * (1.0 - frequency))
-    effect *= 0.5449 / np.sqrt(variance)  # √2·Φ⁻¹(0.65)
-    odds = frequency / (1.0 - frequency)
-    for rows, expected in ((outcome == 0, frequency), (outcome == 1, expit(np.log(odds) + effect))):
-        seen = counts[rows].mean(axis=0) / 2.0
-        error = np.sqrt(expected * (1.0 - expected) / (2 * rows.sum()))
-        scores = (seen - expected) / error
-        assert abs(scores.mean()) < 0.1  # 4.5 standard errors of 2,000 scores
-        assert 0.9 < scores.std() < 1.1
-        assert np.abs(scores).max() < 5.0
-    # Heterozygotes as in Hardy and Weinberg's equilibrium, within controls.
-    heterozygous = (counts[outcome == 0] == 1).mean(axis=0)
-    assert abs(np.mean(heterozygous - 2.0 * frequency * (1.0 - frequency))) < 1e-3
-
-
-@pytest.mark.parametrize("asked", [0.55, 0.65, 0.8])
-def test_the_true_score_has_the_auroc_that_was_asked_for(asked: float) -> None:
-    simulation = Simulation(variants=3000, score_auroc=asked)
-    outcome = RNG.integers(0, 2, 4000)
-    counts = np.hstack(list(genotypes.simulated_blocks(outcome, simulation)))
-    _, effect = _planted(simulation)
-    assert roc_auc_score(outcome, counts @ effect) == pytest.approx(asked, abs=0.03)
-
-
-def test_no_effect_leaves_nothing_to_predict() -> None:
-    simulation = Simulation(variants=500, causal_share=0.0)
-    counts = np.hstack(list(genotypes.simulated_blocks(np.repeat([0, 1], 2000), simulation)))
-    assert abs(counts[:2000].mean() - counts[2000:].mean()) < 0.01
 
 
 @pytest.fixture

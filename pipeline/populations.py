@@ -13,8 +13,9 @@ import numpy as np
 
 from pipeline import metrics
 from pipeline.cohort import Cohort
-from pipeline.genotypes import Genotypes, factor
+from pipeline.genotypes import Genotypes
 from pipeline.network import Architecture
+from pipeline.relationship import factor
 from pipeline.results import Inputs, NetworkResult, kept_variables
 from pipeline.sampling import Configuration
 from pipeline.training import (
@@ -71,8 +72,7 @@ class People:
         self._relationship = self._factor = None
         if genotypes is not None:
             self._relationship = genotypes.relationship[np.ix_(self._order, self._order)]
-            # Training rows come first, so their encodings never depend on who else was measured.
-            self._factor = factor(self._relationship)
+            self._factor = factor(self._relationship, len(split.train))
         self._seen: dict[tuple, TrainingData] = {}
 
     @property

@@ -29,8 +29,10 @@ from pipeline.cohort import Cohort
 from pipeline.errors import InputError
 from pipeline.genotypes import Genotypes, load_genotypes
 from pipeline.heatmap import HeatMap
+from pipeline.joining import Joined
 from pipeline.populations import GENETIC, People, Population, Replicate, populations, train
-from pipeline.progress import StudyProgress
+from pipeline.progress import BlockProgress, StudyProgress
+from pipeline.relationship import Filters
 from pipeline.results import NetworkResult, StudyRecord, StudyResults
 from pipeline.run_store import RunStore
 from pipeline.sampling import Sampling
@@ -68,11 +70,11 @@ def run_study(
     _check_writable(folder)
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
-    space, cohort = study_cohort(space)
-    genotypes = _genotypes(space, cohort, console)
+    space, cohort, joined = study_cohort(space)
+    genotypes = _genotypes(space, cohort, joined, console)
     study_id = _study_id(space, cohort, genotypes)
     record = _record(space, cohort, genotypes, study_id, _command(study, given or {}))
-    for warning in record.warnings:
+    for warning in _for_terminal(record.warnings, joined, console):
         console.print(f"warning: {warning}", markup=False, highlight=False, style="yellow")
     fingerprint = tracking.Fingerprint(
         cohort.source,
@@ -137,11 +139,26 @@ def _alone(study_id: str) -> Iterator[None]:
         yield
 
 
-def _genotypes(space: SearchSpace, cohort: Cohort, console: Console) -> Genotypes | None:
+def _for_terminal(
+    warnings: Sequence[str], joined: Joined | None, console: Console
+) -> tuple[str, ...]:
+    """The warnings; a person at a terminal also sees the first ids of people who are left out."""
+    if joined is None or not console.is_terminal:
+        return tuple(warnings)
+    named = dict(zip(joined.warnings, joined.named, strict=True))
+    return tuple(named.get(warning, warning) for warning in warnings)
+
+
+def _genotypes(
+    space: SearchSpace, cohort: Cohort, joined: Joined | None, console: Console
+) -> Genotypes | None:
     if GENETIC not in space.inputs:
         return None
-    with console.status(f"{space.genotypes} genotypes"):
-        return load_genotypes(space.genotypes, cohort.outcome, cohort.split.train, CACHE)
+    filters = Filters(space.minor_allele_frequency, space.missing_rate)
+    with BlockProgress(console, "relationship matrix", "variants") as progress:
+        return load_genotypes(
+            joined, cohort.outcome, cohort.split.train, CACHE, filters, progress.done
+        )
 
 
 def _study_id(space: SearchSpace, cohort: Cohort, genotypes: Genotypes | None) -> str:
@@ -167,6 +184,13 @@ def _question(text: str) -> str:
     return asked + mark
 
 
+def _shown_genotypes(genotypes: Genotypes | None) -> str:
+    """`none`, `simulated`, or the fileset's name without its folders."""
+    if genotypes is None:
+        return "none"
+    return "simulated" if genotypes.simulated else genotypes.fileset.name
+
+
 def _record(
     space: SearchSpace,
     cohort: Cohort,
@@ -186,7 +210,7 @@ def _record(
         target=space.target,
         objective=space.objective,
         maximize=space.maximize,
-        genotypes=space.genotypes if genotypes else "none",
+        genotypes=_shown_genotypes(genotypes),
         settings=space.settings(),
         facts=facts | genotypes.facts() if genotypes else facts,
         warnings=(*space.warnings, *cohort.warnings),

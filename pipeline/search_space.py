@@ -67,6 +67,9 @@ class SearchSpace:
     unpenalised: tuple[str, ...]
     sample_weight: str | None
     genotypes: str
+    id: str | None
+    minor_allele_frequency: float
+    missing_rate: float
     split: Split
     given_objective: str | None
     sampler: str
@@ -114,7 +117,7 @@ class SearchSpace:
         return {
             "study": self.study,
             "data": study_yaml.shown(self.data),
-            "genotypes": self.genotypes,
+            "genotypes": study_yaml.shown(Path(self.genotypes)),
             "configurations": self.configurations,
             "seeds": list(self.seeds),
             "scheduler": self.scheduler,
@@ -138,6 +141,9 @@ class SearchSpace:
             "unpenalised": sorted(self.unpenalised),
             "sample_weight": self.sample_weight,
             "genotypes": kind,
+            "id": self.id,
+            "minor_allele_frequency": self.minor_allele_frequency,
+            "missing_rate": self.missing_rate,
             "split": self.split.model_dump(),
             "objective": self.objective,
             "sampler": self.sampler,
@@ -215,7 +221,7 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
 
 _UNCHANGED = ("target", "task", "categories", "drop", "families", "groups", "unpenalised")
 _UNCHANGED += ("sample_weight", "split", "sampler", "sampler_seed", "configurations", "network")
-_UNCHANGED += ("scheduler",)
+_UNCHANGED += ("scheduler", "id", "minor_allele_frequency", "missing_rate")
 
 
 def _put(content: dict, key: str, value: object) -> None:
@@ -250,7 +256,7 @@ _SECTION_OF = {
     **dict.fromkeys(TrainingSettings.model_fields, "training"),
 }
 _LISTS = ("categories", "drop", "unpenalised", "inputs", "cross")
-_TEXTS = ("data", "target", "task", "sample_weight", "genotypes", "objective", "sampler")
+_TEXTS = ("data", "target", "task", "sample_weight", "id", "genotypes", "objective", "sampler")
 _TEXTS += ("scheduler", "activation")
 
 

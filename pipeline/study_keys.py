@@ -134,6 +134,11 @@ class StudyFile(_Keys):
         "simulated, none, or the prefix of a .bed/.bim/.fam fileset",
         min_length=1,
     )
+    id: str | None = _key(
+        None, "the name of the column of people's ids, as in the .fam", min_length=1
+    )
+    minor_allele_frequency: float = _key(0.01, "a number of at least 0 and below 0.5", ge=0, lt=0.5)
+    missing_rate: float = _key(0.1, "a number from 0 to 1", ge=0, le=1)
     split: Split = _key(Split(), "a mapping such as {validation_fraction: 0.2, seed: 0}")
     objective: Literal[OBJECTIVES_OF_ANY_TASK] | None = _key(
         None, "one of " + ", ".join(OBJECTIVES_OF_ANY_TASK)

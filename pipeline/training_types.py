@@ -31,7 +31,8 @@ class TrainingData:
     penalty_factor (p,) multiplies the λs on that column, 0 for none; None means 1
     row_weights    (n,) of the training rows, any positive scale; None means 1
     relationship   (N, N) float32 genomic relationship matrix, or None
-    factor         (N, N) float32 with factor·factorᵀ = relationship
+    factor         (N, n) float32: standard normal draws → initial encodings; of its first n rows
+                   factor·factorᵀ is nearly relationship
     rank           r of pipeline.optimiser: min(training people, variants)
     """
 

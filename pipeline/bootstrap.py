@@ -9,7 +9,7 @@ Shapes: n rows, B resamples, o outputs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -65,6 +65,16 @@ def interval(values: Sequence[np.ndarray], confidence: float = 0.95) -> tuple[fl
         return np.nan, np.nan
     low, high = np.quantile(means, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return float(low), float(high)
+
+
+def named_intervals(objective: str, values: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """`test_auroc_low`, `test_auroc_high` and, of the last epoch, `final_test_auroc_low` …."""
+    found = {}
+    for epoch, prefix in (("best", ""), ("last", "final_")):
+        low, high = interval([values[epoch]] if epoch in values else [])
+        name = f"{prefix}test_{objective.removeprefix('val_')}"
+        found |= {f"{name}_low": low, f"{name}_high": high} if np.isfinite(low) else {}
+    return found
 
 
 def auroc(outcome: np.ndarray, score: np.ndarray, times: np.ndarray) -> np.ndarray:

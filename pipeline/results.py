@@ -89,6 +89,12 @@ class NetworkResult:
                  under which they are tracked: `train_loss val_auroc kept_clinical kept_genetic`.
     first_layer, first_layer_final
                  (p, h) weights at the best and at the last epoch.
+    died         variable → the first epoch from which it stays zeroed, the state after the finish
+                 counting as the last epoch; variables that are left at the end are not in it.
+    resamples    `best` and `last` → (B,) the objective's metric on resampled test rows, the same
+                 resamples for every network (pipeline.bootstrap).
+    layers       (weights (inputs, outputs), bias (outputs,)) of every layer at the best epoch,
+                 float32; inputs of the first are the columns of `inputs`.
     failure      why training ended early with no usable network; then metrics and weights may be
                  empty.
     """
@@ -99,6 +105,9 @@ class NetworkResult:
     curves: Mapping[str, np.ndarray] = field(default_factory=dict)
     first_layer: np.ndarray | None = None
     first_layer_final: np.ndarray | None = None
+    died: Mapping[str, int] = field(default_factory=dict)
+    resamples: Mapping[str, np.ndarray] = field(default_factory=dict)
+    layers: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
     failure: str | None = None
     trial: int | None = None
     run_id: str | None = None

@@ -134,6 +134,7 @@ class StudyRecord:
                  genotypes, network, training, space); the same id means networks can be pooled.
     objective    the validation metric that ranks configurations, e.g. `val_auroc`.
     maximize     whether larger is better.
+    objectives   what the sampler was told of a configuration; empty for the objective alone.
     settings     the study file's content as resolved, for the reader and for reproduction.
     facts        what the data were: e.g. rows by split, cases, columns, `data_sha256`.
     warnings     sentences shown to the reader (dropped columns and the like).
@@ -150,6 +151,7 @@ class StudyRecord:
     facts: Mapping[str, str | int | float]
     warnings: tuple[str, ...] = ()
     command: str = ""
+    objectives: tuple[str, ...] = ()
     run_id: str | None = None
 
     @property

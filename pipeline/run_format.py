@@ -268,7 +268,8 @@ def record_json(record: StudyRecord) -> bytes:
 def record_from_json(content: bytes, run_id: str) -> StudyRecord:
     """What `record_json` wrote, with the study's run."""
     fields = json.loads(content)
-    fields["warnings"] = tuple(fields["warnings"])
+    for name in ("warnings", "objectives"):
+        fields[name] = tuple(fields.get(name, ()))
     return StudyRecord(**{**fields, "run_id": run_id})
 
 

@@ -189,6 +189,7 @@ def _record(
         genotypes=space.genotypes if genotypes else "none",
         settings=space.settings(),
         facts=facts | genotypes.facts() if genotypes else facts,
+        objectives=space.objectives,
         warnings=(*space.warnings, *cohort.warnings),
         command=command,
     )
@@ -208,7 +209,7 @@ def _train_all(
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     recorder = _Recorder(run, record)
-    with StudyProgress(console, len(wanted), done, space.objective) as progress:
+    with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(trials.scores()):
             replicates = [
                 Replicate(configuration, seed)
@@ -237,8 +238,7 @@ def _train_one(
     )
     recorder.record([replace(r, trial=number) for r, number in zip(results, numbers, strict=True)])
     for replicate, number, result in zip(replicates, numbers, results, strict=True):
-        score = result.metrics.get(space.objective)
-        trials.tell(number, replicate.cell, score, result.failure)
+        trials.tell(number, replicate.cell, result)
     progress.recorded(len(results), trials.best_mean())
 
 

@@ -31,6 +31,7 @@ from pipeline.genotypes import Genotypes, load_genotypes
 from pipeline.heatmap import HeatMap
 from pipeline.populations import GENETIC, People, Population, Replicate, populations, train
 from pipeline.progress import StudyProgress
+from pipeline.reproduction import reproduction_facts
 from pipeline.results import NetworkResult, StudyRecord, StudyResults
 from pipeline.run_store import RunStore
 from pipeline.sampling import Sampling
@@ -179,6 +180,7 @@ def _record(
     if by_class != ("none",):
         said = " or ".join(str(encoded("class_weight", value)) for value in by_class)
         facts["class_weight"] = f"{said} (in the loss; metrics are unweighted)"
+    facts |= reproduction_facts()
     return StudyRecord(
         study=space.study,
         study_id=study_id,

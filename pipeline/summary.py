@@ -5,7 +5,7 @@ Plain text throughout; whoever prints it escapes it for its own medium.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ from pipeline.solutions import (
     other_searched,
     solution_label,
 )
+from pipeline.tipping import dividing_words
 from pipeline.words import abbreviated, family_words, inputs_words, listed, metric_words, shared
 
 __all__ = ["BEST_ROLE", "TIPPING_ROLE", "Focus", "Summary", "summarise"]
@@ -40,6 +41,7 @@ class Summary:
     best, tipping   the number of the best and of the most seed-dependent configuration.
     networks        one row a network: parameters, metrics, solutions, why it failed.
     answer          three sentences.
+    dividing        where along λ the solutions change, a sentence for each path.
     flags           sentences on what to be careful about.
     """
 
@@ -52,6 +54,7 @@ class Summary:
     tipping: int | None
     focus: tuple[Focus, ...]
     answer: tuple[str, ...]
+    dividing: tuple[str, ...]
     flags: tuple[str, ...]
 
     @property
@@ -86,9 +89,14 @@ def all_families(table: pd.DataFrame) -> list[str]:
 METRICS_IN_TABLE = 3
 
 
-def results_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
-    """Headers and rows of the table of results, as text for every medium."""
-    families = all_families(summary.cells)
+def results_rows(
+    summary: Summary, families: Sequence[str] | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows of the table of results, as text for every medium.
+
+    families: those to have a column; all that the study has unless given.
+    """
+    families = all_families(summary.cells) if families is None else families
     metrics = summary.metrics[:METRICS_IN_TABLE]
     head = ["inputs", "regularizer"]
     head += [f"test {metric_words(m)}" for m in metrics]
@@ -104,6 +112,16 @@ def results_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
         cells += [f"c{row['configuration']}", row["lambdas"], f"{row['finished']}{failed}"]
         rows.append([str(c) for c in cells])
     return head, rows
+
+
+def compared_rows(summaries: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
+    """The tables of results of several studies as one, the study's name first."""
+    families = list(dict.fromkeys(f for s in summaries for f in all_families(s.cells)))
+    tables = [results_rows(summary, families) for summary in summaries]
+    rows = [
+        [s.record.study, *row] for s, (_, own) in zip(summaries, tables, strict=True) for row in own
+    ]
+    return ["study", *tables[0][0]], rows
 
 
 def brief_results_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
@@ -170,5 +188,6 @@ def summarise(results: StudyResults) -> Summary:
         tipping=None if tipping is None else int(tipping["configuration"]),
         focus=focus,
         answer=answer_of(focus, table, results.record),
+        dividing=dividing_words(results, table),
         flags=flags_of(results, table, cells),
     )

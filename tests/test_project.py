@@ -23,7 +23,8 @@ MODULES = sorted((PROJECT / "pipeline").glob("*.py"))
 DISTRIBUTION = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow"}
 OWNERS = {
     "mlflow": {"run_store"},
-    "optuna": {"sampling", "trials", "search", "cells"},
+    "optuna": {"sampling", "trials", "search", "cells", "importance"},
+    "bokeh": {"interactive", "report_pictures"},
     "matplotlib": {"figures", "heatmap"},
 }
 NO_TENSORFLOW = {

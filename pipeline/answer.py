@@ -56,7 +56,8 @@ def _seed_sentence(best: Focus, tipping: Focus | None, seeds: int) -> str:
         label = best.last[0].label
         start = f"All seeds of the best configuration end with {label}, but the seed decides"
     where = "there" if tipping.number == best.number else f"at {configuration_words(tipping)}"
-    return f"{start} {where}: {listed(ends, 4)}."
+    bits = "" if len(tipping.last) == 1 else f" ({tipping.entropy_bits:.2f} bits)"
+    return f"{start} {where}: {listed(ends, 4)}{bits}."
 
 
 def _best_that_selects(focus: Sequence[Focus], table: pd.DataFrame, maximize: bool) -> Focus | None:
@@ -94,4 +95,7 @@ def answer_of(focus: Sequence[Focus], table: pd.DataFrame, record: StudyRecord) 
         )
     tipping = next((f for f in focus if TIPPING_ROLE in f.roles), None)
     most_seeds = int(table["finished"].max())
-    return how_good, which, _seed_sentence(best, tipping, most_seeds)
+    decides = _seed_sentence(best, tipping, most_seeds)
+    if record.objectives == ("solution_entropy",):
+        return decides, how_good, which
+    return how_good, which, decides

@@ -23,7 +23,7 @@ except ImportError:  # Windows
 
 from rich.console import Console
 
-from pipeline import report, tracked, tracking
+from pipeline import finalists, report, tracked, tracking
 from pipeline.cells import encoded
 from pipeline.cohort import Cohort
 from pipeline.errors import InputError
@@ -31,6 +31,7 @@ from pipeline.genotypes import Genotypes, load_genotypes
 from pipeline.heatmap import HeatMap
 from pipeline.populations import GENETIC, People, Population, Replicate, populations, train
 from pipeline.progress import StudyProgress
+from pipeline.report_tables import solutions_table
 from pipeline.reproduction import reproduction_facts
 from pipeline.results import NetworkResult, StudyRecord, StudyResults
 from pipeline.run_store import RunStore
@@ -93,7 +94,7 @@ def run_study(
             finally:
                 trials.give_up()
             results = tracked.load_study(run.run_id)
-            _finish(results, run, folder, console)
+            _finish(results, run, cohort, folder, console)
     return folder
 
 
@@ -271,14 +272,26 @@ class _Recorder:
         }
 
 
-def _finish(results: StudyResults, run: tracking.StudyRun, folder: Path, console: Console) -> None:
-    """The report, onto the disk, into the study's run and onto the terminal."""
+def _finish(
+    results: StudyResults,
+    run: tracking.StudyRun,
+    cohort: Cohort,
+    folder: Path,
+    console: Console,
+) -> None:
+    """The report, onto the disk, into the study's run and onto the terminal; and the models."""
     with console.status("writing the report"):
         summary = report.build_report(results, folder)
+        models = finalists.log_finalists(run, summary, cohort)
+    links = f"[The report]({run.link('report/report.html')}) has figures and all solutions."
     run.finish(
         summary.best_metrics,
-        report.markdown_of(summary),
-        tables={"results": summary.cells, "networks": summary.networks},
+        "\n\n".join([report.markdown_of(summary), links, *models]),
+        tables={
+            "results": summary.cells,
+            "solutions": solutions_table(summary),
+            "networks": summary.networks,
+        },
         artifacts_dir=folder,
         solutions={n.run_id: solution_label(n) for n in results.finished},
     )

@@ -112,7 +112,7 @@ def read_table(data: str | Path) -> Table:
         )
     frame = frame.reset_index(drop=True)  # a stored index is no variable
     for position, column in enumerate(frame.columns):
-        frame.isetitem(position, _tidy(frame[column]))
+        frame.isetitem(position, tidy(frame[column]))
     return Table(frame, path.name, fingerprint, lines)
 
 
@@ -227,7 +227,7 @@ def _parse_parquet(content: bytes, source: str) -> pd.DataFrame:
     return frame
 
 
-def _tidy(column: pd.Series) -> pd.Series:
+def tidy(column: pd.Series) -> pd.Series:
     """Text stripped, missing where it says so, and as numbers where all of it is."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column

@@ -22,7 +22,7 @@ MODULES = sorted((PROJECT / "pipeline").glob("*.py"))
 # Import name → name in requirements.txt, where they differ.
 DISTRIBUTION = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow"}
 OWNERS = {
-    "mlflow": {"run_store"},
+    "mlflow": {"run_store", "model_store"},
     "optuna": {"sampling", "trials", "search", "cells", "importance"},
     "bokeh": {"interactive", "report_pictures"},
     "matplotlib": {"figures", "heatmap"},

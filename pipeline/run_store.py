@@ -115,6 +115,11 @@ class RunStore:
         self._locations: dict[str, str] = {}
         self.user = _user()
 
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's own, for `model_store`."""
+        return self._client
+
     def experiment_id(self, name: str) -> str:
         """The experiment of this name, made when there is none."""
         found = self._client.get_experiment_by_name(name)

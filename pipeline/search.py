@@ -23,7 +23,7 @@ except ImportError:  # Windows
 
 from rich.console import Console
 
-from pipeline import report, tracked, tracking
+from pipeline import finalists, report, tracked, tracking
 from pipeline.cells import encoded
 from pipeline.cohort import Cohort
 from pipeline.errors import InputError
@@ -33,6 +33,8 @@ from pipeline.joining import Joined
 from pipeline.populations import GENETIC, People, Population, Replicate, populations, train
 from pipeline.progress import BlockProgress, StudyProgress
 from pipeline.relationship import Filters
+from pipeline.report_tables import solutions_table
+from pipeline.reproduction import reproduction_facts
 from pipeline.results import NetworkResult, StudyRecord, StudyResults
 from pipeline.run_store import RunStore
 from pipeline.sampling import Sampling
@@ -94,7 +96,7 @@ def run_study(
             finally:
                 trials.give_up()
             results = tracked.load_study(run.run_id)
-            _finish(results, run, folder, console)
+            _finish(results, run, cohort, folder, console)
     return folder
 
 
@@ -203,6 +205,7 @@ def _record(
     if by_class != ("none",):
         said = " or ".join(str(encoded("class_weight", value)) for value in by_class)
         facts["class_weight"] = f"{said} (in the loss; metrics are unweighted)"
+    facts |= reproduction_facts()
     return StudyRecord(
         study=space.study,
         study_id=study_id,
@@ -213,6 +216,7 @@ def _record(
         genotypes=_shown_genotypes(genotypes),
         settings=space.settings(),
         facts=facts | genotypes.facts() if genotypes else facts,
+        objectives=space.objectives,
         warnings=(*space.warnings, *cohort.warnings),
         command=command,
     )
@@ -232,7 +236,7 @@ def _train_all(
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     recorder = _Recorder(run, record)
-    with StudyProgress(console, len(wanted), done, space.objective) as progress:
+    with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(trials.scores()):
             replicates = [
                 Replicate(configuration, seed)
@@ -261,8 +265,7 @@ def _train_one(
     )
     recorder.record([replace(r, trial=number) for r, number in zip(results, numbers, strict=True)])
     for replicate, number, result in zip(replicates, numbers, results, strict=True):
-        score = result.metrics.get(space.objective)
-        trials.tell(number, replicate.cell, score, result.failure)
+        trials.tell(number, replicate.cell, result)
     progress.recorded(len(results), trials.best_mean())
 
 
@@ -293,14 +296,26 @@ class _Recorder:
         }
 
 
-def _finish(results: StudyResults, run: tracking.StudyRun, folder: Path, console: Console) -> None:
-    """The report, onto the disk, into the study's run and onto the terminal."""
+def _finish(
+    results: StudyResults,
+    run: tracking.StudyRun,
+    cohort: Cohort,
+    folder: Path,
+    console: Console,
+) -> None:
+    """The report, onto the disk, into the study's run and onto the terminal; and the models."""
     with console.status("writing the report"):
         summary = report.build_report(results, folder)
+        models = finalists.log_finalists(run, summary, cohort)
+    links = f"[The report]({run.link('report/report.html')}) has figures and all solutions."
     run.finish(
         summary.best_metrics,
-        report.markdown_of(summary),
-        tables={"results": summary.cells, "networks": summary.networks},
+        "\n\n".join([report.markdown_of(summary), links, *models]),
+        tables={
+            "results": summary.cells,
+            "solutions": solutions_table(summary),
+            "networks": summary.networks,
+        },
         artifacts_dir=folder,
         solutions={n.run_id: solution_label(n) for n in results.finished},
     )

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ValidationError
 from pipeline import study_yaml
 from pipeline.errors import InputError
 from pipeline.study_keys import (
+    ENTROPY,
+    KEPT,
     MAXIMIZED,
     OBJECTIVES,
     NetworkSettings,
@@ -48,7 +50,7 @@ class SearchSpace:
     seeds    the replicates; `seeds: 10` is 0 … 9.
     training.patience is None only where epochs are searched: then it is each configuration's own.
     task     `auto` until the table is read and `for_task` is called.
-    given_objective  None where the study leaves it to the task.
+    given_objective  as the study has it: a name, two of them, or None where it is left to the task.
     data_replaced: a parameter named another table than the study's own, so the study's
              `categories`, `drop`, `families`, `groups` and `unpenalised` may name columns that
              are not in it.
@@ -71,7 +73,7 @@ class SearchSpace:
     minor_allele_frequency: float
     missing_rate: float
     split: Split
-    given_objective: str | None
+    given_objective: str | tuple[str, str] | None
     sampler: str
     sampler_seed: int
     configurations: int
@@ -86,9 +88,31 @@ class SearchSpace:
 
     @property
     def objective(self) -> str:
-        """The metric of the validation rows that decides; the task's default unless given."""
+        """The metric of the validation rows that decides; the task's default unless given.
+
+        It picks every network's best epoch and ranks configurations, whatever the sampler is told.
+        """
         default = OBJECTIVES["binary" if self.task == "auto" else self.task][0]
-        return self.given_objective or default
+        return self._given_metric or default
+
+    @property
+    def _given_metric(self) -> str | None:
+        given = self.given_objective
+        return given[0] if isinstance(given, tuple) else None if given == ENTROPY else given
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What the sampler is told of a configuration, by name."""
+        if self.given_objective == ENTROPY:
+            return (ENTROPY,)
+        return (
+            (self.objective, KEPT) if isinstance(self.given_objective, tuple) else (self.objective,)
+        )
+
+    @property
+    def maximized(self) -> tuple[bool, ...]:
+        """Whether larger is better, for each of `objectives`."""
+        return tuple({ENTROPY: True, KEPT: False}.get(o, self.maximize) for o in self.objectives)
 
     @property
     def maximize(self) -> bool:
@@ -104,10 +128,10 @@ class SearchSpace:
     def for_task(self, task: str) -> SearchSpace:
         """The study with its task known. Raises InputError where its objective is another's."""
         fitting = OBJECTIVES[task]
-        if self.given_objective not in (None, *fitting):
+        if self._given_metric not in (None, *fitting):
             raise InputError(
                 f"the objective of a {task} target must be one of {', '.join(fitting)}, but got "
-                f"{self.given_objective}; change `objective` in {study_yaml.shown(self.path)}, or "
+                f"{self._given_metric}; change `objective` in {study_yaml.shown(self.path)}, or "
                 f"its `task` if {self.target} is to be predicted as something else"
             )
         return replace(self, task=task)
@@ -145,7 +169,7 @@ class SearchSpace:
             "minor_allele_frequency": self.minor_allele_frequency,
             "missing_rate": self.missing_rate,
             "split": self.split.model_dump(),
-            "objective": self.objective,
+            "objective": list(self.objectives) if len(self.objectives) > 1 else self.objectives[0],
             "sampler": self.sampler,
             "sampler_seed": self.sampler_seed,
             "cross": list(self.cross),
@@ -216,6 +240,8 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
         data_replaced="data" in source.given,
         warnings=warnings,
     )
+    if found.objectives == (ENTROPY,) and len(found.seeds) < 2:
+        source.fail("seeds", f"at least 2 where the objective is {ENTROPY}", keys.seeds)
     return found if keys.task == "auto" else found.for_task(keys.task)
 
 
@@ -256,8 +282,8 @@ _SECTION_OF = {
     **dict.fromkeys(TrainingSettings.model_fields, "training"),
 }
 _LISTS = ("categories", "drop", "unpenalised", "inputs", "cross")
-_TEXTS = ("data", "target", "task", "sample_weight", "id", "genotypes", "objective", "sampler")
-_TEXTS += ("scheduler", "activation")
+_TEXTS = ("data", "target", "task", "sample_weight", "id", "genotypes", "sampler", "scheduler")
+_TEXTS += ("activation",)
 
 
 def _validated(model: type[BaseModel], content: object, source: Source) -> Any:

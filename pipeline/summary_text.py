@@ -61,6 +61,7 @@ def markdown_of(summary: Summary) -> str:
         blocks.append("*Genotypes are simulated: genetic results show the method, not biology.*")
     if len(summary.cells):
         blocks.append(_markdown_table(summary))
+    blocks += [f"- {escape_markdown(sentence)}" for sentence in summary.dividing]
     for focus in summary.focus[:4]:
         lines = [f"**{escape_markdown(focus_title(focus))}**", ""]
         blocks.append("\n".join([*lines, *(f"- {escape_markdown(x)}" for x in
@@ -101,6 +102,8 @@ def terminal_of(summary: Summary) -> Group:
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         parts += [Text(""), table]
+    for sentence in summary.dividing:
+        parts += [Text(""), Text(sentence)]
     for focus in summary.focus[:4]:
         parts += [Text(""), Text(focus_title(focus), style="bold")]
         parts += [Text(f"  {line}") for line in focus_lines(focus, summary)]

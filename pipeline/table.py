@@ -119,7 +119,7 @@ def read_table(data: str | Path, texts: Sequence[str] = ()) -> Table:
         )
     frame = frame.reset_index(drop=True)  # a stored index is no variable
     for position, column in enumerate(frame.columns):
-        frame.isetitem(position, _tidy(frame[column], as_text=column in texts))
+        frame.isetitem(position, tidy(frame[column], as_text=column in texts))
     return Table(frame, path.name, fingerprint, lines)
 
 
@@ -238,7 +238,7 @@ def _parse_parquet(content: bytes, source: str) -> pd.DataFrame:
     return frame
 
 
-def _tidy(column: pd.Series, as_text: bool = False) -> pd.Series:
+def tidy(column: pd.Series, as_text: bool = False) -> pd.Series:
     """Text stripped, missing where it says so, and as numbers where all of it is and may be."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column

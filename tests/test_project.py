@@ -27,8 +27,9 @@ DISTRIBUTION = {
     "bed_reader": "bed-reader",
 }
 OWNERS = {
-    "mlflow": {"run_store"},
-    "optuna": {"sampling", "trials", "search", "cells"},
+    "mlflow": {"run_store", "model_store"},
+    "optuna": {"sampling", "trials", "search", "cells", "importance"},
+    "bokeh": {"interactive", "report_pictures"},
     "matplotlib": {"figures", "heatmap"},
     "bed_reader": {"plink"},
     "msprime": {"simulation"},

@@ -211,8 +211,12 @@ def train(
     people: People,
     objective: str,
     on_epoch: Callable[[int, int, float], None] | None = None,
+    on_encoder: Callable[[tuple[int, int], np.ndarray, float], None] | None = None,
 ) -> list[NetworkResult]:
-    """Train a population; results in the order of its replicates, trial numbers left open."""
+    """Train a population; results in the order of its replicates, trial numbers left open.
+
+    on_encoder(cell, C, a) is given what each network learned of the genotypes.
+    """
     configuration = population.configuration
     data = people.training_data(configuration)
     inputs = people.inputs(configuration.inputs, configuration.network.genetic_dimensions)
@@ -223,6 +227,9 @@ def train(
         _schedule(configuration, objective),
         on_epoch,
     )
+    for replicate, network in zip(population.replicates, trained, strict=True):
+        if on_encoder is not None and network.encoder is not None:
+            on_encoder(replicate.cell, *network.encoder)
     measured = _measured(trained, people)
     redrawn = _resampled(trained, people, objective.removeprefix("val_"))
     for network in trained:

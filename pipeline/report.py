@@ -45,6 +45,7 @@ from pipeline.summary import (
     summarise,
 )
 from pipeline.summary_text import markdown_of, markdown_summary, terminal_of, terminal_summary
+from pipeline.variant_report import VariantChapter, variant_chapter
 from pipeline.words import metric_words
 
 __all__ = [
@@ -59,7 +60,7 @@ __all__ = [
 ]
 
 OWN_PICTURE = re.compile(
-    r"(panels|pareto|importances|(trajectories|selection)_c\d+|lambda_\d+)\.png"
+    r"(panels|pareto|importances|variants|(trajectories|selection)_c\d+|lambda_\d+)\.png"
 )
 SCRIPTS_RUN = "if (window.Bokeh) document.documentElement.classList.add('js')"
 
@@ -77,11 +78,13 @@ class Chapter:
     pareto: Picture | None
     front: Rows | None
     importance: Picture | None
+    variants: VariantChapter | None
     settings: str
 
     @property
     def pictures(self) -> list[Picture]:
         found = [*self.trajectories, *self.selections, *self.lambdas, self.pareto, self.importance]
+        found.append(self.variants and self.variants.picture)
         return [picture for picture in found if picture]
 
 
@@ -117,6 +120,7 @@ def _chapter(summary: Summary) -> Chapter:
         pareto=report_pictures.pareto(summary),
         front=front,
         importance=report_pictures.importance(summary),
+        variants=variant_chapter(summary),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
     )
 

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -162,10 +166,15 @@ class StudyRecord:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """A study's record and its networks, finished and failed."""
+    """A study's record and its networks, finished and failed.
+
+    variants  rows of variants with their weights, as pipeline.variant_search says; none where every
+              genetic dimension is zeroed, None without genotypes.
+    """
 
     record: StudyRecord
     networks: tuple[NetworkResult, ...]
+    variants: pd.DataFrame | None = None
 
     @property
     def finished(self) -> tuple[NetworkResult, ...]:

@@ -26,6 +26,7 @@ from hashlib import sha256
 from pathlib import PurePath
 
 import numpy as np
+import pandas as pd
 
 from pipeline.bootstrap import DIGITS
 from pipeline.results import Inputs, NetworkResult, StudyRecord
@@ -36,6 +37,7 @@ CURVES = "curves.csv"
 VARIABLES, NETWORK_FILE = "variables.csv", "network.npz"
 CURVE_PREFIX = "epoch_"
 WEIGHTS_FOLDER, HEAT_MAPS_FOLDER = "weights", "heatmaps"
+VARIANTS_FOLDER, VARIANTS = "variants", "variants.csv"
 MAX_PARAM_CHARACTERS = 6_000
 MAX_TAG_CHARACTERS = 8_000
 MAX_KEY_CHARACTERS = 250
@@ -279,3 +281,9 @@ def _plain(value: object) -> object:
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def variants_from_csv(content: bytes) -> pd.DataFrame:
+    """The rows of variants that `pipeline.variant_search` tracked."""
+    texts = dict.fromkeys(("network", "chromosome", "id", "allele_1", "allele_2"), str)
+    return pd.read_csv(io.BytesIO(content), dtype=texts, keep_default_na=False)

@@ -26,6 +26,7 @@ from rich.console import Console
 from pipeline import finalists, report, tracked, tracking
 from pipeline.cells import encoded
 from pipeline.cohort import Cohort
+from pipeline.encoders import Encoders
 from pipeline.errors import InputError
 from pipeline.genotypes import Genotypes, load_genotypes
 from pipeline.heatmap import HeatMap
@@ -42,6 +43,7 @@ from pipeline.search_space import SearchSpace, load_search_space
 from pipeline.solutions import solution_label
 from pipeline.study_cohort import study_cohort
 from pipeline.trials import Trials, check_storage
+from pipeline.variant_search import find_variants
 
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
@@ -96,6 +98,8 @@ def run_study(
             finally:
                 trials.give_up()
             results = tracked.load_study(run.run_id)
+            if genotypes is not None:
+                results = _with_variants(results, genotypes, run, console)
             _finish(results, run, cohort, folder, console)
     return folder
 
@@ -235,7 +239,7 @@ def _train_all(
     done = len(wanted & trials.finished.keys())
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
-    recorder = _Recorder(run, record)
+    recorder, encoders = _Recorder(run, record), Encoders(CACHE, record.study_id)
     with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(trials.scores()):
             replicates = [
@@ -245,7 +249,7 @@ def _train_all(
                 if (configuration.number, seed) not in trials.finished
             ]
             for population in populations(replicates, people, space.objective):
-                _train_one(population, space, people, trials, recorder, progress)
+                _train_one(population, space, people, trials, recorder, progress, encoders)
 
 
 def _train_one(
@@ -255,13 +259,18 @@ def _train_one(
     trials: Trials,
     recorder: _Recorder,
     progress: StudyProgress,
+    encoders: Encoders,
 ) -> None:
     """Ask for a population's trials, train it, and record and tell each network."""
     replicates = population.replicates
     numbers = [trials.ask(r.configuration, r.seed) for r in replicates]
     share = len(replicates) / population.configuration.training.epochs
     results = train(
-        population, people, space.objective, lambda epoch, *_: progress.training(epoch * share)
+        population,
+        people,
+        space.objective,
+        lambda epoch, *_: progress.training(epoch * share),
+        encoders.keep,
     )
     recorder.record([replace(r, trial=number) for r, number in zip(results, numbers, strict=True)])
     for replicate, number, result in zip(replicates, numbers, results, strict=True):
@@ -294,6 +303,16 @@ class _Recorder:
                 result.first_layer_final, f"{result.name} · last epoch {last}"
             ),
         }
+
+
+def _with_variants(
+    results: StudyResults, genotypes: Genotypes, run: tracking.StudyRun, console: Console
+) -> StudyResults:
+    """What networks of a few solutions make of the variants, into their runs and the study's."""
+    encoders = Encoders(CACHE, results.record.study_id)
+    with BlockProgress(console, "weights of variants", "variants") as progress:
+        found = find_variants(results, genotypes, encoders, run, progress.done)
+    return replace(results, variants=found)
 
 
 def _finish(

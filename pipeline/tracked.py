@@ -62,9 +62,11 @@ def load_study(study: str | None = None, tracking_uri: str | None = None) -> Stu
             _network(network, files)
             for network, files in zip(complete.values(), folders, strict=True)
         ]
+    variants = store.read_files(run, run_format.VARIANTS_FOLDER).get(run_format.VARIANTS)
     return StudyResults(
         run_format.record_from_json(content, run.run_id),
         tuple(sorted(networks, key=lambda network: (network.configuration, network.seed))),
+        run_format.variants_from_csv(variants) if variants else None,
     )
 
 

@@ -157,6 +157,11 @@ class StudyRun:
             files=run_format.files_of(result, heat_maps),
         )
 
+    def write_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        """Artifacts of the study's run or of a network's, by their path in the run."""
+        run = self._run if run_id == self.run_id else self._store.get(run_id)
+        self._store.write_files(run, files)
+
     def finish(
         self,
         metrics: Mapping[str, float],

@@ -355,8 +355,11 @@ class _Run:
         """Weights, first layers and everyone's predictions, into the results."""
         predictions = self._predict(weights, encoder, initial, 0, len(self.data.target))
         arrays = tf.nest.map_structure(lambda x: x.numpy(), weights)
+        dual = () if encoder == () else (encoder.coefficients.numpy(), encoder.scale.numpy())
         for i, network in enumerate(good):
             result = self.results[network]
+            if dual and not prefix:
+                result.encoder = (dual[0][:, i], float(dual[1][i, 0]))
             own = tf.nest.map_structure(lambda x, i=i: x[i], arrays)
             first = np.delete(own.first, _bias_position(self.data), axis=1).T
             setattr(result, f"{prefix}weights", own)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -22,3 +22,7 @@ class Variants:
 
     def __len__(self) -> int:
         return len(self.position)
+
+    def only(self, chosen: np.ndarray) -> Variants:
+        """The variants at these positions."""
+        return Variants(*(getattr(self, field.name)[chosen] for field in fields(self)))

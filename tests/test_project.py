@@ -30,7 +30,7 @@ OWNERS = {
     "mlflow": {"run_store", "model_store"},
     "optuna": {"sampling", "trials", "search", "cells", "importance"},
     "bokeh": {"interactive", "report_pictures"},
-    "matplotlib": {"figures", "heatmap"},
+    "matplotlib": {"figures", "heatmap", "variant_figures"},
     "bed_reader": {"plink"},
     "msprime": {"simulation"},
 }

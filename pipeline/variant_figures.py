@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import FuncFormatter
 
 from pipeline.figures import COLOURS, _axes, _figure, _legend, _png
 
@@ -35,8 +36,9 @@ def along_genome(shown: pd.DataFrame) -> tuple[np.ndarray, list[str], list[float
 def manhattan(shown: pd.DataFrame) -> bytes:
     """One row of axes a network: weight of each variant by chromosome and position.
 
-    shown has `network chromosome position learned`, and `causal` where that is known.
+    shown has `network chromosome position learned drawn`, and `causal` where that is known.
     """
+    shown = shown[shown["drawn"].astype(bool)]
     networks = list(dict.fromkeys(shown["network"]))
     figure = _figure(10.0, 2.3 * len(networks) + 0.7)
     grid = figure.subplots(len(networks), 1, squeeze=False, sharex=True)[:, 0]
@@ -56,6 +58,7 @@ def manhattan(shown: pd.DataFrame) -> bytes:
                 edgecolors=COLOURS[1], linewidths=0.9, label="causal in the simulation", zorder=3,
             )  # fmt: skip
         axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
         axes.margins(x=0.01)
     wide = [i for i, name in enumerate(names) if len(names) <= 14 or i % 2 == 0 or i < 10]
     grid[-1].set_xticks([middles[i] for i in wide], [names[i] for i in wide])

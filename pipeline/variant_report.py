@@ -41,6 +41,8 @@ def variant_chapter(summary: Summary) -> VariantChapter | None:
         "genotype, ‖(ΔV·W)ⱼ‖. ΔV are the encoder's weights without the seed's random start, W the "
         "first layer's; both at the best epoch."
     )
+    if not shown["drawn"].astype(bool).all() or len(shown) < shown["of"].iloc[0]:
+        caption += " Drawn are the largest of every stretch of the genome."
     picture = Picture("variants", manhattan(shown), "weights of variants along the genome", caption)
     own = [(n, part) for n, part in shown.groupby("network", sort=False)]
     return VariantChapter(

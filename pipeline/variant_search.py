@@ -28,9 +28,9 @@ from pipeline.training import genetic_draws
 from pipeline.variant_weights import VariantWeights, dual_of, recover
 
 GENETIC, MOST_NETWORKS = "genetic", 3
-SHOWN_BEST, SHOWN_BINS, SHOWN_IN_BIN = 500, 2_000, 3
-"""Of a network's variants the report keeps the first so many, and so many of each stretch of the
-genome; all of them where there are fewer."""
+SHOWN_BEST, SHOWN_BINS, SHOWN_IN_BIN, SHOWN_CAUSAL = 500, 2_000, 3, 200
+"""Of a network's variants the report draws the first so many, so many of each stretch of the
+genome, and a simulation's causal ones if they are so few; it knows the rank of every causal one."""
 
 WEIGHTS = "variants/variants.parquet"
 
@@ -77,7 +77,9 @@ def shown_variants(
     is_causal = np.isin(variants.id, causal)
     stretch = np.arange(len(order)) * SHOWN_BINS // len(order)
     in_stretch = pd.Series(rank).groupby(stretch).rank(method="first").to_numpy()
-    at = np.flatnonzero((rank <= SHOWN_BEST) | (in_stretch <= SHOWN_IN_BIN) | is_causal)
+    drawn = (rank <= SHOWN_BEST) | (in_stretch <= SHOWN_IN_BIN)
+    drawn |= is_causal & (len(causal) <= SHOWN_CAUSAL)
+    at = np.flatnonzero(drawn | is_causal)
     table = pd.DataFrame(
         {
             "network": network.name,
@@ -91,6 +93,7 @@ def shown_variants(
             "frequency": weights.frequency[at].round(4),
             "learned": added[at],
             "weight": weight_of(weights, network)[at],
+            "drawn": drawn[at],
         }
     )
     return table.assign(causal=is_causal[at]) if len(causal) else table

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bed_reader import open_bed
 
 from pipeline.errors import InputError
 from pipeline.variants import Variants
@@ -44,6 +43,8 @@ class Fileset:
 
     def read(self, rows: np.ndarray, start: int, stop: int) -> np.ndarray:
         """Counts of allele 1, (len(rows), stop − start) int8 in Fortran order, MISSING for none."""
+        from bed_reader import open_bed
+
         bed = open_bed(
             f"{self.prefix}.bed",
             iid_count=len(self.people),

@@ -29,7 +29,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import msprime
 import numpy as np
 from scipy.stats import norm
 
@@ -139,6 +138,8 @@ def _places(simulation: Simulation) -> list[_Place]:
 
 def _ancestors(rng: np.random.Generator, place: _Place) -> tuple[np.ndarray, np.ndarray]:
     """Haplotypes (H, m) int8 with 1 for the rarer allele, and positions (m,) in the block."""
+    import msprime  # a second, which studies without a simulation need not wait for
+
     history = msprime.sim_ancestry(
         ANCESTORS // 2,
         population_size=EFFECTIVE_SIZE,

@@ -317,3 +317,19 @@ def test_another_file_is_refused_as_weights(tmp_path: Path) -> None:
     for name in ("a.parquet", "b.parquet", "c.parquet"):
         with pytest.raises(InputError, match="weights of variants must be a file"):
             load_variant_weights(tmp_path / name)
+
+
+def test_where_every_genetic_dimension_is_zeroed_the_report_says_so(
+    finished, tmp_path: Path
+) -> None:
+    folder, _ = finished
+    for name in ("cohort.bed", "cohort.bim", "cohort.fam", "people.csv"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    study = STUDY.replace("[l2], lambda_l2: [0.001]", "[group_lasso], lambda_group: [10.0]")
+    (tmp_path / "ask.yaml").write_text(study.replace("epochs: 6", "epochs: 2"))
+    run_here(tmp_path, "ask.yaml")
+    page = (tmp_path / "reports/ask/report.html").read_text()
+    assert "Every genetic dimension is zeroed at the best epoch" in page
+    assert not (tmp_path / "reports/ask/variants.png").exists()
+    with working_in(tmp_path):
+        assert len(tracked.load_study("ask").variants) == 0

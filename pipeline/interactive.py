@@ -94,7 +94,8 @@ def trajectories(
                 best = best_epochs[i]
                 known = np.isfinite(best) and 1 <= best <= len(values)
                 at = values[int(best) - 1] if known else np.nan
-                epochs = np.arange(1, len(values) + 1)
+                epochs = np.arange(1, len(values) + 1, dtype=np.int16)
+                values = values.astype(np.float32)
                 rows.append((label, seeds[i], epochs, values, best if known else np.nan, at))
         table = pd.DataFrame(rows, columns=["label", "seed", "xs", "ys", "best", "at"])
         table["solution"] = [_safe(label) for label in table["label"]]

@@ -62,6 +62,7 @@ __all__ = [
 OWN_PICTURE = re.compile(
     r"(panels|pareto|importances|variants|(trajectories|selection)_c\d+|lambda_\d+)\.png"
 )
+LARGEST_BYTES = 4_800_000
 SCRIPTS_RUN = "if (window.Bokeh) document.documentElement.classList.add('js')"
 
 
@@ -141,12 +142,20 @@ def _scripts(pictures: Sequence[Picture]) -> tuple[list[str], dict[int, str]]:
 
 
 def _page(summaries: Sequence[Summary]) -> tuple[str, list[Picture]]:
+    """The page and its pictures as files; pictures alone where plots would make it too large."""
+    html, files = _rendered(summaries)
+    if len(html.encode()) > LARGEST_BYTES:
+        html, files = _rendered(summaries, pointed=False)
+    return html, files
+
+
+def _rendered(summaries: Sequence[Summary], pointed: bool = True) -> tuple[str, list[Picture]]:
     together, single = report_pictures.panel_pictures(*summaries)
     chapters = [_chapter(summary) for summary in summaries]
     several = len(summaries) > 1
     joint = report_pictures.pareto(*summaries) if several else None
     pictures = [*([joint] if joint else []), *(p for c in chapters for p in c.pictures)]
-    scripts, places = _scripts(pictures)
+    scripts, places = _scripts(pictures if pointed else [])
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

@@ -21,7 +21,7 @@ from pipeline.words import family_words, inputs_words, metric_words
 
 PLAIN_FIRST = ("none", "l1", "l2", "elastic_net", "group_lasso", "sparse_group_lasso")
 PANELS_WANTED = 6
-MOST_LINES = 3000  # that a page draws with a pointer; the picture alone beyond
+MOST_LINES, MOST_AXES = 3000, 12  # that a page draws for a pointer; the picture alone beyond
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,10 @@ def _cells(summaries: Sequence[Summary]) -> pd.DataFrame:
 
 
 def _most_torn(summaries: Sequence[Summary]) -> Focus | None:
+    """Of each study's most seed-dependent configuration the one that is torn most; one of a group
+    lasso wherever there is one, since which family is left is its question."""
     found = [f for s in summaries for f in s.focus if TIPPING_ROLE in f.roles]
-    return max(found, key=lambda f: f.entropy_bits, default=None)
+    return max(found, key=lambda f: ("group" in f.regularizer, f.entropy_bits), default=None)
 
 
 def chosen_panels(*summaries: Summary) -> list[figures.Panel]:
@@ -79,7 +81,7 @@ def chosen_panels(*summaries: Summary) -> list[figures.Panel]:
 
     Of a regularizer the best configuration's network with the median objective, at its best epoch;
     of the most seed-dependent configuration the representative of each solution at the last epoch.
-    With more than six in all, its regularizer is left to those.
+    With more than six in all, its regularizer is left to those, and the last ones are left out.
     """
     cells = _cells(summaries)
     if not len(cells):
@@ -88,6 +90,7 @@ def chosen_panels(*summaries: Summary) -> list[figures.Panel]:
     contested = tipping.last[:4] if tipping else ()
     if tipping and len(cells) + len(contested) > PANELS_WANTED:
         cells = cells[cells["regularizer"] != tipping.regularizer]
+        cells = cells.head(max(PANELS_WANTED - len(contested), 1))
     shown = []
     for number, study in zip(cells["configuration"], cells["study"]):
         summary = summaries[study]
@@ -207,9 +210,10 @@ def lambda_pictures(summary: Summary) -> list[Picture]:
         score = (objective, f"{metric_words(objective)}\nmean ± sd over seeds")
         shown = (part, searched, score, kept, tuple(shares.columns), colour_order(summary))
         said = inputs_words(inputs, summary.record)
+        few = len(searched) * (len(kept) + 2) <= MOST_AXES
         pictures.append(Picture(
             f"lambda_{len(pictures)}", figures.lambda_paths(*shown), f"λ against score on {said}",
-            f"Inputs: {said}.", interactive.lambda_paths(*shown),
+            f"Inputs: {said}.", interactive.lambda_paths(*shown) if few else None,
         ))  # fmt: skip
     return pictures
 

@@ -136,6 +136,11 @@ class RunStore:
         if EXPERIMENT_KIND not in self._client.get_experiment(experiment_id).tags:
             self._client.set_experiment_tag(experiment_id, EXPERIMENT_KIND, MODEL_TRAINING)
 
+    def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of an experiment."""
+        for key, value in tags.items():
+            self._client.set_experiment_tag(experiment_id, key, value)
+
     def experiment_ids(self) -> list[str]:
         """Every experiment that is not deleted."""
         found, token = [], None

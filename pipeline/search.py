@@ -38,10 +38,12 @@ from pipeline.report_tables import solutions_table
 from pipeline.reproduction import reproduction_facts
 from pipeline.results import NetworkResult, StudyRecord, StudyResults
 from pipeline.run_store import RunStore
+from pipeline.run_views import TAG, views_of
 from pipeline.sampling import Sampling
 from pipeline.search_space import SearchSpace, load_search_space
 from pipeline.solutions import solution_label
 from pipeline.study_cohort import study_cohort
+from pipeline.summary import Summary
 from pipeline.trials import Trials, check_storage
 from pipeline.variant_search import find_variants
 
@@ -315,6 +317,19 @@ def _with_variants(
     return replace(results, variants=found)
 
 
+def _links(run: tracking.StudyRun, summary: Summary) -> str:
+    """Markdown: the report, and the networks in MLflow's list with the columns that matter."""
+    views = views_of(summary)
+    run.store.tag_experiment(run.experiment_id, {TAG + key: v for key, v in views.items()})
+    networks, grouped = (
+        f"#/experiments/{run.experiment_id}/runs?viewStateShareKey={key}" for key in views
+    )
+    return (
+        f"[Report]({run.link('report/report.html')}) · [networks, best first]({networks}) · "
+        f"[networks by configuration]({grouped})"
+    )
+
+
 def _finish(
     results: StudyResults,
     run: tracking.StudyRun,
@@ -326,10 +341,10 @@ def _finish(
     with console.status("writing the report"):
         summary = report.build_report(results, folder)
         models = finalists.log_finalists(run, summary, cohort)
-    links = f"[The report]({run.link('report/report.html')}) has figures and all solutions."
+    links = _links(run, summary)
     run.finish(
         summary.best_metrics,
-        "\n\n".join([report.markdown_of(summary), links, *models]),
+        "\n\n".join([links, report.markdown_of(summary), *models]),
         tables={
             "results": summary.cells,
             "solutions": solutions_table(summary),

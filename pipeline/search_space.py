@@ -356,7 +356,7 @@ def _located(text: str, source: Source, key: str, study: Path) -> Path:
 def _located_genotypes(genotypes: str, source: Source, study: Path) -> str:
     if genotypes in ("simulated", "none"):
         return genotypes
-    prefix = _located(genotypes, source, "genotypes", study)
+    prefix = _located(genotypes.removesuffix(".bed"), source, "genotypes", study)
     if not Path(f"{prefix}.bed").is_file():
         expected = str(StudyFile.model_fields["genotypes"].description)
         near = study_yaml.did_you_mean(genotypes, ("simulated", "none"))

@@ -88,9 +88,11 @@ def _png(figure: Figure) -> bytes:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # names in any script; boxes are drawn
         figure.savefig(buffer, format="png", dpi=150, facecolor="white")
-    # 256 colours are enough for lines and words, in a third of the bytes.
-    small, few = io.BytesIO(), Image.open(buffer).convert("RGB").quantize(256, dither=0)
-    few.save(small, "PNG", optimize=True, dpi=(150, 150))
+    # 256 colours are enough for lines and words, in a third of the bytes. Of Pillow's methods this
+    # is the fast one, and keeps thin lines' colours best.
+    small, image = io.BytesIO(), Image.open(buffer).convert("RGB")
+    image = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=0)
+    image.save(small, "PNG", optimize=True, dpi=(150, 150))
     return small.getvalue()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import itertools
 import logging
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from PIL import Image
 
 from pipeline.heatmap import HeatMap, encode, printable, side_by_side, weight_scale
+from pipeline.pareto import front_steps
 from pipeline.results import Inputs
 
 __all__ = [
@@ -288,15 +288,6 @@ def pareto(
     return _png(figure)
 
 
-def front_steps(
-    kept: np.ndarray, score: np.ndarray, maximize: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """The Pareto front as a line: level until the next point, then up (or down) to it."""
-    front = pareto_front(kept, score, maximize)
-    x, y = np.asarray(kept, float)[front], np.asarray(score, float)[front]
-    return np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1]
-
-
 def importance_bars(shares: Mapping[str, Mapping[str, float]]) -> bytes:
     """fANOVA importances: target → parameter → share; one group of bars a parameter."""
     names = list(dict.fromkeys(n for own in shares.values() for n in own))
@@ -314,15 +305,3 @@ def importance_bars(shares: Mapping[str, Mapping[str, float]]) -> bytes:
     axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
     _legend(figure, axes)
     return _png(figure)
-
-
-def pareto_front(kept: np.ndarray, score: np.ndarray, maximize: bool) -> list[int]:
-    """Indices of the networks that none beats in both: fewest variables first."""
-    sign = 1.0 if maximize else -1.0
-    order = sorted(np.flatnonzero(np.isfinite(score)), key=lambda i: (kept[i], -sign * score[i]))
-    front, best = [], -math.inf
-    for i in order:
-        if sign * score[i] > best:
-            best = sign * score[i]
-            front.append(int(i))
-    return front

@@ -3,20 +3,22 @@
 Mini-batches leave a first layer near a stationary point, within the noise of their gradients. From
 there the first layer of each network is moved, its later layers and its encoder as they are, by
 accelerated proximal gradient steps on all training rows (FISTA, Beck and Teboulle 2009, with the
-step size found by backtracking, and the momentum restarted where the objective rises, O'Donoghue
-and Candès 2015):
+momentum restarted where it points uphill, O'Donoghue and Candès 2015, their gradient scheme):
 
-    W⁺ = prox_{t·Ω}(Y − t·∇f(Y))      Y⁺ = W⁺ + ((s − 1)/s⁺)·(W⁺ − W)
+    Y  = W + ((s − 1)/s⁺)·(W − W₋)      W⁺ = prox_{t·Ω}(Y − t·∇f(Y))      s⁺ = (1 + √(1 + 4s²))/2
 
-All of it in float64. Backtracking and restarts compare objectives that agree to more and more
-digits: in float32 no residual below about 1e-4 is reached, and rounding decides which steps are
-taken, so that a network's end would depend on those beside it.
+with t = 1/(SAFETY·L), L the largest curvature of the loss f around W by power iteration. There is
+no line search: it compares objectives that agree to all digits of float32, so that rounding would
+decide which steps are taken, and a network's end would depend on those beside it.
 
 Why the first layer alone: Ω is on the first layer only, and a ReLU network keeps its predictions
 when a unit's incoming weights are halved and its outgoing ones doubled. So with free later weights
 the objective has no minimum at all; given the later layers it has, and zeros can be certified.
 
-Shapes: K networks, h units, p columns, n training rows.
+Networks are finished in blocks of a size that depends on the data alone, filled up from a queue as
+networks leave: the same shapes for everyone, so the same arithmetic, whoever trains beside.
+
+Shapes: B networks of a block, h units, p columns, n training rows.
 """
 
 from __future__ import annotations
@@ -30,191 +32,254 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import penalties
-from pipeline.certificate import certify
-from pipeline.network import (
-    Architecture,
-    Weights,
-    backward,
-    forward,
-    loss_gradient,
-    row_losses,
-)
+from pipeline.network import Architecture, Weights, backward, forward, loss_gradient, row_losses
 from pipeline.optimiser import Hyperparameters
 from pipeline.program import Constants
 
-GROW, SHRINK = 1.1, 0.5
-"""Factors of the step size after a step that was taken, and one that was not."""
+SAFETY = 1.3
+"""Power iteration approaches the largest curvature from below."""
 
+POWER_STEPS = 4
+"""Iterations before the steps between two checks, from where the last ones ended."""
 
-STEPS_BETWEEN_CHECKS = 25
-"""Steps after which the certificate is computed anew, and finished networks leave."""
+STEPS_BETWEEN_CHECKS = 20
+"""Steps after which residuals are computed, and finished networks leave."""
 
-SETTLED = 0.1
-"""A network whose objective falls by no more than this times tolerance² of itself between checks
-has settled: the objective's excess over its minimum is of the order of the residual's square."""
+SETTLED, SETTLED_CHECKS = 0.1, 3
+"""A network whose objective falls by no more than this times tolerance² of itself over so many
+checks has settled: its excess over the minimum is of the order of the residual's square."""
 
-STALLED_CHECKS = 2
+STALLED_CHECKS = 3
 """A ReLU network leaves when its residual has not fallen by a tenth over so many checks."""
+
+RISE = 1e-3
+"""An objective that rose by this share between checks: the step was too long, and is halved."""
+
+BLOCK_NETWORKS, BLOCK_BYTES = 8, 64 * 2**20
+"""Networks of a block: at most so many, and so many bytes of activations and their gradients."""
+
+RESIDUAL_STEP = 1e-2
+"""t of the fixed-point residual. The smaller, the stricter: at t → 0 it is the distance of 0 from
+the subdifferential."""
 
 
 class Finish(NamedTuple):
-    """Of every network: W and the point Y of the next gradient (K, h, p), the step size t, the
-    momentum's s, and the objective at W, each (K,)."""
+    """Of every network: W and the one before it (B, h, p), the momentum's s (B,), the power
+    iteration's direction (B, h, p), and the factor (B,) by which t was halved."""
 
     first: tf.Tensor
-    point: tf.Tensor
-    step: tf.Tensor
+    previous: tf.Tensor
     momentum: tf.Tensor
-    objective: tf.Tensor
+    direction: tf.Tensor
+    halved: tf.Tensor
 
 
-def start(first: tf.Tensor) -> Finish:
-    """At W, with a step size that backtracking corrects."""
-    one = tf.ones([tf.shape(first)[0]], first.dtype)
-    return Finish(first, first, one, one, one * first.dtype.max)
+def _per_network(values: tf.Tensor) -> tf.Tensor:
+    return values[:, None, None]
+
+
+def _norm(weights: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_sum(tf.square(weights), axis=[1, 2], keepdims=True))
 
 
 @lru_cache(maxsize=32)
-def finisher(architecture: Architecture, task: str) -> Callable[..., Finish]:
+def finisher(architecture: Architecture, task: str) -> Callable:
     """The compiled steps for an architecture: f(finish, later, encodings, constants,
-    hyperparameters, steps) → finish; encodings (K, d, n), or (0, 0, 0) without genotypes."""
+    hyperparameters) → (finish, residual (B,), objective (B,) float64) after STEPS_BETWEEN_CHECKS;
+    encodings are (B, d, n), or (B, 0, 0) without genotypes."""
     architecture = replace(architecture, dropout=0.0)
 
-    def loss(first, later, encodings, constants, share):
-        seen = forward(Weights(first, later), constants.columns, encodings, architecture)
-        rows = row_losses(seen.predictions, constants.target, task)
-        return tf.linalg.matvec(rows, share), seen
+    def gradient(first, later, encodings, constants, share):
+        weights = Weights(first, later)
+        seen = forward(weights, constants.columns, encodings, architecture)
+        upstream = loss_gradient(seen.predictions, constants.target, task) * share
+        own, _ = backward(weights, constants.columns, encodings, seen, upstream, architecture)
+        return own.first, seen.predictions
+
+    def curvature(first, direction, constants, slope):
+        """L (B,) and its direction, by differences of gradients a small way from W."""
+        far = 1e-2 / tf.sqrt(tf.reduce_mean(tf.reduce_sum(tf.square(constants.columns), axis=1)))
+        here = slope(first)
+
+        def body(i, u, _):
+            u = tf.math.divide_no_nan(u, _norm(u))
+            change = (slope(first + far * u) - here) / far
+            return i + 1, change, tf.reshape(_norm(change), [-1])
+
+        begun = (0, direction, tf.zeros_like(first[:, 0, 0]))
+        _, u, largest = tf.while_loop(lambda i, *_: i < POWER_STEPS, body, begun)
+        return largest, u
 
     @tf.function(reduce_retracing=True)
-    def run(finish, later, encodings, constants: Constants, hyper: Hyperparameters, steps):
-        encodings = encodings if architecture.genetic_dimensions else None
+    def run(at: Finish, later, encodings, constants: Constants, hyper: Hyperparameters):
+        own = encodings if architecture.genetic_dimensions else None
         share = constants.row_weights / tf.reduce_sum(constants.row_weights)
-        columns = tf.shape(finish.first)[2]
 
-        def body(i, at: Finish):
-            value, seen = loss(at.point, later, encodings, constants, share)
-            upstream = loss_gradient(seen.predictions, constants.target, task) * share
-            gradient, _ = backward(
-                Weights(at.point, later), constants.columns, encodings, seen, upstream, architecture
-            )
-            steps_of = tf.tile(at.step[:, None], [1, columns])
+        def slope(first):
+            return gradient(first, later, own, constants, share)[0]
+
+        largest, direction = curvature(at.first, at.direction, constants, slope)
+        known = tf.where(largest > 0.0, largest, tf.ones_like(largest))
+        size = at.halved / (SAFETY * known)
+        per_column = tf.tile(size[:, None], [1, tf.shape(at.first)[2]])
+
+        def body(i, first, previous, momentum):
+            s = 0.5 * (1.0 + tf.sqrt(1.0 + 4.0 * tf.square(momentum)))
+            point = first + _per_network((momentum - 1.0) / s) * (first - previous)
             moved = penalties.proximal_step(
-                at.point - at.step[:, None, None] * gradient.first,
-                steps_of,
+                point - _per_network(size) * slope(point),
+                per_column,
                 hyper.lambdas,
                 constants.groups,
             )
-            change = moved - at.point
-            new_value, _ = loss(moved, later, encodings, constants, share)
-            bound = (
-                value
-                + tf.reduce_sum(gradient.first * change, axis=[1, 2])
-                + tf.reduce_sum(tf.square(change), axis=[1, 2]) / (2.0 * at.step)
-            )
-            # Near the end both sides agree to all digits of the loss.
-            rounding = np.finfo(value.dtype.as_numpy_dtype).eps
-            fits = new_value <= bound + 8.0 * rounding * tf.abs(value)
-            objective = new_value + penalties.value(moved, hyper.lambdas, constants.groups)
-            falls = objective <= at.objective + rounding * tf.abs(at.objective)
-            s = 0.5 * (1.0 + tf.sqrt(1.0 + 4.0 * tf.square(at.momentum)))
-            ahead = moved + ((at.momentum - 1.0) / s)[:, None, None] * (moved - at.first)
-            taken = fits & falls
-            # Not taken: too long a step is halved; a rising objective restarts from W.
-            restart = fits & ~falls
-            one = tf.ones_like(s)
-            mask = lambda c: c[:, None, None]  # noqa: E731
-            return i + 1, Finish(
-                tf.where(mask(taken), moved, at.first),
-                tf.where(mask(taken), ahead, tf.where(mask(restart), at.first, at.point)),
-                at.step * tf.where(taken, GROW * one, tf.where(restart, one, SHRINK * one)),
-                tf.where(taken, s, tf.where(restart, one, at.momentum)),
-                tf.where(taken, objective, at.objective),
-            )
+            uphill = tf.reduce_sum((point - moved) * (moved - first), axis=[1, 2]) > 0.0
+            return i + 1, moved, first, tf.where(uphill, tf.ones_like(s), s)
 
-        return tf.while_loop(lambda i, _: i < steps, body, (0, finish), parallel_iterations=1)[1]
+        begun = (0, at.first, at.previous, at.momentum)
+        _, first, previous, momentum = tf.while_loop(
+            lambda i, *_: i < STEPS_BETWEEN_CHECKS, body, begun, parallel_iterations=1
+        )
+        final, predictions = gradient(first, later, own, constants, share)
+        residual = penalties.residual(first, final, RESIDUAL_STEP, hyper.lambdas, constants.groups)
+        losses = tf.cast(row_losses(predictions, constants.target, task), tf.float64)
+        penalty = penalties.value(first, hyper.lambdas, constants.groups)
+        objective = tf.linalg.matvec(losses, tf.cast(share, tf.float64))
+        objective += tf.cast(penalty, tf.float64)
+        return Finish(first, previous, momentum, direction, at.halved), residual, objective
 
     return run
 
 
-class _Stall:
-    """Whether networks' residuals have stopped falling."""
+def block_networks(rows: int, architecture: Architecture) -> int:
+    """B, by the data alone: 4 bytes · 8 tensors · n rows · Σ units a network, within the limits."""
+    one = 4 * 8 * rows * sum(architecture.layer_sizes)
+    return int(np.clip(BLOCK_BYTES // one, 1, BLOCK_NETWORKS))
 
-    def __init__(self, residual: np.ndarray):
-        self._mark, self._checks = residual.copy(), np.zeros(len(residual), int)
 
-    def __call__(self, residual: np.ndarray, networks: np.ndarray) -> np.ndarray:
-        """Of these networks, given their residuals now."""
-        fell = residual < 0.9 * self._mark[networks]
-        self._mark[networks[fell]] = residual[fell]
-        self._checks[networks] = np.where(fell, 0, self._checks[networks] + 1)
-        return self._checks[networks] >= STALLED_CHECKS
+class _Progress:
+    """What a network's residuals and objectives say at its checks."""
+
+    def __init__(self, residual: float, tolerance: float, most_checks: int, bends: bool):
+        self._tolerance, self._left = tolerance, most_checks
+        self._stalled_checks = STALLED_CHECKS if bends else most_checks
+        self._best = self._mark = residual
+        self._objective = np.inf
+        self._stalled = self._settled = 0
+
+    def better(self, residual: float) -> bool:
+        """Whether this is the smallest residual so far."""
+        found = residual < self._best
+        self._best = min(self._best, residual)
+        return found
+
+    def rose(self, objective: float) -> bool:
+        """Whether the objective is above the last one by more than rounding and kinks explain."""
+        return not objective <= self._objective + RISE * abs(self._objective)
+
+    def over(self, residual: float, objective: float) -> bool:
+        """Whether the network leaves."""
+        self._left -= 1
+        fell = self._objective - objective
+        settled = fell <= SETTLED * self._tolerance**2 * abs(objective)
+        self._settled = self._settled + 1 if settled else 0
+        self._objective = min(self._objective, objective)
+        if residual < 0.9 * self._mark:
+            self._mark, self._stalled = residual, 0
+        else:
+            self._stalled += 1
+        return (
+            self._best <= self._tolerance
+            or self._left <= 0
+            or self._settled >= SETTLED_CHECKS
+            or self._stalled >= self._stalled_checks
+        )
+
+
+class _Block:
+    """The networks that are moved together, slot by slot; an empty slot repeats its last one."""
+
+    def __init__(self, first: np.ndarray, size: int):
+        shape = (size, *first.shape[1:])
+        self._first = first
+        direction = np.random.default_rng(0).standard_normal(shape[1:]).astype(np.float32)
+        self._direction = direction / np.linalg.norm(direction)
+        self.state = Finish(
+            *(np.zeros(shape, np.float32) for _ in range(2)),
+            np.ones(size, np.float32),
+            np.zeros(shape, np.float32),
+            np.ones(size, np.float32),
+        )
+        self.networks = np.zeros(size, int)
+        self.live = np.zeros(size, bool)
+
+    def enter(self, slot: int, network: int) -> None:
+        self.networks[slot], self.live[slot] = network, True
+        self.restart(slot, self._first[network])
+        self.state.direction[slot] = self._direction
+        self.state.halved[slot] = 1.0
+
+    def restart(self, slot: int, first: np.ndarray) -> None:
+        """From these weights, without momentum."""
+        self.state.first[slot] = self.state.previous[slot] = first
+        self.state.momentum[slot] = 1.0
+
+    def halve(self, slot: int, first: np.ndarray) -> None:
+        """From these weights, by steps half as long."""
+        self.restart(slot, first)
+        self.state.halved[slot] *= 0.5
 
 
 def finished(
     weights: Weights,
     encodings: tf.Tensor | None,
+    residual: np.ndarray,
     constants: Constants,
     hyperparameters: Hyperparameters,
     architecture: Architecture,
     task: str,
-    tolerance: float | None,
+    tolerance: float,
     most_steps: int,
-) -> tuple[tf.Tensor, np.ndarray, np.ndarray]:
-    """First layers (K, h, p) after finishing, their kkt_residual and objective, each (K,) float64.
+) -> np.ndarray:
+    """First layers (K, h, p), each with the smallest residual that it had; residual (K,) is now's.
 
-    constants are those of float64. A network leaves when its residual is at most the tolerance,
-    when its objective has settled, or after most_steps; it keeps the state with the smallest
-    residual seen. Where ReLU units bend at data points the residual may stay above the tolerance,
-    for the loss has no gradient there: such a network leaves when its residual stalls.
+    A network whose residual is above the tolerance is moved until it no longer is, or its
+    objective has settled, or for most_steps. Where ReLU units bend at data points the residual may
+    stay above, for the loss has no gradient there: such a network leaves when it stalls.
     """
-
-    def certified(first: tf.Tensor, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        later = _take(weights.later, which)
-        own = None if encodings is None else tf.gather(encodings, which)
-        residual, objective = certify(
-            Weights(first, later), own, constants, _take(hyperparameters, which), architecture, task
-        )
-        return residual.numpy(), objective.numpy()
-
-    active = np.arange(weights.first.shape[0])
-    residual, objective = certified(weights.first, active)
-    if tolerance is None:
-        return weights.first, residual, objective
-    best = weights.first.numpy()
-    active = np.flatnonzero(residual > tolerance)
     train = _training_rows(constants)
-    none = tf.zeros([len(residual), 0, 0])
-    given = (weights.later, none if encodings is None else encodings, hyperparameters)
-    later, own, hyper = tf.nest.map_structure(lambda x: tf.cast(x, tf.float64), given)
-    state = start(tf.cast(tf.gather(weights.first, active), tf.float64))
-    run, done, stalled = finisher(architecture, task), 0, _Stall(residual)
+    result = weights.first.numpy().copy()
+    own = tf.zeros([len(result), 0, 0]) if encodings is None else encodings
     bends = architecture.activation == "relu" and bool(architecture.hidden_layer_sizes)
-    while len(active) and done < most_steps:
-        before = state.objective.numpy()
-        state = run(
-            state,
-            _take(later, active),
-            tf.gather(own, active),
-            train,
-            _take(hyper, active),
-            tf.constant(STEPS_BETWEEN_CHECKS),
+    checks = -(-most_steps // STEPS_BETWEEN_CHECKS)
+    progress = [_Progress(float(r), tolerance, checks, bends) for r in residual]
+    queue = [int(network) for network in np.flatnonzero(~(residual <= tolerance))]
+    block = _Block(result.copy(), block_networks(int(train.row_weights.shape[0]), architecture))
+    for slot in range(min(len(queue), len(block.live))):
+        block.enter(slot, queue.pop(0))
+    run = finisher(architecture, task)
+    while block.live.any():
+        some = tf.constant(block.networks)
+        later, encoded, hyper = tf.nest.map_structure(
+            lambda x, some=some: tf.gather(x, some), (weights.later, own, hyperparameters)
         )
-        done += STEPS_BETWEEN_CHECKS
-        first = tf.cast(state.first, tf.float32)
-        now, value = certified(first, active)
-        better = now < residual[active]
-        residual[active[better]], objective[active[better]] = now[better], value[better]
-        best[active[better]] = first.numpy()[better]
-        settled = before - state.objective.numpy() <= SETTLED * tolerance**2 * np.abs(before)
-        staying = np.flatnonzero((now > tolerance) & ~settled & ~(bends & stalled(now, active)))
-        state, active = _take(state, staying), active[staying]
-    return tf.constant(best), residual, objective
+        state, residuals, objectives = run(block.state, later, encoded, train, hyper)
+        block.state = Finish(*(x.numpy().copy() for x in state))
+        seen = residuals.numpy().astype(float), objectives.numpy()
+        for slot in np.flatnonzero(block.live):
+            network, now, objective = block.networks[slot], seen[0][slot], seen[1][slot]
+            said = progress[network]
+            if said.better(now):
+                result[network] = block.state.first[slot]
+            rose = said.rose(objective)
+            if said.over(now, objective):
+                block.live[slot] = False
+                if queue:
+                    block.enter(slot, queue.pop(0))
+            elif rose:
+                block.halve(slot, result[network])
+    return result
 
 
 def _training_rows(constants: Constants) -> Constants:
     rows = tf.shape(constants.row_weights)[0]
     return constants._replace(columns=constants.columns[:rows], target=constants.target[:, :rows])
-
-
-def _take(tree, networks: np.ndarray):
-    return tf.nest.map_structure(lambda x: tf.gather(x, networks), tree)

@@ -91,13 +91,16 @@ def first_layer_step(
     lambdas: penalties.Lambdas,
     groups: penalties.Groups,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """New first-layer weights (K, h, p) and their moments; gradient (K, h, p)."""
+    """New first-layer weights (K, h, p) and their moments; gradient (K, h, p).
+
+    The first moment is kept as m/(1 − β1), which saves a pass over all weights.
+    """
     bias_1, bias_2 = _corrections(state.step + 1.0)
-    momentum = BETA_1 * state.first_momentum + (1.0 - BETA_1) * gradient
+    momentum = BETA_1 * state.first_momentum + gradient
     mean_square = penalties.variable_mean_square(gradient, groups)
     second = BETA_2 * state.first_second + (1.0 - BETA_2) * mean_square
     step_size = learning_rate[:, None] / (tf.sqrt(second / bias_2) + EPSILON)  # (K, p)
-    moved = state.weights.first - (step_size / bias_1)[:, None, :] * momentum
+    moved = state.weights.first - (step_size * ((1.0 - BETA_1) / bias_1))[:, None, :] * momentum
     return penalties.proximal_step(moved, step_size, lambdas, groups), momentum, second
 
 

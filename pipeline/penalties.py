@@ -14,6 +14,7 @@ Shapes: K networks, h units, p columns, g variables. Weights are (K, h, p).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -108,15 +109,33 @@ def proximal_step(
     t·λg·√(|g|·h), divide by 1 + t·λ2. A variable whose norm is within the threshold becomes
     exactly 0.0; one that is already zero stays zero (no 0/0).
     """
-    units = tf.cast(tf.shape(weights)[1], weights.dtype)
     scaled = step * groups.factor
-    threshold = (scaled * lambdas.l1[:, None])[:, None, :]
-    soft = weights - tf.clip_by_value(weights, -threshold, threshold)
-    norms = tf.sqrt(_over_variables(tf.reduce_sum(tf.square(soft), axis=1), groups))
-    radius = scaled * lambdas.group[:, None] * tf.sqrt(variable_sizes(groups) * units)
-    kept = tf.nn.relu(1.0 - tf.math.divide_no_nan(radius, norms))
-    # A zero norm gives kept = 1 above, times weights that are all 0.
-    return soft * (kept / (1.0 + scaled * lambdas.l2[:, None]))[:, None, :]
+    # Where no network of the population has a λ, its passes over all weights are left out.
+    soft = _where_any(lambdas.l1, lambda: _soft_threshold(weights, scaled, lambdas.l1), weights)
+    shrink = _where_any(
+        lambdas.group, lambda: _kept_share(soft, scaled, lambdas.group, groups), tf.ones_like(step)
+    )
+    return soft * (shrink / (1.0 + scaled * lambdas.l2[:, None]))[:, None, :]
+
+
+def _where_any(lam: tf.Tensor, then: Callable[[], tf.Tensor], otherwise: tf.Tensor) -> tf.Tensor:
+    return tf.cond(tf.reduce_any(lam > 0.0), then, lambda: otherwise)
+
+
+def _soft_threshold(weights: tf.Tensor, scaled: tf.Tensor, l1: tf.Tensor) -> tf.Tensor:
+    threshold = (scaled * l1[:, None])[:, None, :]
+    return weights - tf.clip_by_value(weights, -threshold, threshold)
+
+
+def _kept_share(
+    weights: tf.Tensor, scaled: tf.Tensor, group: tf.Tensor, groups: Groups
+) -> tf.Tensor:
+    """(K, p): what the group lasso leaves of each column's weights, max(0, 1 − radius/norm)."""
+    units = tf.cast(tf.shape(weights)[1], weights.dtype)
+    norms = tf.sqrt(_over_variables(tf.reduce_sum(tf.square(weights), axis=1), groups))
+    radius = scaled * group[:, None] * tf.sqrt(variable_sizes(groups) * units)
+    # A zero norm gives a share of 1, of weights that are all 0.
+    return tf.nn.relu(1.0 - tf.math.divide_no_nan(radius, norms))
 
 
 def residual(

@@ -18,7 +18,9 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import metrics, optimiser, penalties
-from pipeline.finishing import finished
+from pipeline.allocation import keep_freed_memory
+from pipeline.certificate import certifier
+from pipeline.finishing import block_networks, finished
 from pipeline.network import Architecture, Weights, initial_weights, row_losses
 from pipeline.program import Constants, Population, program
 from pipeline.training_types import (
@@ -37,10 +39,6 @@ __all__ = [
     "networks_at_once",
     "train_population",
 ]
-
-CERTIFIED_AT_ONCE, CERTIFIED_BYTES = 32, 512 * 2**20
-"""At most so many networks are finished at once, and so many bytes of their activations and
-gradients over all training rows, 4·8·n·Σ units a network, are held."""
 
 LARGEST_VALUE = 1e18
 """Of a column: Adam squares gradients, which are of the order of the column's values."""
@@ -200,6 +198,7 @@ def train_population(
     the others do not notice.
     """
     started = time.perf_counter()
+    keep_freed_memory()
     if reason := _unusable(data.columns):
         return [TrainedNetwork(failure=reason) for _ in specs]
     run = _Run(data, architecture, specs, schedule, initial)
@@ -361,30 +360,41 @@ class _Run:
             setattr(result, "first_layer_final" if prefix else "first_layer", first)
 
     def _finished(self, good: np.ndarray, weights: Weights, encoder, initial) -> Weights:
-        """The last states after their full-batch finish, certified; a few networks at a time."""
-        exact = _constants(self.data, self.architecture, tf.float64)
+        """The last states after their full-batch finish, certified."""
         n = self.data.rows[0]
-        encodings = None
+        encodings = tf.zeros([len(good), 0, 0])
         if encoder != ():
             encodings = optimiser.encode(encoder, initial[:n], self.constants.relationship[:n])
         hyper = _take(self.hyperparameters, good)
-        parts = []
-        one = 4 * 8 * n * sum(self.architecture.layer_sizes)
-        most = int(np.clip(CERTIFIED_BYTES // one, 1, CERTIFIED_AT_ONCE))
-        for start in range(0, len(good), most):
-            some = np.arange(start, min(start + most, len(good)))
-            first, residual, objective = finished(
-                _take(weights, some),
-                None if encodings is None else tf.gather(encodings, some),
-                exact,
-                _take(hyper, some),
+        residual, objective = self._certified(weights, encodings, hyper)
+        if self.schedule.tolerance is not None and (residual > self.schedule.tolerance).any():
+            first = finished(
+                weights,
+                encodings,
+                residual,
+                self.constants,
+                hyper,
                 self.architecture,
                 self.data.task,
                 self.schedule.tolerance,
                 self.schedule.finish_steps,
             )
-            parts.append(first)
-            for network, r, value in zip(good[some], residual, objective, strict=True):
-                self.results[network].kkt_residual = float(r)
-                self.results[network].objective = float(value)
-        return weights._replace(first=tf.concat(parts, axis=0))
+            weights = weights._replace(first=tf.constant(first))
+            residual, objective = self._certified(weights, encodings, hyper)
+        for network, r, value in zip(good, residual, objective, strict=True):
+            self.results[network].kkt_residual = float(r)
+            self.results[network].objective = float(value)
+        return weights
+
+    def _certified(self, weights, encodings, hyper) -> tuple[np.ndarray, np.ndarray]:
+        """kkt_residual and objective (K,), a few networks at a time."""
+        exact = _constants(self.data, self.architecture, tf.float64)
+        certify = certifier(self.architecture, self.data.task)
+        given, total = (weights, encodings, hyper), len(weights.first)
+        most = 2 * block_networks(self.data.rows[0], self.architecture)
+        parts = []
+        for start in range(0, total, most):
+            own, learned, rates = _take(given, np.arange(start, min(start + most, total)))
+            parts.append([x.numpy() for x in certify(own, learned, exact, rates)])
+        residual, objective = map(np.concatenate, zip(*parts, strict=True))
+        return residual, objective

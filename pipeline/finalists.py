@@ -89,11 +89,14 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
     finalists = finalists_of(summary, cohort)
     if not finalists:
         return ()
-    known = model_store.logged_models(run.store, run.experiment_id)
     ids = {}
-    for finalist in finalists:
-        run_id = finalist.network.run_id
-        ids[finalist.rank] = known.get(run_id) or _log(run, finalist, summary)
+    try:
+        known = model_store.logged_models(run.store, run.experiment_id)
+        for finalist in finalists:
+            run_id = finalist.network.run_id
+            ids[finalist.rank] = known.get(run_id) or _log(run, finalist, summary)
+    except model_store.Refused:
+        return ("No model is logged: this tracking store keeps none.",)
     lines = [_line(f, ids[f.rank], run, summary) for f in finalists]
     champion = champion_of(finalists, summary)
     if champion is None:

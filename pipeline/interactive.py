@@ -18,8 +18,9 @@ from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Legend, Legen
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
-from pipeline.figures import COLOURS, SOLUTION_COLOURS, front_steps, style_of
+from pipeline.figures import COLOURS, SOLUTION_COLOURS, style_of
 from pipeline.heatmap import printable
+from pipeline.pareto import front_steps
 
 _MARKERS = {
     "o": "circle", "s": "square", "^": "triangle", "D": "diamond", "v": "inverted_triangle",

@@ -24,6 +24,9 @@ from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
 from pipeline.run_store import RunStore
 
 CHAMPION = "champion"
+Refused = MlflowException
+"""What a store raises that keeps no models."""
+
 PACKAGE = Path(__file__).parent
 NEEDS = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "pyarrow", "joblib")
 

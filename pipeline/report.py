@@ -24,7 +24,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pipeline import interactive, report_pictures
 from pipeline.bootstrap import RESAMPLES
 from pipeline.errors import InputError
-from pipeline.figures import pareto_front
+from pipeline.pareto import pareto_front
 from pipeline.report_pictures import Picture, chosen_panels
 from pipeline.report_tables import (
     Rows,

@@ -45,7 +45,13 @@ def views_of(summary: Summary) -> dict[str, str]:
         "runsPinned": [],
     }
     keys = [{"mode": "param", "groupByData": "configuration"}]
-    grouped = {**networks, "groupBy": {"aggregateFunction": "average", "groupByKeys": keys}}
+    # In the order of training, so that of the runs that a page loads first no group is cut apart.
+    grouped = {
+        **networks,
+        "orderByKey": "attributes.`Created`",
+        "orderByAsc": True,
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": keys},
+    }
     return {
         f"{record.study_id}": json.dumps(networks),
         f"{record.study_id}-by-configuration": json.dumps(grouped),

@@ -14,6 +14,7 @@ import pandas as pd
 from pipeline.answer import answer_of
 from pipeline.flags import flags_of
 from pipeline.focus import BEST_ROLE, TIPPING_ROLE, Focus, focuses
+from pipeline.pareto import configuration_front
 from pipeline.results import StudyRecord, StudyResults
 from pipeline.solutions import (
     EXCHANGEABLE,
@@ -84,6 +85,17 @@ def zeroed_words(row: Mapping[str, object] | pd.Series, family: str) -> str:
 
 def all_families(table: pd.DataFrame) -> list[str]:
     return [c.removeprefix("total_") for c in table.columns if c.startswith("total_")]
+
+
+def front_words(summary: Summary) -> str | None:
+    """Of a study of two objectives, the configurations that none beats in both."""
+    record, table = summary.record, summary.configurations
+    if len(record.objectives) < 2 or table.empty:
+        return None
+    front = configuration_front(table, all_families(table), record.maximize)
+    said = [f"c{p['configuration']} ({p['kept']:.1f} kept, {p['score']:.3f})" for p in front]
+    word = metric_words(record.objective)
+    return f"No configuration beats these in both {word} and variables kept: {listed(said, 12)}."
 
 
 METRICS_IN_TABLE = 3

@@ -183,7 +183,7 @@ def test_the_experiments_page_lists_the_networks_by_configuration(finished, serv
     key = f"{study.tags['study_id']}-by-configuration"
     page.goto(f"{server}/#/experiments/1/runs?viewStateShareKey={key}")
     page.get_by_text("group_lasso c0 s0").first.wait_for(timeout=SHOWN_SECONDS * 1000)
-    assert page.get_by_text("Group: 1").first.is_visible()
+    page.get_by_text("Group: 1").first.wait_for(timeout=SHOWN_SECONDS * 1000)
     assert page.get_by_text("val_auroc").first.is_visible()
     page.goto(f"{server}/#/experiments/1/runs/{study.run_id}")
     page.get_by_text("Is a report drawn where it is read?").first.wait_for(

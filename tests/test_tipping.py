@@ -7,7 +7,7 @@ from planted_study import case_study, group_lasso_study, record
 
 from pipeline.errors import InputError
 from pipeline.importance import importances, searched_values
-from pipeline.report import compare_studies
+from pipeline.report import compare_studies, markdown_summary
 from pipeline.results import StudyResults
 from pipeline.solutions import LAMBDAS, configuration_table
 from pipeline.summary import summarise
@@ -39,6 +39,15 @@ def test_a_study_that_asks_for_disagreement_answers_with_it_first():
     first = summarise(torn).answer[0]
     assert "the seed decides at configuration 2" in first and "(0.97 bits)" in first
     assert len(summarise(torn).answer) == 3
+
+
+def test_a_study_of_two_objectives_names_the_configurations_that_none_beats_in_both():
+    study = group_lasso_study()
+    both = StudyResults(record(objectives=("val_auroc", "kept_variables")), study.networks)
+    # c3 keeps 3 at the best epoch with 0.62, c1 3 or 4 with 0.70; c0 and c2 keep 16 with less.
+    said = "validation AUROC and variables kept: c3 (3.0 kept, 0.620) and c1 (3.5 kept, 0.700)."
+    assert said in markdown_summary(both).replace("\\_", "_")
+    assert "kept_variables" not in markdown_summary(study)
 
 
 def test_the_value_that_decides_the_score_has_the_importance():

@@ -129,7 +129,7 @@ class Cohort:
 
 
 def load_cohort(
-    data: str | Path,
+    data: str | Path | Table,
     target: str,
     *,
     task: str = "auto",
@@ -139,11 +139,12 @@ def load_cohort(
     groups: Mapping[str, Sequence[str]] | None = None,
     unpenalised: Sequence[str] = (),
     sample_weight: str | None = None,
+    identifier: str | None = None,
     validation_fraction: float = 0.2,
     test_fraction: float = 0.2,
     split_seed: int = 0,
 ) -> Cohort:
-    """The cohort of a `.csv`, `.csv.gz` or `.parquet` file.
+    """The cohort of a `.csv`, `.csv.gz` or `.parquet` file, or of a table that was read.
 
     A variable's columns, by its kind:
     - number (0/1 codes too): itself, missing values replaced by the training median, and, if
@@ -159,11 +160,19 @@ def load_cohort(
     `task` auto is chosen from the target as `outcome.py` says. `families` maps a family to its
     columns; all others are `clinical`. `groups` maps a group to columns that are one variable from
     there on. `unpenalised` names variables with penalty factor 0, `sample_weight` a column of row
-    weights. The split is stratified by class; see `split.py`. Raises InputError.
+    weights, `identifier` one of people's ids. The split is stratified by class; see `split.py`.
+    Raises InputError.
     """
-    table = read_table(data)
+    table = data if isinstance(data, Table) else read_table(data)
     roles = Roles(
-        target, categories, drop, families or {}, groups or {}, unpenalised, sample_weight
+        target,
+        categories,
+        drop,
+        families or {},
+        groups or {},
+        unpenalised,
+        sample_weight,
+        identifier,
     )
     wanted = wanted_columns(table, roles)
     kinds = {name: kind_of(table, name, declared=name in categories) for name in wanted}

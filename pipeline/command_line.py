@@ -19,6 +19,9 @@ from pipeline.errors import InputError
 UNGIVEN = ("from-study", "newest")
 """Defaults in MLproject that mean: not given."""
 
+REPEATED = {"report": ("study",)}
+"""Entry point → options that may be given several times; a comma divides them in one."""
+
 _PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 _PLACE |= {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 """What is wrong with a disk or a folder, and not with the program."""
@@ -38,8 +41,12 @@ def parse(entry_point: str, description: str | None, argv: list[str] | None = No
     for name, parameter in declared.items():
         default = str(parameter["default"])
         text = f"{parameter['description']} (default: {default})".replace("%", "%%")
-        parser.add_argument(f"--{name}", default=default, metavar="VALUE", help=text)
+        again = {"action": "append"} if name in REPEATED.get(entry_point, ()) else {}
+        given = None if again else default
+        parser.add_argument(f"--{name}", default=given, metavar="VALUE", help=text, **again)
     options = vars(parser.parse_args(argv))
+    for name in REPEATED.get(entry_point, ()):
+        options[name] = ",".join(options[name] or [str(declared[name]["default"])])
     ungiven = {
         name
         for name, parameter in declared.items()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import itertools
 import logging
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,15 +19,26 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from PIL import Image
 
 from pipeline.heatmap import HeatMap, encode, printable, side_by_side, weight_scale
+from pipeline.pareto import front_steps
 from pipeline.results import Inputs
 
-__all__ = ["HeatMap", "Panel", "lambda_paths", "panels", "pareto", "selection_bars", "trajectories"]
+__all__ = [
+    "HeatMap",
+    "Panel",
+    "importance_bars",
+    "lambda_paths",
+    "panels",
+    "pareto",
+    "selection_bars",
+    "trajectories",
+]
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 # Tol's muted colours, for solutions, so that they are not taken for regularizers.
-SOLUTION_COLOURS = ("#332288", "#cc6677", "#117733", "#88ccee", "#999933", "#aa4499", "#bbbbbb")
+SOLUTION_COLOURS = ("#332288", "#cc6677", "#117733", "#999933", "#aa4499", "#88ccee", "#bbbbbb")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HATCHES = ("", "//", "..", "xx", "--", "++", "oo")
 _INK, _FAINT = "#333333", "#8a8a8a"
@@ -78,7 +88,12 @@ def _png(figure: Figure) -> bytes:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # names in any script; boxes are drawn
         figure.savefig(buffer, format="png", dpi=150, facecolor="white")
-    return buffer.getvalue()
+    # 256 colours are enough for lines and words, in a third of the bytes. Of Pillow's methods this
+    # is the fast one, and keeps thin lines' colours best.
+    small, image = io.BytesIO(), Image.open(buffer).convert("RGB")
+    image = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=0)
+    image.save(small, "PNG", optimize=True, dpi=(150, 150))
+    return small.getvalue()
 
 
 @dataclass(frozen=True)
@@ -112,6 +127,7 @@ def trajectories(
     labels: Sequence[str],
     best_epochs: Sequence[float],
     names: Mapping[str, str],
+    order: Sequence[str] = (),
 ) -> bytes:
     """One line a network against epoch, coloured by its solution, its best epoch marked.
 
@@ -119,9 +135,10 @@ def trajectories(
     labels       the solution of each network.
     best_epochs  of each network; NaN where unknown.
     names        curve name → its title; one axes each, in this order.
+    order        solutions in the order of their colours, so that all figures of a page agree.
     """
     figure = _figure(3.6 * max(len(names), 1) + 0.4, 3.2)
-    styles = style_of(labels, SOLUTION_COLOURS)
+    styles = style_of([*order, *labels], SOLUTION_COLOURS)
     grid = figure.subplots(1, max(len(names), 1), squeeze=False)[0]
     jitter = np.linspace(-0.12, 0.12, max(len(curves), 2))
     for axes, (curve, title) in zip(grid, names.items(), strict=False):
@@ -181,13 +198,15 @@ def _against(axes: Axes, part: pd.DataFrame, lam: str, column: str, joined: bool
     )  # fmt: skip
 
 
-def _shares(axes: Axes, part: pd.DataFrame, lam: str, labels: Sequence[str]) -> None:
+def _shares(
+    axes: Axes, part: pd.DataFrame, lam: str, labels: Sequence[str], order: Sequence[str]
+) -> None:
     """Stacked bars, one a configuration: the share of its seeds that end in each solution."""
     bottom = np.zeros(len(part))
     values = part[lam].to_numpy(dtype=float)
     width = values * 0.09  # of a constant breadth on the logarithmic axis
-    styles = style_of(labels, SOLUTION_COLOURS)
-    for label, hatch in zip(styles, itertools.cycle(HATCHES), strict=False):
+    styles = style_of([*order, *labels], SOLUTION_COLOURS)
+    for label, hatch in zip(labels, itertools.cycle(HATCHES), strict=False):
         share = part[label].to_numpy(dtype=float)
         axes.bar(
             values, share, width, bottom=bottom, color=styles[label][0], label=label, hatch=hatch,
@@ -203,6 +222,7 @@ def lambda_paths(
     score: tuple[str, str],
     kept: Mapping[str, str],
     solutions: Sequence[str] = (),
+    order: Sequence[str] = (),
 ) -> bytes:
     """λ against score, kept variables by family, and share of seeds by solution.
 
@@ -227,7 +247,7 @@ def lambda_paths(
                 axes.set_ylim(bottom=-0.5)
         if solutions:
             axes = _axes(grid[-1][j], "", "", "share of seeds" if j == 0 else "")
-            _shares(axes, part, lam, solutions)
+            _shares(axes, part, lam, solutions, order)
         axes = grid[-1][j]
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
@@ -239,35 +259,49 @@ def lambda_paths(
 
 
 def pareto(
-    kept: Sequence[float], score: Sequence[float], names: Sequence[str], maximize: bool, label: str
+    networks: pd.DataFrame, configurations: pd.DataFrame, maximize: bool, label: str
 ) -> bytes:
-    """Score of every network against its number of kept variables, with the Pareto front."""
-    figure = _figure(6.4, 3.6)
-    axes = _axes(figure.subplots(), "", "variables kept, of all families", label)
-    kept_array, score_array = np.asarray(kept, dtype=float), np.asarray(score, dtype=float)
-    for name, (colour, marker) in style_of(names).items():
-        own = np.array([n == name for n in names]) & np.isfinite(score_array)
+    """Score against kept variables: a dot a network, a ring the mean of a configuration.
+
+    Both tables have `kept`, `score` and `regularizer`; each has its Pareto front.
+    """
+    figure = _figure(6.4, 3.8)
+    axes = _axes(figure.subplots(), "", "variables kept at the best epoch, of all families", label)
+    for name, (colour, marker) in style_of(networks["regularizer"].tolist()).items():
+        own, means = (t[t["regularizer"] == name] for t in (networks, configurations))
         axes.plot(
-            kept_array[own], score_array[own], marker, color=colour, markersize=4.5, alpha=0.55,
+            own["kept"], own["score"], marker, color=colour, markersize=4.5, alpha=0.55,
             label=name, markeredgewidth=0,
         )  # fmt: skip
-    front = pareto_front(kept_array, score_array, maximize)
-    axes.step(
-        kept_array[front], score_array[front], where="post", color=_INK, linewidth=1.2,
-        label="Pareto front",
-    )  # fmt: skip
+        axes.plot(
+            means["kept"], means["score"], marker, color=colour, markersize=7.5,
+            markerfacecolor="none", markeredgewidth=1.2,
+        )  # fmt: skip
+    for what, table, dash in (
+        ("networks", networks, "-"),
+        ("configurations", configurations, "--"),
+    ):
+        x, y = front_steps(table["kept"].to_numpy(), table["score"].to_numpy(), maximize)
+        axes.plot(x, y, dash, color=_INK, linewidth=1.2, label=f"Pareto front of {what}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(figure, axes)
     return _png(figure)
 
 
-def pareto_front(kept: np.ndarray, score: np.ndarray, maximize: bool) -> list[int]:
-    """Indices of the networks that none beats in both: fewest variables first."""
-    sign = 1.0 if maximize else -1.0
-    order = sorted(np.flatnonzero(np.isfinite(score)), key=lambda i: (kept[i], -sign * score[i]))
-    front, best = [], -math.inf
-    for i in order:
-        if sign * score[i] > best:
-            best = sign * score[i]
-            front.append(int(i))
-    return front
+def importance_bars(shares: Mapping[str, Mapping[str, float]]) -> bytes:
+    """fANOVA importances: target → parameter → share; one group of bars a parameter."""
+    names = list(dict.fromkeys(n for own in shares.values() for n in own))
+    figure = _figure(6.4, 1.1 + 0.24 * len(names) * len(shares))
+    axes = _axes(figure.subplots(), "", "share of the variance over configurations")
+    height = 0.8 / max(len(shares), 1)
+    for i, (target, own) in enumerate(shares.items()):
+        y = np.arange(len(names)) + (i - (len(shares) - 1) / 2) * height
+        axes.barh(y, [own.get(n, 0.0) for n in names], height * 0.92, label=target,
+                  color=COLOURS[i], hatch=HATCHES[i], edgecolor="white", linewidth=0.4)  # fmt: skip
+    axes.set_yticks(np.arange(len(names)), [printable(n) for n in names], parse_math=False)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(0, 1)
+    axes.grid(visible=False, axis="y")
+    axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
+    _legend(figure, axes)
+    return _png(figure)

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline import metrics
+from pipeline import bootstrap, metrics
 from pipeline.cohort import Cohort
-from pipeline.genotypes import Genotypes, factor
-from pipeline.network import Architecture
+from pipeline.genotypes import Genotypes
+from pipeline.network import Architecture, Weights
+from pipeline.relationship import factor
 from pipeline.results import Inputs, NetworkResult, kept_variables
 from pipeline.sampling import Configuration
+from pipeline.stability import died_epochs
 from pipeline.training import (
     NetworkSpec,
     Schedule,
@@ -71,8 +73,7 @@ class People:
         self._relationship = self._factor = None
         if genotypes is not None:
             self._relationship = genotypes.relationship[np.ix_(self._order, self._order)]
-            # Training rows come first, so their encodings never depend on who else was measured.
-            self._factor = factor(self._relationship)
+            self._factor = factor(self._relationship, len(split.train))
         self._seen: dict[tuple, TrainingData] = {}
 
     @property
@@ -210,8 +211,12 @@ def train(
     people: People,
     objective: str,
     on_epoch: Callable[[int, int, float], None] | None = None,
+    on_encoder: Callable[[tuple[int, int], np.ndarray, float], None] | None = None,
 ) -> list[NetworkResult]:
-    """Train a population; results in the order of its replicates, trial numbers left open."""
+    """Train a population; results in the order of its replicates, trial numbers left open.
+
+    on_encoder(cell, C, a) is given what each network learned of the genotypes.
+    """
     configuration = population.configuration
     data = people.training_data(configuration)
     inputs = people.inputs(configuration.inputs, configuration.network.genetic_dimensions)
@@ -222,13 +227,17 @@ def train(
         _schedule(configuration, objective),
         on_epoch,
     )
+    for replicate, network in zip(population.replicates, trained, strict=True):
+        if on_encoder is not None and network.encoder is not None:
+            on_encoder(replicate.cell, *network.encoder)
     measured = _measured(trained, people)
+    redrawn = _resampled(trained, people, objective.removeprefix("val_"))
     for network in trained:
         network.curves["score"] = people.scored(objective, np.array(network.curves["score"]))
     return [
-        network_result(replicate, inputs, network, metrics_of_it, objective)
-        for replicate, network, metrics_of_it in zip(
-            population.replicates, trained, measured, strict=True
+        network_result(replicate, inputs, network, metrics_of_it, objective, resamples)
+        for replicate, network, metrics_of_it, resamples in zip(
+            population.replicates, trained, measured, redrawn, strict=True
         )
     ]
 
@@ -250,12 +259,28 @@ def _measured(trained: Sequence[TrainedNetwork], people: People) -> list[dict[st
     return found
 
 
+def _resampled(
+    trained: Sequence[TrainedNetwork], people: People, metric: str
+) -> list[dict[str, np.ndarray]]:
+    """Of each network, the metric on resampled test rows at the best and at the last epoch."""
+    rows, truth = people.outcome["test"]
+    times = bootstrap.resamples(len(truth))
+    found: list[dict[str, np.ndarray]] = [{} for _ in trained]
+    for own, network in zip(found, trained, strict=True):
+        for epoch, at in (("best", network.predictions), ("last", network.final_predictions)):
+            if network.failure is None and len(truth):
+                seen = people.predicted(at[:, rows].astype(np.float64))
+                own[epoch] = bootstrap.resampled(metric, truth, seen, people.task, times)
+    return found
+
+
 def network_result(
     replicate: Replicate,
     inputs: Inputs,
     network: TrainedNetwork,
     measured: dict[str, float],
     objective: str,
+    resamples: dict[str, np.ndarray] | None = None,
 ) -> NetworkResult:
     """Metrics, kept variables, curves and weights of a network; no person's row stays."""
     configuration = replicate.configuration
@@ -266,7 +291,9 @@ def network_result(
     }
     if network.failure is not None:
         return NetworkResult(params=params, inputs=inputs, failure=network.failure)
-    kept = _kept_by_family(np.array(network.kept), inputs)
+    columns_kept = np.array(network.kept)
+    kept = _kept_by_family(columns_kept, inputs)
+    ends = bootstrap.named_intervals(objective, resamples or {})
     counts: dict[str, float] = {}
     for prefix, layer in (("", network.first_layer), ("final_", network.first_layer_final)):
         zeroed = dict.fromkeys(kept, 0)
@@ -278,6 +305,7 @@ def network_result(
         params=params,
         inputs=inputs,
         metrics=measured
+        | ends
         | counts
         | {
             "best_epoch": network.best_epoch,
@@ -293,12 +321,38 @@ def network_result(
         },
         first_layer=network.first_layer,
         first_layer_final=network.first_layer_final,
+        died=_died(columns_kept, network.first_layer_final, inputs),
+        resamples=resamples or {},
+        layers=plain_layers(network.weights, inputs),
     )
+
+
+def plain_layers(weights: Weights, inputs: Inputs) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """The engine's weights → ((inputs, outputs), (outputs,)) of every layer.
+
+    In the engine's first layer the bias stands between the table's columns and the encodings.
+    """
+    at = sum(family != GENETIC for family in inputs.families)
+    first = np.asarray(weights.first)
+    later = tuple((np.asarray(layer.weights).T, np.asarray(layer.bias)[:, 0])
+                  for layer in weights.later)  # fmt: skip
+    return ((np.delete(first, at, axis=1).T, first[:, at]), *later)
+
+
+def _died(columns_kept: np.ndarray, last: np.ndarray, inputs: Inputs) -> dict[str, int]:
+    """Variable → epoch of death; the finished state stands for the last epoch."""
+    columns_kept = np.concatenate([columns_kept[:-1], np.any(last != 0.0, axis=1)[None]])
+    return died_epochs(_variables_kept(columns_kept, inputs), inputs.variable_names)
 
 
 def _kept_by_family(columns_kept: np.ndarray, inputs: Inputs) -> dict[str, np.ndarray]:
     """Family → (T,) variables with a weight that is not exactly 0, from (T, p) columns."""
-    members = np.eye(len(inputs.variable_names), dtype=bool)[inputs.group_index]
-    variables_kept = (columns_kept[:, :, None] & members).any(axis=1)  # (T, g)
+    variables_kept = _variables_kept(columns_kept, inputs)
     family = np.array([inputs.family_of[v] for v in inputs.variable_names])
     return {name: variables_kept[:, family == name].sum(axis=1) for name in dict.fromkeys(family)}
+
+
+def _variables_kept(columns_kept: np.ndarray, inputs: Inputs) -> np.ndarray:
+    """(T, g) from (T, p): whether any column of the variable has a weight that is not 0."""
+    members = np.eye(len(inputs.variable_names), dtype=bool)[inputs.group_index]
+    return (columns_kept[:, :, None] & members).any(axis=1)

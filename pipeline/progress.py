@@ -78,3 +78,42 @@ class StudyProgress:
             markup=False,
             highlight=False,
         )
+
+
+class BlockProgress:
+    """How many of something are done, where that takes more than a moment: nothing shows before."""
+
+    def __init__(self, console: Console, doing: str, things: str):
+        self._console, self._doing, self._things = console, doing, things
+        self._started = self._last_line = time.monotonic()
+        self._bar = self._task = None
+
+    def __enter__(self) -> BlockProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def done(self, done: int, total: int) -> None:
+        """So many of all are done; called often, from any thread."""
+        now = time.monotonic()
+        if self._console.is_terminal:
+            if self._bar is None and now - self._started > 0.5:
+                self._bar = Progress(
+                    TextColumn(self._doing),
+                    BarColumn(),
+                    MofNCompleteColumn(),
+                    TextColumn(self._things),
+                    TimeRemainingColumn(elapsed_when_finished=True),
+                    console=self._console,
+                )
+                self._task = self._bar.add_task("", total=total)
+                self._bar.start()
+            if self._bar is not None:
+                self._bar.update(self._task, completed=done)
+        elif now - self._last_line > LINE_EVERY_SECONDS:
+            self._last_line = now
+            self._console.print(
+                f"{self._doing}: {done} of {total} {self._things}", markup=False, highlight=False
+            )

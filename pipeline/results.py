@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,12 @@ class NetworkResult:
                  under which they are tracked: `train_loss val_auroc kept_clinical kept_genetic`.
     first_layer, first_layer_final
                  (p, h) weights at the best and at the last epoch.
+    died         variable → the first epoch from which it stays zeroed, the state after the finish
+                 counting as the last epoch; variables that are left at the end are not in it.
+    resamples    `best` and `last` → (B,) the objective's metric on resampled test rows, the same
+                 resamples for every network (pipeline.bootstrap).
+    layers       (weights (inputs, outputs), bias (outputs,)) of every layer at the best epoch,
+                 float32; inputs of the first are the columns of `inputs`.
     failure      why training ended early with no usable network; then metrics and weights may be
                  empty.
     """
@@ -99,6 +109,9 @@ class NetworkResult:
     curves: Mapping[str, np.ndarray] = field(default_factory=dict)
     first_layer: np.ndarray | None = None
     first_layer_final: np.ndarray | None = None
+    died: Mapping[str, int] = field(default_factory=dict)
+    resamples: Mapping[str, np.ndarray] = field(default_factory=dict)
+    layers: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
     failure: str | None = None
     trial: int | None = None
     run_id: str | None = None
@@ -125,6 +138,7 @@ class StudyRecord:
                  genotypes, network, training, space); the same id means networks can be pooled.
     objective    the validation metric that ranks configurations, e.g. `val_auroc`.
     maximize     whether larger is better.
+    objectives   what the sampler was told of a configuration; empty for the objective alone.
     settings     the study file's content as resolved, for the reader and for reproduction.
     facts        what the data were: e.g. rows by split, cases, columns, `data_sha256`.
     warnings     sentences shown to the reader (dropped columns and the like).
@@ -141,6 +155,7 @@ class StudyRecord:
     facts: Mapping[str, str | int | float]
     warnings: tuple[str, ...] = ()
     command: str = ""
+    objectives: tuple[str, ...] = ()
     run_id: str | None = None
 
     @property
@@ -151,10 +166,15 @@ class StudyRecord:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """A study's record and its networks, finished and failed."""
+    """A study's record and its networks, finished and failed.
+
+    variants  rows of variants with their weights, as pipeline.variant_search says; none where every
+              genetic dimension is zeroed, None without genotypes.
+    """
 
     record: StudyRecord
     networks: tuple[NetworkResult, ...]
+    variants: pd.DataFrame | None = None
 
     @property
     def finished(self) -> tuple[NetworkResult, ...]:

@@ -5,6 +5,10 @@ Parameters come back from MLflow as text; weights and curves are CSV files under
 - ``first_layer.csv``, ``first_layer_final.csv``: ``column,variable,family,unit_1..unit_h``, one
   row a column of the input; without units when there are no weights.
 - ``curves.csv``: ``epoch`` and one column a curve.
+- ``variables.csv``: ``variable,family,died_epoch,norm,final_norm``: ‖W_g‖ at the best and at the
+  last epoch; no epoch of death where the variable is left.
+- ``network.npz``: ``weights_0``, ``bias_0`` … of all layers at the best epoch, and
+  ``resamples_best``, ``resamples_last``: the objective's metric on resampled test rows.
 """
 
 from __future__ import annotations
@@ -22,19 +26,24 @@ from hashlib import sha256
 from pathlib import PurePath
 
 import numpy as np
+import pandas as pd
 
+from pipeline.bootstrap import DIGITS
 from pipeline.results import Inputs, NetworkResult, StudyRecord
 
 FIRST_LAYER = "first_layer.csv"
 FIRST_LAYER_FINAL = "first_layer_final.csv"
 CURVES = "curves.csv"
+VARIABLES, NETWORK_FILE = "variables.csv", "network.npz"
 CURVE_PREFIX = "epoch_"
 WEIGHTS_FOLDER, HEAT_MAPS_FOLDER = "weights", "heatmaps"
+VARIANTS_FOLDER, VARIANTS = "variants", "variants.csv"
 MAX_PARAM_CHARACTERS = 6_000
 MAX_TAG_CHARACTERS = 8_000
 MAX_KEY_CHARACTERS = 250
 LARGEST_FLOAT = sys.float_info.max  # what MLflow's databases keep of an infinity
 NAMES = ("column", "variable", "family")
+Layers = tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
 @lru_cache(maxsize=10_000)
@@ -163,6 +172,59 @@ def curves_from_csv(content: bytes) -> dict[str, np.ndarray]:
     }
 
 
+def variable_norms(layer: np.ndarray | None, inputs: Inputs) -> dict[str, float]:
+    """Variable → ‖W_g‖_F of its columns' first-layer weights; empty without weights."""
+    if layer is None:
+        return {}
+    squares = np.square(np.asarray(layer, np.float64)).sum(axis=1)
+    sums = np.bincount(inputs.group_index, squares, len(inputs.variable_names))
+    return dict(zip(inputs.variable_names, np.sqrt(sums).tolist(), strict=True))
+
+
+def variables_csv(result: NetworkResult) -> bytes:
+    """How strong each variable is at the best and the last epoch, and when it died."""
+    inputs, text = result.inputs, io.StringIO()
+    norms = [variable_norms(w, inputs) for w in (result.first_layer, result.first_layer_final)]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["variable", "family", "died_epoch", "norm", "final_norm"])
+    for variable, family in inputs.family_of.items():
+        strength = [f"{own[variable]:.6g}" if own else "" for own in norms]
+        writer.writerow([variable, family, result.died.get(variable, ""), *strength])
+    return text.getvalue().encode()
+
+
+def died_from_csv(content: bytes) -> dict[str, int]:
+    """Variable → epoch of death, of those that died."""
+    rows = csv.DictReader(io.StringIO(content.decode(), newline=""))
+    return {row["variable"]: int(row["died_epoch"]) for row in rows if row["died_epoch"]}
+
+
+def network_npz(result: NetworkResult) -> bytes:
+    """All layers at the best epoch, and the resampled scores."""
+    arrays = {}
+    for i, (weights, bias) in enumerate(result.layers):
+        arrays |= {f"weights_{i}": weights, f"bias_{i}": bias}
+    for epoch, values in result.resamples.items():
+        arrays[f"resamples_{epoch}"] = np.asarray(values, np.float64).round(DIGITS)
+    buffer = io.BytesIO()
+    np.savez(buffer, **{name: np.asarray(a, np.float32) for name, a in arrays.items()})
+    return buffer.getvalue()
+
+
+def network_from_npz(content: bytes) -> tuple[Layers, dict[str, np.ndarray]]:
+    """(layers, resamples), as `network_npz` wrote them."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        layers = []
+        while (name := f"weights_{len(layers)}") in arrays:
+            layers.append((arrays[name], arrays[f"bias_{len(layers)}"]))
+        resamples = {
+            name.removeprefix("resamples_"): arrays[name].astype(np.float64)
+            for name in arrays
+            if name.startswith("resamples_")
+        }
+    return tuple(layers), resamples
+
+
 def points_of(
     result: NetworkResult, start_ms: int, end_ms: int
 ) -> list[tuple[str, float, int, int]]:
@@ -184,6 +246,10 @@ def files_of(result: NetworkResult, heat_maps: Mapping[str, bytes]) -> dict[str,
         files[path] = weights_csv(result.inputs, final)
     if result.curves:
         files[f"{WEIGHTS_FOLDER}/{CURVES}"] = curves_csv(result.curves)
+    if first is not None or result.died:
+        files[f"{WEIGHTS_FOLDER}/{VARIABLES}"] = variables_csv(result)
+    if result.layers or result.resamples:
+        files[f"{WEIGHTS_FOLDER}/{NETWORK_FILE}"] = network_npz(result)
     for name, content in heat_maps.items():
         files[f"{HEAT_MAPS_FOLDER}/{file_name(name)}"] = content
     return files
@@ -204,7 +270,8 @@ def record_json(record: StudyRecord) -> bytes:
 def record_from_json(content: bytes, run_id: str) -> StudyRecord:
     """What `record_json` wrote, with the study's run."""
     fields = json.loads(content)
-    fields["warnings"] = tuple(fields["warnings"])
+    for name in ("warnings", "objectives"):
+        fields[name] = tuple(fields.get(name, ()))
     return StudyRecord(**{**fields, "run_id": run_id})
 
 
@@ -214,3 +281,9 @@ def _plain(value: object) -> object:
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def variants_from_csv(content: bytes) -> pd.DataFrame:
+    """The rows of variants that `pipeline.variant_search` tracked."""
+    texts = dict.fromkeys(("network", "chromosome", "id", "allele_1", "allele_2"), str)
+    return pd.read_csv(io.BytesIO(content), dtype=texts, keep_default_na=False)

@@ -115,6 +115,11 @@ class RunStore:
         self._locations: dict[str, str] = {}
         self.user = _user()
 
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's own, for `model_store`."""
+        return self._client
+
     def experiment_id(self, name: str) -> str:
         """The experiment of this name, made when there is none."""
         found = self._client.get_experiment_by_name(name)
@@ -130,6 +135,11 @@ class RunStore:
         """Have MLflow's pages show the experiment as model training, unless it is marked."""
         if EXPERIMENT_KIND not in self._client.get_experiment(experiment_id).tags:
             self._client.set_experiment_tag(experiment_id, EXPERIMENT_KIND, MODEL_TRAINING)
+
+    def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of an experiment."""
+        for key, value in tags.items():
+            self._client.set_experiment_tag(experiment_id, key, value)
 
     def experiment_ids(self) -> list[str]:
         """Every experiment that is not deleted."""

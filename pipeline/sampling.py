@@ -1,6 +1,7 @@
 """SearchSpace → configurations, by Optuna's samplers. Touches no file and no database.
 
-Seeds are replicates: Optuna is told one score a configuration, the mean over its seeds.
+Seeds are replicates: Optuna is told of a configuration alone, its mean over seeds, or how far they
+disagree; of two objectives, both.
 
 Every combination of the crossed keys is a cell with an in-memory Optuna study of its own. All
 cells draw from the same `sampler_seed`, so they meet the same values and can be compared pairwise.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -36,6 +37,7 @@ TPE_STARTUP_ROUNDS = 8
 TPE_BATCH_ROUNDS = 4
 _REDRAWS = 64
 _LARGEST_SEED = 2**31 - 1
+Score = float | Sequence[float] | None
 
 
 @dataclass(frozen=True)
@@ -157,13 +159,13 @@ class Sampling:
         return len(self._schedule)
 
     def next(
-        self, finished: Mapping[int, float | None], at_most: int | None = None
+        self, finished: Mapping[int, Score], at_most: int | None = None
     ) -> list[Configuration]:
         """Configurations that can be trained now and are not in `finished`, by number.
 
-        finished: configuration number → mean score over its seeds, or None if every network
-        failed. Nothing is remembered as handed out: what is not finished comes again. Empty if
-        and only if all are finished.
+        finished: configuration number → its score over its seeds, of two objectives both, or None
+        if every network failed. Nothing is remembered as handed out: what is not finished comes
+        again. Empty if and only if all are finished.
         """
         ready: list[Configuration] = []
         for number, (progress, round_) in enumerate(self._schedule):
@@ -177,7 +179,7 @@ class Sampling:
         return ready
 
     def _effective(
-        self, progress: _Progress, round_: int, finished: Mapping[int, float | None]
+        self, progress: _Progress, round_: int, finished: Mapping[int, Score]
     ) -> dict[str, object] | None:
         """The values of a cell's round; None if they need scores that are not there yet."""
         if round_ not in progress.chosen:
@@ -224,20 +226,24 @@ class Sampling:
         progress: _Progress,
         start: int,
         round_: int,
-        finished: Mapping[int, float | None],
+        finished: Mapping[int, Score],
     ) -> dict[str, object]:
         """TPE's draw for a round, given the scores before its batch and the batch's earlier draws.
 
         A pure function of those: the study is rebuilt, and the sampler seeded by the round.
         """
-        scores = [finished[number] for number in progress.numbers[:start]]
-        usable = [score for score in scores if score is not None and math.isfinite(score)]
-        worst = (min if self.space.maximize else max)(usable, default=0.0)
+        scores = [_values(finished[number]) for number in progress.numbers[:start]]
+        usable = [values for values in scores if values]
+        larger = self.space.maximized
+        worst = [
+            (min if is_better else max)((values[i] for values in usable), default=0.0)
+            for i, is_better in enumerate(larger)
+        ]
         seed = np.random.SeedSequence([self.space.sampler_seed, round_]).generate_state(1)[0]
         with _quietly():
             sampler = _TPE(progress.distributions, n_startup_trials=0, seed=int(seed))
-            direction = "maximize" if self.space.maximize else "minimize"
-            study = optuna.create_study(direction=direction, sampler=sampler)
+            directions = ["maximize" if is_better else "minimize" for is_better in larger]
+            study = optuna.create_study(directions=directions, sampler=sampler)
         for earlier in range(round_):
             values = self._effective(progress, earlier, finished)
             recorded = {
@@ -247,8 +253,7 @@ class Sampling:
             if earlier >= start:
                 study.add_trial(create_trial(state=TrialState.RUNNING, **recorded))
             else:
-                score = scores[earlier] if scores[earlier] in usable else worst
-                study.add_trial(create_trial(value=score, **recorded))
+                study.add_trial(create_trial(values=scores[earlier] or worst, **recorded))
         taken = {signature(values) for values in progress.chosen.values()}
         draws = itertools.islice(_asked(study, progress.distributions), _REDRAWS)
         return _untaken(progress.cell, draws, taken)
@@ -264,6 +269,12 @@ class Sampling:
             unused = at_quantile(known, generator.random())
             values[key] = encoded(key, effective.get(key, unused))
         return values
+
+
+def _values(score: Score) -> list[float]:
+    """What Optuna is told; empty where nothing finite is known."""
+    values = [score] if isinstance(score, (int, float)) else list(score or ())
+    return values if all(math.isfinite(value) for value in values) else []
 
 
 def _asked(

@@ -23,21 +23,29 @@ except ImportError:  # Windows
 
 from rich.console import Console
 
-from pipeline import report, tracked, tracking
+from pipeline import finalists, report, tracked, tracking
 from pipeline.cells import encoded
 from pipeline.cohort import Cohort
+from pipeline.encoders import Encoders
 from pipeline.errors import InputError
 from pipeline.genotypes import Genotypes, load_genotypes
 from pipeline.heatmap import HeatMap
+from pipeline.joining import Joined
 from pipeline.populations import GENETIC, People, Population, Replicate, populations, train
-from pipeline.progress import StudyProgress
+from pipeline.progress import BlockProgress, StudyProgress
+from pipeline.relationship import Filters
+from pipeline.report_tables import solutions_table
+from pipeline.reproduction import reproduction_facts
 from pipeline.results import NetworkResult, StudyRecord, StudyResults
 from pipeline.run_store import RunStore
+from pipeline.run_views import TAG, views_of
 from pipeline.sampling import Sampling
 from pipeline.search_space import SearchSpace, load_search_space
 from pipeline.solutions import solution_label
 from pipeline.study_cohort import study_cohort
+from pipeline.summary import Summary
 from pipeline.trials import Trials, check_storage
+from pipeline.variant_search import find_variants
 
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
@@ -68,11 +76,11 @@ def run_study(
     _check_writable(folder)
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
-    space, cohort = study_cohort(space)
-    genotypes = _genotypes(space, cohort, console)
+    space, cohort, joined = study_cohort(space)
+    genotypes = _genotypes(space, cohort, joined, console)
     study_id = _study_id(space, cohort, genotypes)
     record = _record(space, cohort, genotypes, study_id, _command(study, given or {}))
-    for warning in record.warnings:
+    for warning in _for_terminal(record.warnings, joined, console):
         console.print(f"warning: {warning}", markup=False, highlight=False, style="yellow")
     fingerprint = tracking.Fingerprint(
         cohort.source,
@@ -92,7 +100,9 @@ def run_study(
             finally:
                 trials.give_up()
             results = tracked.load_study(run.run_id)
-            _finish(results, run, folder, console)
+            if genotypes is not None:
+                results = _with_variants(results, genotypes, run, console)
+            _finish(results, run, cohort, folder, console)
     return folder
 
 
@@ -137,11 +147,26 @@ def _alone(study_id: str) -> Iterator[None]:
         yield
 
 
-def _genotypes(space: SearchSpace, cohort: Cohort, console: Console) -> Genotypes | None:
+def _for_terminal(
+    warnings: Sequence[str], joined: Joined | None, console: Console
+) -> tuple[str, ...]:
+    """The warnings; a person at a terminal also sees the first ids of people who are left out."""
+    if joined is None or not console.is_terminal:
+        return tuple(warnings)
+    named = dict(zip(joined.warnings, joined.named, strict=True))
+    return tuple(named.get(warning, warning) for warning in warnings)
+
+
+def _genotypes(
+    space: SearchSpace, cohort: Cohort, joined: Joined | None, console: Console
+) -> Genotypes | None:
     if GENETIC not in space.inputs:
         return None
-    with console.status(f"{space.genotypes} genotypes"):
-        return load_genotypes(space.genotypes, cohort.outcome, cohort.split.train, CACHE)
+    filters = Filters(space.minor_allele_frequency, space.missing_rate)
+    with BlockProgress(console, "relationship matrix", "variants") as progress:
+        return load_genotypes(
+            joined, cohort.outcome, cohort.split.train, CACHE, filters, progress.done
+        )
 
 
 def _study_id(space: SearchSpace, cohort: Cohort, genotypes: Genotypes | None) -> str:
@@ -167,6 +192,13 @@ def _question(text: str) -> str:
     return asked + mark
 
 
+def _shown_genotypes(genotypes: Genotypes | None) -> str:
+    """`none`, `simulated`, or the fileset's name without its folders."""
+    if genotypes is None:
+        return "none"
+    return "simulated" if genotypes.simulated else genotypes.fileset.name
+
+
 def _record(
     space: SearchSpace,
     cohort: Cohort,
@@ -179,6 +211,7 @@ def _record(
     if by_class != ("none",):
         said = " or ".join(str(encoded("class_weight", value)) for value in by_class)
         facts["class_weight"] = f"{said} (in the loss; metrics are unweighted)"
+    facts |= reproduction_facts()
     return StudyRecord(
         study=space.study,
         study_id=study_id,
@@ -186,9 +219,10 @@ def _record(
         target=space.target,
         objective=space.objective,
         maximize=space.maximize,
-        genotypes=space.genotypes if genotypes else "none",
+        genotypes=_shown_genotypes(genotypes),
         settings=space.settings(),
         facts=facts | genotypes.facts() if genotypes else facts,
+        objectives=space.objectives,
         warnings=(*space.warnings, *cohort.warnings),
         command=command,
     )
@@ -207,8 +241,8 @@ def _train_all(
     done = len(wanted & trials.finished.keys())
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
-    recorder = _Recorder(run, record)
-    with StudyProgress(console, len(wanted), done, space.objective) as progress:
+    recorder, encoders = _Recorder(run, record), Encoders(CACHE, record.study_id)
+    with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(trials.scores()):
             replicates = [
                 Replicate(configuration, seed)
@@ -217,7 +251,7 @@ def _train_all(
                 if (configuration.number, seed) not in trials.finished
             ]
             for population in populations(replicates, people, space.objective):
-                _train_one(population, space, people, trials, recorder, progress)
+                _train_one(population, space, people, trials, recorder, progress, encoders)
 
 
 def _train_one(
@@ -227,18 +261,22 @@ def _train_one(
     trials: Trials,
     recorder: _Recorder,
     progress: StudyProgress,
+    encoders: Encoders,
 ) -> None:
     """Ask for a population's trials, train it, and record and tell each network."""
     replicates = population.replicates
     numbers = [trials.ask(r.configuration, r.seed) for r in replicates]
     share = len(replicates) / population.configuration.training.epochs
     results = train(
-        population, people, space.objective, lambda epoch, *_: progress.training(epoch * share)
+        population,
+        people,
+        space.objective,
+        lambda epoch, *_: progress.training(epoch * share),
+        encoders.keep,
     )
     recorder.record([replace(r, trial=number) for r, number in zip(results, numbers, strict=True)])
     for replicate, number, result in zip(replicates, numbers, results, strict=True):
-        score = result.metrics.get(space.objective)
-        trials.tell(number, replicate.cell, score, result.failure)
+        trials.tell(number, replicate.cell, result)
     progress.recorded(len(results), trials.best_mean())
 
 
@@ -269,14 +307,49 @@ class _Recorder:
         }
 
 
-def _finish(results: StudyResults, run: tracking.StudyRun, folder: Path, console: Console) -> None:
-    """The report, onto the disk, into the study's run and onto the terminal."""
+def _with_variants(
+    results: StudyResults, genotypes: Genotypes, run: tracking.StudyRun, console: Console
+) -> StudyResults:
+    """What networks of a few solutions make of the variants, into their runs and the study's."""
+    encoders = Encoders(CACHE, results.record.study_id)
+    with BlockProgress(console, "weights of variants", "variants") as progress:
+        found = find_variants(results, genotypes, encoders, run, progress.done)
+    return replace(results, variants=found)
+
+
+def _links(run: tracking.StudyRun, summary: Summary) -> str:
+    """Markdown: the report, and the networks in MLflow's list with the columns that matter."""
+    views = views_of(summary)
+    run.store.tag_experiment(run.experiment_id, {TAG + key: v for key, v in views.items()})
+    networks, grouped = (
+        f"#/experiments/{run.experiment_id}/runs?viewStateShareKey={key}" for key in views
+    )
+    return (
+        f"[Report]({run.link('report/report.html')}) · [networks, best first]({networks}) · "
+        f"[networks by configuration]({grouped})"
+    )
+
+
+def _finish(
+    results: StudyResults,
+    run: tracking.StudyRun,
+    cohort: Cohort,
+    folder: Path,
+    console: Console,
+) -> None:
+    """The report, onto the disk, into the study's run and onto the terminal; and the models."""
     with console.status("writing the report"):
         summary = report.build_report(results, folder)
+        models = finalists.log_finalists(run, summary, cohort)
+    links = _links(run, summary)
     run.finish(
         summary.best_metrics,
-        report.markdown_of(summary),
-        tables={"results": summary.cells, "networks": summary.networks},
+        "\n\n".join([links, report.markdown_of(summary), *models]),
+        tables={
+            "results": summary.cells,
+            "solutions": solutions_table(summary),
+            "networks": summary.networks,
+        },
         artifacts_dir=folder,
         solutions={n.run_id: solution_label(n) for n in results.finished},
     )

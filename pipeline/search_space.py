@@ -16,6 +16,8 @@ from pydantic import BaseModel, ValidationError
 from pipeline import study_yaml
 from pipeline.errors import InputError
 from pipeline.study_keys import (
+    ENTROPY,
+    KEPT,
     MAXIMIZED,
     OBJECTIVES,
     NetworkSettings,
@@ -48,7 +50,7 @@ class SearchSpace:
     seeds    the replicates; `seeds: 10` is 0 … 9.
     training.patience is None only where epochs are searched: then it is each configuration's own.
     task     `auto` until the table is read and `for_task` is called.
-    given_objective  None where the study leaves it to the task.
+    given_objective  as the study has it: a name, two of them, or None where it is left to the task.
     data_replaced: a parameter named another table than the study's own, so the study's
              `categories`, `drop`, `families`, `groups` and `unpenalised` may name columns that
              are not in it.
@@ -67,8 +69,11 @@ class SearchSpace:
     unpenalised: tuple[str, ...]
     sample_weight: str | None
     genotypes: str
+    id: str | None
+    minor_allele_frequency: float
+    missing_rate: float
     split: Split
-    given_objective: str | None
+    given_objective: str | tuple[str, str] | None
     sampler: str
     sampler_seed: int
     configurations: int
@@ -83,9 +88,31 @@ class SearchSpace:
 
     @property
     def objective(self) -> str:
-        """The metric of the validation rows that decides; the task's default unless given."""
+        """The metric of the validation rows that decides; the task's default unless given.
+
+        It picks every network's best epoch and ranks configurations, whatever the sampler is told.
+        """
         default = OBJECTIVES["binary" if self.task == "auto" else self.task][0]
-        return self.given_objective or default
+        return self._given_metric or default
+
+    @property
+    def _given_metric(self) -> str | None:
+        given = self.given_objective
+        return given[0] if isinstance(given, tuple) else None if given == ENTROPY else given
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What the sampler is told of a configuration, by name."""
+        if self.given_objective == ENTROPY:
+            return (ENTROPY,)
+        return (
+            (self.objective, KEPT) if isinstance(self.given_objective, tuple) else (self.objective,)
+        )
+
+    @property
+    def maximized(self) -> tuple[bool, ...]:
+        """Whether larger is better, for each of `objectives`."""
+        return tuple({ENTROPY: True, KEPT: False}.get(o, self.maximize) for o in self.objectives)
 
     @property
     def maximize(self) -> bool:
@@ -101,10 +128,10 @@ class SearchSpace:
     def for_task(self, task: str) -> SearchSpace:
         """The study with its task known. Raises InputError where its objective is another's."""
         fitting = OBJECTIVES[task]
-        if self.given_objective not in (None, *fitting):
+        if self._given_metric not in (None, *fitting):
             raise InputError(
                 f"the objective of a {task} target must be one of {', '.join(fitting)}, but got "
-                f"{self.given_objective}; change `objective` in {study_yaml.shown(self.path)}, or "
+                f"{self._given_metric}; change `objective` in {study_yaml.shown(self.path)}, or "
                 f"its `task` if {self.target} is to be predicted as something else"
             )
         return replace(self, task=task)
@@ -114,7 +141,7 @@ class SearchSpace:
         return {
             "study": self.study,
             "data": study_yaml.shown(self.data),
-            "genotypes": self.genotypes,
+            "genotypes": study_yaml.shown(Path(self.genotypes)),
             "configurations": self.configurations,
             "seeds": list(self.seeds),
             "scheduler": self.scheduler,
@@ -138,8 +165,11 @@ class SearchSpace:
             "unpenalised": sorted(self.unpenalised),
             "sample_weight": self.sample_weight,
             "genotypes": kind,
+            "id": self.id,
+            "minor_allele_frequency": self.minor_allele_frequency,
+            "missing_rate": self.missing_rate,
             "split": self.split.model_dump(),
-            "objective": self.objective,
+            "objective": list(self.objectives) if len(self.objectives) > 1 else self.objectives[0],
             "sampler": self.sampler,
             "sampler_seed": self.sampler_seed,
             "cross": list(self.cross),
@@ -210,12 +240,14 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
         data_replaced="data" in source.given,
         warnings=warnings,
     )
+    if found.objectives == (ENTROPY,) and len(found.seeds) < 2:
+        source.fail("seeds", f"at least 2 where the objective is {ENTROPY}", keys.seeds)
     return found if keys.task == "auto" else found.for_task(keys.task)
 
 
 _UNCHANGED = ("target", "task", "categories", "drop", "families", "groups", "unpenalised")
 _UNCHANGED += ("sample_weight", "split", "sampler", "sampler_seed", "configurations", "network")
-_UNCHANGED += ("scheduler",)
+_UNCHANGED += ("scheduler", "id", "minor_allele_frequency", "missing_rate")
 
 
 def _put(content: dict, key: str, value: object) -> None:
@@ -250,8 +282,8 @@ _SECTION_OF = {
     **dict.fromkeys(TrainingSettings.model_fields, "training"),
 }
 _LISTS = ("categories", "drop", "unpenalised", "inputs", "cross")
-_TEXTS = ("data", "target", "task", "sample_weight", "genotypes", "objective", "sampler")
-_TEXTS += ("scheduler", "activation")
+_TEXTS = ("data", "target", "task", "sample_weight", "id", "genotypes", "sampler", "scheduler")
+_TEXTS += ("activation",)
 
 
 def _validated(model: type[BaseModel], content: object, source: Source) -> Any:
@@ -324,7 +356,7 @@ def _located(text: str, source: Source, key: str, study: Path) -> Path:
 def _located_genotypes(genotypes: str, source: Source, study: Path) -> str:
     if genotypes in ("simulated", "none"):
         return genotypes
-    prefix = _located(genotypes, source, "genotypes", study)
+    prefix = _located(genotypes.removesuffix(".bed"), source, "genotypes", study)
     if not Path(f"{prefix}.bed").is_file():
         expected = str(StudyFile.model_fields["genotypes"].description)
         near = study_yaml.did_you_mean(genotypes, ("simulated", "none"))

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pipeline import bootstrap
 from pipeline.results import NetworkResult, StudyRecord, StudyResults, kept_variables
-from pipeline.stability import Stability, death_epoch, entropy_bits, selection_stability
+from pipeline.stability import death_epoch, entropy_bits
 
 EXCHANGEABLE = ("genetic",)
 EPOCHS = ("best", "last")
@@ -144,6 +145,8 @@ class Solution:
     variables       variable → share of these networks that keep it, largest first; only those kept
                     at least once, and no exchangeable ones.
     scores          metric, as logged (`val_auroc`, `final_test_auroc` …) → its spread.
+    test_intervals  `best` and `last` → 95 % bootstrap interval of the mean objective over these
+                    networks, over test rows; NaN where it is unknown.
     representative  the network with the median objective (the lower one of two).
     """
 
@@ -155,16 +158,23 @@ class Solution:
     variables: Mapping[str, float]
     scores: Mapping[str, Spread]
     best_epoch: Spread
+    test_intervals: Mapping[str, tuple[float, float]]
     representative: NetworkResult
 
     @property
     def share(self) -> float:
         return len(self.networks) / self.of_networks
 
-    def score(self, metric: str) -> Spread:
-        """A metric such as `test_auroc` at this solution's epoch."""
-        logged = metric if self.epoch == "best" else f"final_{metric}"
+    def score(self, metric: str, epoch: str | None = None) -> Spread:
+        """A metric such as `test_auroc` at the `best` or `last` epoch; by default, its own."""
+        logged = metric if (epoch or self.epoch) == "best" else f"final_{metric}"
         return self.scores.get(logged, Spread(np.nan, np.nan, 0))
+
+    def interval_text(self, epoch: str | None = None) -> str:
+        """`0.671 to 0.752`: the interval over test rows; – where it is unknown."""
+        low, high = self.test_intervals[epoch or self.epoch]
+        shape = ".3f" if 1e-2 <= abs(low) < 1e4 else ".3g"
+        return "–" if np.isnan(low) else f"{low:{shape}} to {high:{shape}}"
 
 
 def _family_kept(networks: Sequence[NetworkResult], epoch: str) -> tuple[FamilyKept, ...]:
@@ -218,6 +228,10 @@ def _solution(
         variables=shares,
         scores=scores,
         best_epoch=scores.get("best_epoch", Spread(np.nan, np.nan, 0)),
+        test_intervals={
+            e: bootstrap.interval([n.resamples[e] for n in networks if e in n.resamples])
+            for e in EPOCHS
+        },
         representative=median_network(networks, objective),
     )
 
@@ -239,7 +253,7 @@ def metric_names(networks: Sequence[NetworkResult], objective: str) -> tuple[str
     pattern = re.compile(r"^(?:val|test|train)_(.+)$")
     logged = dict.fromkeys(name for n in networks for name in n.metrics)
     found = dict.fromkeys(m[1] for name in logged if (m := pattern.match(name)))
-    found.pop("seconds", None)  # train_seconds is a duration
+    found = [m for m in found if m != "seconds" and not m.endswith(("_low", "_high"))]
     first = (objective.removeprefix("val_"), *METRIC_ORDER)
     return tuple(m for m in dict.fromkeys((*first, *found)) if m in found)
 
@@ -319,6 +333,11 @@ def configuration_table(results: StudyResults) -> pd.DataFrame:
     )
 
 
+def cell_spread(row: Mapping[str, object] | pd.Series, name: str) -> Spread:
+    mean, sd = row.get(f"{name}_mean", np.nan), row.get(f"{name}_sd", np.nan)
+    return Spread(float(mean), float(sd), int(row["scored"]))
+
+
 def best_row(table: pd.DataFrame, maximize: bool) -> pd.Series | None:
     """The row with the best mean objective on the validation rows, over its seeds.
 
@@ -365,26 +384,3 @@ def most_seed_dependent(table: pd.DataFrame) -> pd.Series | None:
     keys = running.assign(entropy=running["entropy_last_bits"].round(9))
     order = ["entropy", "solution_gap", "configuration"]
     return keys.sort_values(order, ascending=[False, False, True]).iloc[0].drop("entropy")
-
-
-def stability_of(networks: Sequence[NetworkResult], epoch: str = "last") -> Stability:
-    """Nogueira's Φ̂ of the named variables over the finished networks of a configuration."""
-    finished = [n for n in networks if n.failure is None]
-    return selection_stability(selection_matrix(finished, epoch)[0])
-
-
-def selection_frequencies(networks: Sequence[NetworkResult]) -> pd.DataFrame:
-    """variable, family, share of finished networks that keep it at the best and last epoch."""
-    finished = [n for n in networks if n.failure is None]
-    table = {}
-    for epoch in EPOCHS:
-        selected, variables = selection_matrix(finished, epoch)
-        if variables:
-            table[f"share_{epoch}"] = pd.Series(selected.mean(axis=0), index=list(variables))
-    if not table:
-        return pd.DataFrame(columns=["variable", "family", "share_best", "share_last"])
-    frame = pd.DataFrame(table).reindex(columns=["share_best", "share_last"])
-    frame = frame.rename_axis("variable").reset_index()
-    frame.insert(1, "family", frame["variable"].map(finished[0].inputs.family_of))
-    order = ["share_last", "share_best"]
-    return frame.sort_values(order, ascending=False, kind="stable").reset_index(drop=True)

@@ -73,6 +73,12 @@ def entropy_bits(labels: Sequence[str]) -> float:
     return float(abs(-np.sum(shares * np.log2(shares))))
 
 
+def died_epochs(kept: np.ndarray, variables: Sequence[str]) -> dict[str, int]:
+    """Variable → `death_epoch` of its column of kept (T, g) booleans, for those that died."""
+    epochs = {v: death_epoch(column) for v, column in zip(variables, np.transpose(kept))}
+    return {variable: epoch for variable, epoch in epochs.items() if epoch is not None}
+
+
 def death_epoch(kept: np.ndarray) -> int | None:
     """The first epoch (epoch 1 first) from which the number of kept variables stays 0.
 

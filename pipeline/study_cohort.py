@@ -7,18 +7,22 @@ from dataclasses import replace
 
 from pipeline.cohort import Cohort, load_cohort
 from pipeline.errors import InputError
+from pipeline.joining import Joined, join
 from pipeline.outcome import BINARY
+from pipeline.plink import open_fileset
 from pipeline.search_space import SearchSpace
 from pipeline.table import named, read_table
 from pipeline.weights import check_class_weight
 
 
-def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort]:
-    """The study with its task known, and its people.
+def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None]:
+    """The study with its task known, its people, and where their genotypes are in a fileset.
+
+    With a fileset the people are those of both it and the table.
 
     Where a parameter put another table in place of the study's own, the columns that the study
-    names and the table lacks are left out; `sample_weight` must exist, as must the target. Raises
-    InputError for anything in which study and table do not fit.
+    names and the table lacks are left out; `sample_weight` and `id` must exist, as must the target.
+    Raises InputError for anything in which study, table and fileset do not fit.
     """
     lost: list[str] = []
     roles: dict[str, object] = {
@@ -28,14 +32,21 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort]:
         "groups": space.groups,
         "unpenalised": space.unpenalised,
     }
+    table = read_table(space.data, texts=() if space.id is None else (space.id,))
     if space.data_replaced:
-        roles, lost = _within(roles, read_table(space.data).frame.columns)
+        roles, lost = _within(roles, table.frame.columns)
+    joined = None
+    if "genetic" in space.inputs and space.genotypes != "simulated":
+        joined = join(table, space.id, open_fileset(space.genotypes))
+        lost += joined.warnings
+        table = table if joined.table_rows is None else table.rows(joined.table_rows)
     cohort = load_cohort(
-        space.data,
+        table,
         space.target,
         task=space.task,
         **roles,
         sample_weight=space.sample_weight,
+        identifier=space.id,
         validation_fraction=space.split.validation_fraction,
         test_fraction=space.split.test_fraction,
         split_seed=space.split.seed,
@@ -44,7 +55,7 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort]:
     for class_weight in space.space.get("class_weight", (space.training.class_weight,)):
         check_class_weight(class_weight, cohort.task, cohort.classes, cohort.target)
     _check_genotypes(space, cohort)
-    return space, replace(cohort, warnings=(*cohort.warnings, *lost))
+    return space, replace(cohort, warnings=(*cohort.warnings, *lost)), joined
 
 
 def _within(

@@ -22,7 +22,11 @@ OBJECTIVES = {
 
 OBJECTIVES_OF_ANY_TASK = tuple(dict.fromkeys(o for own in OBJECTIVES.values() for o in own))
 
+ENTROPY, KEPT = "solution_entropy", "kept_variables"
+"""Objectives of a configuration: bits of disagreement over its seeds; variables left, mean."""
+
 Names = Annotated[tuple[str, ...], Field(strict=False)]
+Metric = Literal[OBJECTIVES_OF_ANY_TASK]
 
 
 class _Keys(BaseModel):
@@ -134,9 +138,21 @@ class StudyFile(_Keys):
         "simulated, none, or the prefix of a .bed/.bim/.fam fileset",
         min_length=1,
     )
+    id: str | None = _key(
+        None, "the name of the column of people's ids, as in the .fam", min_length=1
+    )
+    minor_allele_frequency: float = _key(0.01, "a number of at least 0 and below 0.5", ge=0, lt=0.5)
+    missing_rate: float = _key(0.1, "a number from 0 to 1", ge=0, le=1)
     split: Split = _key(Split(), "a mapping such as {validation_fraction: 0.2, seed: 0}")
-    objective: Literal[OBJECTIVES_OF_ANY_TASK] | None = _key(
-        None, "one of " + ", ".join(OBJECTIVES_OF_ANY_TASK)
+    objective: (
+        Metric
+        | Literal[ENTROPY]
+        | Annotated[tuple[Metric, Literal[KEPT]], Field(strict=False)]
+        | None
+    ) = _key(
+        None,
+        f"one of {', '.join(OBJECTIVES_OF_ANY_TASK)}; {ENTROPY}; or a list of one of the former "
+        f"and {KEPT}, such as [val_auroc, {KEPT}]",
     )
     sampler: Literal["qmc", "tpe", "random", "grid"] = _key("qmc", "qmc, tpe, random or grid")
     sampler_seed: int = _seed(0)

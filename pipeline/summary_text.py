@@ -14,6 +14,7 @@ from pipeline.summary import (
     Focus,
     Summary,
     brief_results_rows,
+    front_words,
     results_rows,
     solution_words,
     summarise,
@@ -38,8 +39,19 @@ def focus_title(focus: Focus) -> str:
 def focus_lines(focus: Focus, summary: Summary) -> list[str]:
     """The solutions of a configuration at its last epoch, and how far its seeds agree."""
     lines = [solution_words(s, i, summary.record) for i, s in enumerate(focus.last, 1)]
-    named = "stability of the selected variables over seeds: "
-    return [*lines, f"{named}{focus.stability_last.text}"] if len(focus.frequencies) else lines
+    if len(focus.frequencies):
+        lines.append(f"stability of the selected variables over seeds: {focus.stability_last.text}")
+    if focus.importance_last.pairs:
+        lines.append(
+            "correlation of the strength of variables that both of two seeds keep: "
+            f"{focus.importance_last.text}"
+        )
+    return lines
+
+
+def path_lines(summary: Summary) -> list[str]:
+    """What divides the solutions, and the Pareto front of a study of two objectives."""
+    return [*summary.dividing, *filter(None, [front_words(summary)])]
 
 
 def _markdown_table(summary: Summary) -> str:
@@ -61,6 +73,7 @@ def markdown_of(summary: Summary) -> str:
         blocks.append("*Genotypes are simulated: genetic results show the method, not biology.*")
     if len(summary.cells):
         blocks.append(_markdown_table(summary))
+    blocks += [f"- {escape_markdown(sentence)}" for sentence in path_lines(summary)]
     for focus in summary.focus[:4]:
         lines = [f"**{escape_markdown(focus_title(focus))}**", ""]
         blocks.append("\n".join([*lines, *(f"- {escape_markdown(x)}" for x in
@@ -101,6 +114,8 @@ def terminal_of(summary: Summary) -> Group:
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         parts += [Text(""), table]
+    for sentence in path_lines(summary):
+        parts += [Text(""), Text(sentence)]
     for focus in summary.focus[:4]:
         parts += [Text(""), Text(focus_title(focus), style="bold")]
         parts += [Text(f"  {line}") for line in focus_lines(focus, summary)]

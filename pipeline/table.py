@@ -44,6 +44,12 @@ class Table:
     fingerprint: str
     lines: np.ndarray | None = None
 
+    def rows(self, positions: np.ndarray) -> Table:
+        """The table of these rows alone."""
+        lines = None if self.lines is None else self.lines[positions]
+        frame = self.frame.iloc[positions].reset_index(drop=True)
+        return Table(frame, self.source, self.fingerprint, lines)
+
     def place(self, row: int) -> str:
         """Where a person finds the row at this position: its line in a CSV, else its number."""
         return f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
@@ -73,12 +79,13 @@ def require_known(
         raise InputError(f"{role} must name {what} of {source}, but got {name}; {hint}")
 
 
-def read_table(data: str | Path) -> Table:
+def read_table(data: str | Path, texts: Sequence[str] = ()) -> Table:
     """The table of a `.csv`, `.csv.gz` or `.parquet` file.
 
     Text is stripped of outer spaces, MISSING_TEXTS become missing, and text that is numbers
-    throughout becomes numbers. Raises InputError for a file that is missing, unreadable, of
-    another suffix, no table, or without rows, and for columns without a name of their own.
+    throughout becomes numbers, except in the columns `texts`: an id 007 is not 7. Raises InputError
+    for a file that is missing, unreadable, of another suffix, no table, or without rows, and for
+    columns without a name of their own.
     """
     path = Path(data)
     name = path.name.lower()
@@ -105,14 +112,14 @@ def read_table(data: str | Path) -> Table:
     if name.endswith(".parquet"):
         frame = _parse_parquet(content, path.name)
     else:
-        frame, lines = _parse_csv(_text(content, path.name), path.name)
+        frame, lines = _parse_csv(_text(content, path.name), path.name, texts)
     if frame.empty:
         raise InputError(
             f"data must have rows, but {path.name} has none below its header; add some"
         )
     frame = frame.reset_index(drop=True)  # a stored index is no variable
     for position, column in enumerate(frame.columns):
-        frame.isetitem(position, _tidy(frame[column]))
+        frame.isetitem(position, tidy(frame[column], as_text=column in texts))
     return Table(frame, path.name, fingerprint, lines)
 
 
@@ -134,11 +141,16 @@ def _text(content: bytes, source: str) -> str:
         ) from None
 
 
-def _parse_csv(text: str, source: str) -> tuple[pd.DataFrame, np.ndarray | None]:
+def _parse_csv(
+    text: str, source: str, texts: Sequence[str]
+) -> tuple[pd.DataFrame, np.ndarray | None]:
     header, lines = _shape_of_csv(text, source)
     try:
         frame = pd.read_csv(
             io.StringIO(text),
+            header=0,
+            names=header,
+            dtype={name: str for name in texts if name in header},
             skipinitialspace=True,
             low_memory=False,
             keep_default_na=False,
@@ -151,7 +163,6 @@ def _parse_csv(text: str, source: str) -> tuple[pd.DataFrame, np.ndarray | None]
             f"data must be a comma-separated table, but {source} cannot be read as one ({reason}); "
             "save it again as CSV"
         ) from None
-    frame.columns = header
     return frame, lines if len(lines) == len(frame) else None
 
 
@@ -227,8 +238,8 @@ def _parse_parquet(content: bytes, source: str) -> pd.DataFrame:
     return frame
 
 
-def _tidy(column: pd.Series) -> pd.Series:
-    """Text stripped, missing where it says so, and as numbers where all of it is."""
+def tidy(column: pd.Series, as_text: bool = False) -> pd.Series:
+    """Text stripped, missing where it says so, and as numbers where all of it is and may be."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column
     if pd.api.types.is_object_dtype(column.dtype):
@@ -243,7 +254,7 @@ def _tidy(column: pd.Series) -> pd.Series:
     column = column.map(lambda v: v.strip() if isinstance(v, str) else v)
     column = column.mask(column.map(lambda v: isinstance(v, str) and v in MISSING_TEXTS), np.nan)
     try:
-        if column.map(lambda v: isinstance(v, bool)).any():
+        if as_text or column.map(lambda v: isinstance(v, bool)).any():
             return column
         return pd.to_numeric(column)
     except (ValueError, TypeError):

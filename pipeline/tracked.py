@@ -62,9 +62,11 @@ def load_study(study: str | None = None, tracking_uri: str | None = None) -> Stu
             _network(network, files)
             for network, files in zip(complete.values(), folders, strict=True)
         ]
+    variants = store.read_files(run, run_format.VARIANTS_FOLDER).get(run_format.VARIANTS)
     return StudyResults(
         run_format.record_from_json(content, run.run_id),
         tuple(sorted(networks, key=lambda network: (network.configuration, network.seed))),
+        run_format.variants_from_csv(variants) if variants else None,
     )
 
 
@@ -103,7 +105,9 @@ def _network(run: StoredRun, files: dict[str, bytes]) -> NetworkResult:
         )
     inputs, first_layer = run_format.weights_from_csv(files[FIRST_LAYER])
     final = files.get(run_format.FIRST_LAYER_FINAL)
-    curves = files.get(run_format.CURVES)
+    curves, variables = files.get(run_format.CURVES), files.get(run_format.VARIABLES)
+    stored = files.get(run_format.NETWORK_FILE)
+    layers, resamples = run_format.network_from_npz(stored) if stored else ((), {})
     return NetworkResult(
         params=run_format.params_from_texts(run.params, run.tags.get("text_params", "")),
         inputs=inputs,
@@ -113,6 +117,9 @@ def _network(run: StoredRun, files: dict[str, bytes]) -> NetworkResult:
         curves=run_format.curves_from_csv(curves) if curves else {},
         first_layer=first_layer,
         first_layer_final=run_format.weights_from_csv(final)[1] if final else None,
+        died=run_format.died_from_csv(variables) if variables else {},
+        resamples=resamples,
+        layers=layers,
         failure=failure,
         trial=int(run.tags["trial"]) if "trial" in run.tags else None,
         run_id=run.run_id,

@@ -78,6 +78,25 @@ class StudyRun:
         return self._run.run_id
 
     @property
+    def store(self) -> RunStore:
+        """Where its runs are."""
+        return self._store
+
+    @property
+    def experiment_id(self) -> str:
+        """Of the study's run and all of its networks' runs."""
+        return self._run.experiment_id
+
+    @property
+    def dataset(self) -> tuple[str, str] | None:
+        """(name, digest) of the table, as the store knows it."""
+        return self._dataset and (self._dataset.name, self._dataset.digest)
+
+    def link(self, artifact: str) -> str:
+        """The address of one of its artifacts within MLflow's pages."""
+        return f"#/experiments/{self.experiment_id}/runs/{self.run_id}/artifacts/{artifact}"
+
+    @property
     def continued(self) -> bool:
         """Whether the study had a run before this process."""
         return "opened" in self._run.tags
@@ -137,6 +156,11 @@ class StudyRun:
             tags={name: value for name, value in tags.items() if value is not None},
             files=run_format.files_of(result, heat_maps),
         )
+
+    def write_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        """Artifacts of the study's run or of a network's, by their path in the run."""
+        run = self._run if run_id == self.run_id else self._store.get(run_id)
+        self._store.write_files(run, files)
 
     def finish(
         self,

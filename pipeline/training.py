@@ -111,12 +111,15 @@ def _initial_encodings(
     d = architecture.genetic_dimensions
     if not d:
         return tf.zeros([0, 0, 0])
-    people = len(data.target)
-    draws = [
-        np.random.default_rng([seed, 2]).standard_normal((people, d), np.float32) for seed in seeds
-    ]
-    stacked = tf.constant(np.stack(draws, axis=1).reshape(people, -1))
-    return tf.reshape(tf.matmul(tf.constant(data.factor), stacked), [people, len(seeds), d])
+    stacked = np.stack([genetic_draws(seed, data.rows[0], d) for seed in seeds], axis=1)
+    encodings = tf.matmul(tf.constant(data.factor), stacked.reshape(data.rows[0], -1))
+    return tf.reshape(encodings, [-1, len(seeds), d])
+
+
+def genetic_draws(seed: int, training_rows: int, dimensions: int) -> np.ndarray:
+    """z (n, d) float32, from which the encoder of a network of this seed starts."""
+    drawn = np.random.default_rng([seed, 2])
+    return drawn.standard_normal((training_rows, dimensions), np.float32)
 
 
 def _hyperparameters(specs: Sequence[NetworkSpec]) -> optimiser.Hyperparameters:
@@ -381,8 +384,11 @@ class _Run:
         """Weights, first layers and everyone's predictions, into the results."""
         predictions = self._predict(weights, encoder, initial, 0, len(self.data.target))
         arrays = tf.nest.map_structure(lambda x: x.numpy(), weights)
+        dual = () if encoder == () else (encoder.coefficients.numpy(), encoder.scale.numpy())
         for i, network in enumerate(good):
             result = self.results[network]
+            if dual and not prefix:
+                result.encoder = (dual[0][:, i], float(dual[1][i, 0]))
             own = tf.nest.map_structure(lambda x, i=i: x[i], arrays)
             first = np.delete(own.first, _bias_position(self.data), axis=1).T
             setattr(result, f"{prefix}weights", own)

@@ -35,7 +35,8 @@ class TrainingData:
     penalty_factor (p,) multiplies the λs on that column, 0 for none; None means 1
     row_weights    (n,) of the training rows, any positive scale; None means 1
     relationship   (N, N) float32 genomic relationship matrix, or None
-    factor         (N, N) float32 with factor·factorᵀ = relationship
+    factor         (N, n) float32: standard normal draws → initial encodings; of its first n rows
+                   factor·factorᵀ is nearly relationship
     rank           r of pipeline.optimiser: min(training people, variants)
     """
 
@@ -100,6 +101,7 @@ class TrainedNetwork:
     predictions, final_predictions  (o, N) of all people, of both
     weights, final_weights          all weights of both, NumPy: first (h, p_s + 1 + d) with the
                                     bias as column p_s, later weights (h_out, h_in), bias (h_out, 1)
+    encoder        C (n, d) and a of pipeline.optimiser at the best epoch; None without genotypes
     curves         name → (T,): train_loss, val_<objective>; kept (T, p) whether each column has
                    a weight that is not exactly 0
     kkt_residual, objective         of the last state and the full training objective
@@ -114,6 +116,7 @@ class TrainedNetwork:
     final_predictions: np.ndarray | None = None
     weights: Weights | None = None
     final_weights: Weights | None = None
+    encoder: tuple[np.ndarray, float] | None = None
     curves: dict[str, list] = field(default_factory=lambda: {"train_loss": [], "score": []})
     kept: list[np.ndarray] = field(default_factory=list)
     kkt_residual: float = float("nan")

@@ -7,22 +7,37 @@ process left RUNNING are ended as FAIL and their networks trained again.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import optuna
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pipeline.errors import InputError
+from pipeline.results import NetworkResult
 from pipeline.sampling import Configuration, frozen_params
 from pipeline.search_space import SearchSpace
+from pipeline.solutions import solution_label
+from pipeline.stability import entropy_bits
+from pipeline.study_keys import ENTROPY, KEPT
 
 Cell = tuple[int, int]
 """(configuration, seed): which network."""
 
-_FAILURE = "failure"
+_FAILURE, _SOLUTION = "failure", "solution"
+
+
+class Told(NamedTuple):
+    """Of one network: its validation score at the best epoch; and, in studies whose objectives need
+    them, its number of kept variables there, and what is left of it at the last epoch."""
+
+    score: float
+    kept: float | None = None
+    solution: str | None = None
 
 
 def check_storage(storage: str) -> None:
@@ -61,26 +76,33 @@ class Trials:
             self._study = optuna.create_study(
                 study_name=f"{space.study} {study_id}",
                 storage=storage,
-                direction="maximize" if space.maximize else "minimize",
+                directions=self._directions(space),
                 # Configurations come from pipeline.sampling; this study only keeps the trials.
                 sampler=optuna.samplers.RandomSampler(seed=0),
                 load_if_exists=True,
             )
         except Exception as error:  # SQLAlchemy, drivers and URLs each raise their own
             raise _refused(storage, error) from error
-        self._scores: dict[Cell, float | None] = {}
+        self._scores: dict[Cell, Told | None] = {}
         self.params: dict[int, Mapping[str, object]] = {}
         trials = self._study.get_trials(deepcopy=False)
         self._count = len(trials)
         for trial in trials:
             self._remember(trial)
 
+    @staticmethod
+    def _directions(space: SearchSpace) -> list[str]:
+        """Of a network's own values; how its seeds disagree is no value of one network."""
+        larger = (space.maximize, False) if KEPT in space.objectives else (space.maximize,)
+        return ["maximize" if each else "minimize" for each in larger]
+
     def _remember(self, trial: FrozenTrial) -> None:
         if not {"configuration", "seed"} <= trial.params.keys():
             return
         cell = int(trial.params["configuration"]), int(trial.params["seed"])
         if trial.state == TrialState.COMPLETE:
-            self._scores[cell] = trial.value
+            kept = trial.values[1] if len(trial.values) > 1 else None
+            self._scores[cell] = Told(trial.values[0], kept, trial.user_attrs.get(_SOLUTION))
         elif trial.state == TrialState.FAIL and _FAILURE in trial.user_attrs:
             self._scores.setdefault(cell, None)
         elif trial.state == TrialState.RUNNING:
@@ -91,8 +113,8 @@ class Trials:
         self.params[cell[0]] = trial.params
 
     @property
-    def finished(self) -> Mapping[Cell, float | None]:
-        """Networks that are done → validation score, None for one that diverged."""
+    def finished(self) -> Mapping[Cell, Told | None]:
+        """Networks that are done → what was told of them, None for one that diverged."""
         return self._scores
 
     def forget(self, cells: Iterable[Cell]) -> None:
@@ -100,24 +122,26 @@ class Trials:
         for cell in list(cells):
             self._scores.pop(cell, None)
 
-    def scores(self) -> dict[int, float | None]:
-        """Configurations of which every seed is done → mean score over the seeds that finished."""
+    def scores(self) -> dict[int, tuple[float, ...] | None]:
+        """Configurations of which every seed is done → the study's objectives, over the seeds that
+        finished: a mean of validation scores or of kept variables, or the solutions' entropy."""
         seen = defaultdict(dict)
-        for (configuration, seed), score in self._scores.items():
-            seen[configuration][seed] = score
-        means = {}
+        for (configuration, seed), told in self._scores.items():
+            seen[configuration][seed] = told
+        found = {}
         for configuration, by_seed in seen.items():
             if all(seed in by_seed for seed in self.space.seeds):
                 good = [by_seed[s] for s in self.space.seeds if by_seed[s] is not None]
-                means[configuration] = sum(good) / len(good) if good else None
-        return means
+                values = tuple(_over_seeds(o, good) for o in self.space.objectives)
+                found[configuration] = values if good else None
+        return found
 
     def best_mean(self) -> float | None:
-        """The best mean score over seeds so far."""
-        means = [mean for mean in self.scores().values() if mean is not None]
+        """The best so far of the study's first objective."""
+        means = [values[0] for values in self.scores().values() if values is not None]
         if not means:
             return None
-        return max(means) if self.space.maximize else min(means)
+        return max(means) if self.space.maximized[0] else min(means)
 
     def ask(self, configuration: Configuration, seed: int) -> int:
         """The number of a new trial, RUNNING."""
@@ -133,12 +157,31 @@ class Trials:
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self._study.tell(trial.number, state=TrialState.FAIL)
 
-    def tell(self, number: int, cell: Cell, score: float | None, failure: str | None) -> None:
-        """End a trial: COMPLETE with its score, or FAIL with the reason why there is none."""
-        if failure is None:
-            self._study.tell(number, score)
-        else:
-            trial = self._study.get_trials(deepcopy=False)[number]
-            optuna.trial.Trial(self._study, trial._trial_id).set_user_attr(_FAILURE, failure)
+    def tell(self, number: int, cell: Cell, result: NetworkResult) -> None:
+        """End a trial: COMPLETE with its values, or FAIL with the reason why there are none."""
+        if result.failure is not None:
+            self._note(number, _FAILURE, result.failure)
             self._study.tell(number, state=TrialState.FAIL)
-        self._scores[cell] = score if failure is None else None
+            self._scores[cell] = None
+            return
+        score, kept, solution = result.metrics.get(self.space.objective), None, None
+        if ENTROPY in self.space.objectives:
+            solution = solution_label(result)
+            self._note(number, _SOLUTION, solution)
+        if KEPT in self.space.objectives:
+            total = len(result.inputs.variable_names)
+            kept = total - result.metrics["zeroed_variables"]
+        self._study.tell(number, score if kept is None else [score, kept])
+        self._scores[cell] = Told(score, kept, solution)
+
+    def _note(self, number: int, key: str, text: str) -> None:
+        trial = self._study.get_trials(deepcopy=False)[number]
+        optuna.trial.Trial(self._study, trial._trial_id).set_user_attr(key, text)
+
+
+def _over_seeds(objective: str, told: Sequence[Told]) -> float:
+    """A configuration's value from those of its networks."""
+    if objective == ENTROPY:
+        return entropy_bits([str(t.solution) for t in told])
+    values = [t.kept if objective == KEPT else t.score for t in told]
+    return sum(values) / len(values) if values else math.nan

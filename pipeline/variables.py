@@ -22,6 +22,7 @@ class Roles:
     groups       name → columns that are one variable to the penalty and in all counts.
     unpenalised  variables (columns without a group, or groups) with penalty factor 0.
     weight       the column of row weights, which is no variable.
+    identifier   the column of people's ids, which is no variable.
     """
 
     target: str
@@ -31,6 +32,7 @@ class Roles:
     groups: Columns = field(default_factory=dict)
     unpenalised: Sequence[str] = ()
     weight: str | None = None
+    identifier: str | None = None
 
     @property
     def family_of(self) -> dict[str, str]:
@@ -60,6 +62,14 @@ def wanted_columns(table: Table, roles: Roles) -> list[str]:
                 f"{roles.target}; choose another"
             )
         no_variable[roles.weight] = "sample_weight"
+    if roles.identifier is not None:
+        require_known([roles.identifier], known, "id", table.source)
+        if roles.identifier in no_variable:
+            raise InputError(
+                f"id must name a column of its own, but {roles.identifier} is the "
+                f"{no_variable[roles.identifier]}; choose another"
+            )
+        no_variable[roles.identifier] = "id"
     _check_listed("categories", roles.categories, known, no_variable, table)
     require_known(roles.drop, known, "drop", table.source)
     if roles.target in roles.drop:

@@ -1,4 +1,7 @@
-"""Report of a tracked study: `python scripts/report.py`, the newest one unless told otherwise."""
+"""Report of a tracked study: `python scripts/report.py`, the newest one unless told otherwise.
+
+Several studies are compared on one page: `--study none --study group_lasso`.
+"""
 
 import sys
 from pathlib import Path
@@ -15,10 +18,16 @@ if __name__ == "__main__":
 
         from pipeline import report, tracked
 
-        results = tracked.load_study(arguments.get("study"))
-        folder = Path(arguments["output"]) / results.record.study
+        wanted = [name for name in arguments.get("study", "").split(",") if name] or [None]
+        studies = [tracked.load_study(name) for name in dict.fromkeys(wanted)]
+        folder = Path(arguments["output"]) / "+".join(s.record.study for s in studies)
+        if len(studies) > 1:
+            summaries = report.compare_studies(studies, folder)
+        else:
+            summaries = [report.build_report(studies[0], folder)]
         console = Console()
-        console.print(report.terminal_of(report.build_report(results, folder)))
+        for summary in summaries:
+            console.print(report.terminal_of(summary))
         console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)
 
     guarded(run)

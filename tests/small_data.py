@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipeline.genotypes import factor
 from pipeline.network import Architecture
+from pipeline.relationship import factor
 from pipeline.training import NetworkSpec, Schedule, TrainingData, train_population
 
 ROWS = (240, 120, 60)
@@ -37,7 +37,7 @@ def small(task="binary", genetic_dimensions=0, rows=ROWS, row_weights=None, pena
         penalty_factor=penalty_factor,
         row_weights=row_weights,
         relationship=relationship,
-        factor=None if relationship is None else factor(relationship),
+        factor=None if relationship is None else factor(relationship, rows[0]),
         rank=min(rows[0], VARIANTS),
     )
 

@@ -9,11 +9,11 @@ from pipeline.figures import (
     Panel,
     lambda_paths,
     panels,
-    pareto_front,
     selection_bars,
     trajectories,
 )
 from pipeline.heatmap import PALETTE, ZERO, ZEROED, HeatMap, weight_scale, zeroed_text
+from pipeline.pareto import pareto_front
 from pipeline.results import Inputs
 
 BOTH = clinical_inputs() + genetic_inputs()

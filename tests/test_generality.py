@@ -397,7 +397,7 @@ def test_what_another_table_lacks_is_left_out_with_a_warning_if_it_matters(folde
     frame.to_csv(folder / "narrow.csv", index=False)
     (folder / "covariates.yaml").write_text(COVARIATES)
     given = {"data": str(folder / "narrow.csv")}
-    _, cohort = study_cohort(load_search_space(str(folder / "covariates.yaml"), given))
+    _, cohort, _ = study_cohort(load_search_space(str(folder / "covariates.yaml"), given))
     assert cohort.inputs.variable_names == ("age", "sysBP", "lipids")
     assert cohort.unpenalised == ("age",)
     assert cohort.warnings == (

@@ -8,12 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy.special import expit
-from sklearn.metrics import roc_auc_score
 
 from pipeline import genotypes, optimiser
 from pipeline.errors import InputError
-from pipeline.genotypes import Simulation, factor, load_genotypes, relationship_matrix
+from pipeline.genotypes import load_genotypes
+from pipeline.relationship import (
+    Filters,
+    Relationship,
+    factor,
+    initial_dual,
+    relationship_matrix,
+    standard_blocks,
+)
+from pipeline.simulation import Simulation
 
 RNG = np.random.default_rng(20)
 PEOPLE, TRAINING = 60, np.arange(0, 60, 2)
@@ -27,14 +34,17 @@ def standardised(counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return (counts - 2.0 * frequency) / deviation
 
 
+def related(blocks: list[np.ndarray], rows: np.ndarray = TRAINING) -> Relationship:
+    return relationship_matrix(standard_blocks(blocks, rows, Filters()))
+
+
 @pytest.mark.parametrize("block", [7, 300, 1000])
 def test_the_relationship_matrix_is_g_g_transposed_in_any_blocks(block: int) -> None:
-    blocks = [COUNTS[:, start : start + block] for start in range(0, 300, block)]
-    relationship, used = relationship_matrix(blocks, TRAINING)
+    found = related([COUNTS[:, start : start + block] for start in range(0, 300, block)])
     g = standardised(COUNTS, TRAINING)
-    assert used == 300
-    np.testing.assert_allclose(relationship, g @ g.T, atol=2e-6)
-    np.testing.assert_array_equal(relationship, relationship.T)
+    assert found.variants == 300 and sum(found.left_out) == 0
+    np.testing.assert_allclose(found.matrix, g @ g.T, atol=2e-6)
+    np.testing.assert_array_equal(found.matrix, found.matrix.T)
 
 
 def test_people_outside_the_training_rows_do_not_reach_those_within() -> None:
@@ -42,8 +52,7 @@ def test_people_outside_the_training_rows_do_not_reach_those_within() -> None:
     changed = COUNTS.copy()
     changed[others] = RNG.integers(0, 3, (len(others), 300))
     among = np.ix_(TRAINING, TRAINING)
-    before, _ = relationship_matrix([COUNTS], TRAINING)
-    after, _ = relationship_matrix([changed], TRAINING)
+    before, after = related([COUNTS]).matrix, related([changed]).matrix
     np.testing.assert_array_equal(before[among], after[among])
     assert not np.allclose(before, after)
 
@@ -52,88 +61,74 @@ def test_variants_that_do_not_vary_in_the_training_rows_are_left_out() -> None:
     constant = np.zeros((PEOPLE, 4), np.int8)
     constant[:, 1], constant[:, 2] = 2, 2
     constant[1, 0] = 1  # varies, but in no training row
-    with_them, used = relationship_matrix([np.hstack([constant[:, :3], COUNTS])], TRAINING)
-    without, _ = relationship_matrix([COUNTS], TRAINING)
-    assert used == 300
-    np.testing.assert_allclose(with_them, without, atol=1e-6)
-    with pytest.raises(InputError, match="at least one variant must vary"):
-        relationship_matrix([constant], TRAINING)
+    found = related([np.hstack([constant[:, :3], COUNTS])])
+    assert found.variants == 300 and found.left_out == (0, 3, 0)
+    np.testing.assert_allclose(found.matrix, related([COUNTS]).matrix, atol=1e-6)
+    with pytest.raises(InputError, match=r"at least one variant must vary .* 4 do not vary"):
+        related([constant])
+
+
+def test_rare_variants_and_those_of_many_missing_calls_are_left_out_by_training_rows() -> None:
+    counts = COUNTS[:, :6].copy()
+    counts[:, :2] = 0
+    counts[TRAINING[:3], 0] = 1  # frequency 3/60 among the 30 training rows
+    counts[TRAINING[:2], 1] = 1  # and 2/60
+    counts[TRAINING[:6], 2] = -127  # missing rate 6/30
+    counts[TRAINING[:7], 3] = -127  # and 7/30
+    counts[1::2, 4] = -127  # of everyone who is not in training
+    counts[TRAINING, 5] = -127  # of everyone in training
+    blocks = list(standard_blocks([counts], TRAINING, Filters(0.05, 0.2)))
+    assert [*blocks[0].kept] == [0, 2, 4]
+    assert blocks[0].left_out == (2, 0, 1)
+    everything = list(standard_blocks([counts], TRAINING, Filters()))
+    assert [*everything[0].kept] == [0, 1, 2, 3, 4]
+    assert everything[0].left_out == (1, 0, 0)
+
+
+def test_a_missing_call_is_the_training_mean() -> None:
+    counts = COUNTS[:, :50].copy()
+    missing = RNG.random(counts.shape) < 0.1
+    counts[missing] = -127
+    filled = np.where(missing, np.nan, counts)
+    filled = np.where(missing, np.nanmean(filled[TRAINING], axis=0), filled)
+    g = standardised(filled, TRAINING)
+    np.testing.assert_allclose(related([counts]).matrix, g @ g.T, atol=2e-6)
 
 
 @pytest.mark.parametrize(
     "counts",
-    [COUNTS[np.arange(PEOPLE) % 5], COUNTS[:, :8]],
-    ids=["people who are there 12 times", "fewer variants than people"],
+    [COUNTS, COUNTS[np.arange(PEOPLE) % 20], COUNTS[:, :8]],
+    ids=["more variants than people", "people who are there 3 times", "fewer variants"],
 )
-def test_a_singular_relationship_matrix_has_a_factor(counts: np.ndarray) -> None:
-    relationship, _ = relationship_matrix([counts], TRAINING)
-    lower = factor(relationship)
-    assert lower.dtype == np.float32
-    np.testing.assert_array_equal(lower, np.tril(lower))
-    np.testing.assert_allclose(lower @ lower.T, relationship, atol=1e-4)
+def test_initial_encodings_are_those_of_weights_in_variants(counts: np.ndarray) -> None:
+    """factor·z = G·V₀ for everyone, with V₀ = G_tᵀ·u, u = initial_dual(K_tt, z)."""
+    n = 40
+    g = standardised(counts, np.arange(n))
+    relationship = related([counts], np.arange(n)).matrix
+    z = np.random.default_rng(1).standard_normal((n, 500))
+    weights = g[:n].T @ initial_dual(relationship[:n, :n], z)
+    found = factor(relationship, n)
+    assert found.shape == (PEOPLE, n) and found.dtype == np.float32
+    np.testing.assert_allclose(found @ z, g @ weights, atol=2e-4)
+    # Of training people they have covariance K_tt, as those of a dense encoder with normal weights.
+    np.testing.assert_allclose(found[:n] @ found[:n].T, g[:n] @ g[:n].T, atol=5e-3)
 
 
 def test_an_impossible_relationship_matrix_is_refused() -> None:
     with pytest.raises(InputError, match="positive semidefinite"):
-        factor(np.array([[1.0, 3.0], [3.0, 1.0]], np.float32))
-
-
-def _planted(simulation: Simulation) -> tuple[np.ndarray, np.ndarray]:
-    """The frequencies and effects that the simulation draws first, drawn once more."""
-    rng = np.random.default_rng([simulation.seed, simulation.variants])
-    frequency = rng.uniform(0.05, 0.5, simulation.variants)
-    count = round(simulation.causal_share * simulation.variants)
-    chosen = rng.choice(simulation.variants, count, replace=False)
-    effect = np.zeros(simulation.variants)
-    effect[chosen] = rng.standard_normal(simulation.variants)[chosen]
-    return frequency, effect
-
-
-def test_simulated_counts_have_the_frequencies_of_a_log_additive_model() -> None:
-    simulation = Simulation(variants=2000, score_auroc=0.65)
-    outcome = np.repeat([0, 1], 4000)
-    counts = np.hstack(list(genotypes.simulated_blocks(outcome, simulation)))
-    assert counts.shape == (8000, 2000)
-    frequency, effect = _planted(simulation)
-    variance = np.sum(np.square(effect) * 2.0 * frequency * (1.0 - frequency))
-    effect *= 0.5449 / np.sqrt(variance)  # √2·Φ⁻¹(0.65)
-    odds = frequency / (1.0 - frequency)
-    for rows, expected in ((outcome == 0, frequency), (outcome == 1, expit(np.log(odds) + effect))):
-        seen = counts[rows].mean(axis=0) / 2.0
-        error = np.sqrt(expected * (1.0 - expected) / (2 * rows.sum()))
-        scores = (seen - expected) / error
-        assert abs(scores.mean()) < 0.1  # 4.5 standard errors of 2,000 scores
-        assert 0.9 < scores.std() < 1.1
-        assert np.abs(scores).max() < 5.0
-    # Heterozygotes as in Hardy and Weinberg's equilibrium, within controls.
-    heterozygous = (counts[outcome == 0] == 1).mean(axis=0)
-    assert abs(np.mean(heterozygous - 2.0 * frequency * (1.0 - frequency))) < 1e-3
-
-
-@pytest.mark.parametrize("asked", [0.55, 0.65, 0.8])
-def test_the_true_score_has_the_auroc_that_was_asked_for(asked: float) -> None:
-    simulation = Simulation(variants=3000, score_auroc=asked)
-    outcome = RNG.integers(0, 2, 4000)
-    counts = np.hstack(list(genotypes.simulated_blocks(outcome, simulation)))
-    _, effect = _planted(simulation)
-    assert roc_auc_score(outcome, counts @ effect) == pytest.approx(asked, abs=0.03)
-
-
-def test_no_effect_leaves_nothing_to_predict() -> None:
-    simulation = Simulation(variants=500, causal_share=0.0)
-    counts = np.hstack(list(genotypes.simulated_blocks(np.repeat([0, 1], 2000), simulation)))
-    assert abs(counts[:2000].mean() - counts[2000:].mean()) < 0.01
+        factor(np.array([[1.0, 3.0], [3.0, 1.0]], np.float32), 2)
 
 
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many relationship matrices were computed, of few variants."""
+    """Of how many people relationship matrices were computed, of few variants."""
     calls: list[int] = []
     real = genotypes.relationship_matrix
 
-    def counted(blocks, training_rows):
-        calls.append(len(training_rows))
-        return real(blocks, training_rows)
+    def counted(blocks):
+        found = real(blocks)
+        calls.append(len(found.matrix))
+        return found
 
     monkeypatch.setattr(genotypes, "relationship_matrix", counted)
     monkeypatch.setattr(genotypes, "Simulation", lambda: Simulation(variants=50))
@@ -144,7 +139,7 @@ OUTCOME = np.arange(40) % 2
 
 
 def load(cache: Path, rows: int = 30) -> np.ndarray:
-    return load_genotypes("simulated", OUTCOME, np.arange(rows), cache).relationship
+    return load_genotypes(None, OUTCOME, np.arange(rows), cache).relationship
 
 
 def test_genotypes_are_computed_once_for_the_same_people(
@@ -152,9 +147,9 @@ def test_genotypes_are_computed_once_for_the_same_people(
 ) -> None:
     first = load(tmp_path / "new" / "cache")
     np.testing.assert_array_equal(load(tmp_path / "new" / "cache"), first)
-    assert computed == [30]
+    assert computed == [40]
     load(tmp_path / "new" / "cache", rows=29)
-    assert computed == [30, 29]
+    assert computed == [40, 40]
 
 
 def _damage(kind: str, matrix: Path, note: Path) -> None:
@@ -202,11 +197,11 @@ def test_a_cache_that_is_not_whole_is_made_anew(
     tmp_path: Path, computed: list[int], kind: str
 ) -> None:
     first = load(tmp_path)
-    (matrix,), (note,) = tmp_path.glob("*.npy"), tmp_path.glob("*.json")
+    (matrix,), (note,) = tmp_path.glob("*.npy"), tmp_path.glob("relationship-*.json")
     _damage(kind, matrix, note)
     for _ in range(2):
         np.testing.assert_array_equal(load(tmp_path), first)
-    assert computed == [30, 30]
+    assert computed == [40, 40]
 
 
 def test_a_writer_that_is_stopped_leaves_no_file(
@@ -219,7 +214,8 @@ def test_a_writer_that_is_stopped_leaves_no_file(
     monkeypatch.setattr(genotypes.np, "save", stopped)
     with pytest.raises(KeyboardInterrupt):
         load(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in tmp_path.iterdir() if "part" in path.name]
+    assert not list(tmp_path.glob("relationship-*"))
 
 
 class _Direct:

@@ -20,16 +20,25 @@ REQUIREMENTS = (PROJECT / "requirements.txt").read_text()
 PINNED = dict(re.findall(r"^([\w.-]+)==(\S+)", REQUIREMENTS, re.MULTILINE))
 MODULES = sorted((PROJECT / "pipeline").glob("*.py"))
 # Import name → name in requirements.txt, where they differ.
-DISTRIBUTION = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow"}
+DISTRIBUTION = {
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "PIL": "pillow",
+    "bed_reader": "bed-reader",
+}
 OWNERS = {
-    "mlflow": {"run_store"},
-    "optuna": {"sampling", "trials", "search", "cells"},
-    "matplotlib": {"figures", "heatmap"},
+    "mlflow": {"run_store", "model_store"},
+    "optuna": {"sampling", "trials", "search", "cells", "importance"},
+    "bokeh": {"interactive", "report_pictures"},
+    "matplotlib": {"figures", "heatmap", "variant_figures"},
+    "bed_reader": {"plink"},
+    "msprime": {"simulation"},
 }
 NO_TENSORFLOW = {
-    "cells", "cohort", "errors", "features", "figures", "genotypes", "heatmap", "metrics",
-    "progress", "report", "results", "run_format", "run_store", "run_store_sql", "sampling",
-    "search", "search_space", "solutions", "stability", "study_space", "study_yaml", "summary",
+    "cells", "cohort", "errors", "features", "figures", "genotypes", "heatmap", "joining",
+    "metrics", "plink", "progress", "relationship", "report", "results", "run_format",
+    "run_store", "run_store_sql", "sampling", "search", "search_space", "simulated_fileset",
+    "simulation", "solutions", "stability", "study_space", "study_yaml", "summary",
     "summary_text", "table", "tracked", "tracking", "trials",
 }  # fmt: skip
 
@@ -45,7 +54,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("name", ["main", "report"])
+@pytest.mark.parametrize("name", ["main", "report", "simulate_genotypes"])
 def test_every_parameter_is_in_its_command_and_has_type_default_and_description(name: str) -> None:
     entry = ENTRY_POINTS[name]
     assert set(re.findall(r"{(\w+)}", entry["command"])) == entry["parameters"].keys()
@@ -54,7 +63,7 @@ def test_every_parameter_is_in_its_command_and_has_type_default_and_description(
         assert {"type", "default", "description"} <= declared.keys()
 
 
-@pytest.mark.parametrize("name", ["main", "report"])
+@pytest.mark.parametrize("name", ["main", "report", "simulate_genotypes"])
 def test_help_lists_every_parameter_with_its_description(name: str) -> None:
     script = re.match(r"python (scripts/\w+\.py)", ENTRY_POINTS[name]["command"]).group(1)
     done = subprocess.run(

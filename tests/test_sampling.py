@@ -274,6 +274,21 @@ def test_trials_of_a_growing_study_fit_into_one_optuna_study(study):
     assert len(distributions(space)["regularizer"].choices) == 6
 
 
+def test_of_two_objectives_tpe_looks_for_configurations_that_none_beats_in_both(study):
+    def values(configuration):  # both are best at 0.002, 0.008, or between: the front
+        x = math.log2(configuration.params["lambda_group"] * 1000)
+        return 0.7 - abs(x - 3) / 20, 5 + abs(x - 1)
+
+    text = LASSO.replace("0.016", "1024").replace("0.001", "0.001")
+    space = study(text, sampler="tpe", configurations=40, objective="val_auroc, kept_variables")
+    sampling, finished, found = Sampling(space), {}, []
+    while batch := sampling.next(finished):
+        finished |= {c.number: values(c) for c in batch}
+        found += [math.log2(c.params["lambda_group"] * 1000) for c in batch]
+    on_front = [-0.5 <= x <= 4.5 for x in found]  # a quarter of the range
+    assert sum(on_front[:8]) <= 3 and sum(on_front[20:]) >= 10
+
+
 def test_optuna_is_silent_here_and_as_loud_as_before_elsewhere(study, capsys):
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(logging.INFO)

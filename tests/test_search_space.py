@@ -100,6 +100,24 @@ def test_an_objective_of_another_task_is_refused_once_the_task_is_known(study):
         study(objective="val_auroc").for_task("regression")
 
 
+def test_what_the_sampler_is_told_may_be_more_than_the_metric_that_ranks(study):
+    both = study(STUDY + "objective: [val_log_loss, kept_variables]\n")
+    assert (both.objective, both.maximize) == ("val_log_loss", False)
+    assert both.objectives == ("val_log_loss", "kept_variables")
+    assert both.maximized == (False, False)
+    torn = study(STUDY + "objective: solution_entropy\n")
+    assert (torn.objective, torn.maximize) == ("val_auroc", True)
+    assert (torn.objectives, torn.maximized) == (("solution_entropy",), (True,))
+    assert torn.for_task("regression").objective == "val_r2"
+    identities = {json.dumps(s.identity()["objective"]) for s in (both, torn, study())}
+    assert len(identities) == 3
+
+
+def test_one_seed_cannot_disagree_with_itself(study):
+    with pytest.raises(InputError, match=r"`seeds` must be at least 2 where the objective is sol"):
+        study(STUDY + "objective: solution_entropy\n", seeds=1)
+
+
 def test_every_new_key_takes_part_in_the_identity(study):
     base = study().identity()
     assert study(task="binary").identity() == study().for_task("binary").identity() != base
@@ -255,6 +273,10 @@ REFUSED = {
         ["`families`", "each column is in one", "'age' in two families"],
     ),
     "an unknown task": (STUDY + "task: ranking\n", ["`task` must be auto, binary", "'ranking'"]),
+    "an objective beside one that is no second": (
+        STUDY + "objective: [val_auroc, val_accuracy]\n",
+        ["`objective`", "kept_variables"],
+    ),
     "an objective of another task": (
         STUDY + "task: regression\nobjective: val_auroc\n",
         ["objective of a regression target", "val_r2, val_mean_squared_error", "got val_auroc"],

@@ -11,6 +11,7 @@ from planted_study import (
     record,
 )
 
+from pipeline.agreement import selection_frequencies
 from pipeline.metrics import OF_TASK
 from pipeline.results import Inputs, NetworkResult, StudyResults
 from pipeline.solutions import (
@@ -21,7 +22,6 @@ from pipeline.solutions import (
     metric_names,
     most_seed_dependent,
     searched_text,
-    selection_frequencies,
     solution_label,
     solutions,
     spread,

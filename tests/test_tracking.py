@@ -61,6 +61,9 @@ def network(configuration: int = 0, seed: int = 0, **changes: object) -> Network
         curves={"train_loss": rng.random(3), "kept_clinical": np.array([3.0, 2.0, math.nan])},
         first_layer=weights,
         first_layer_final=-weights,
+        died={"education": 2, '<script>alert("1,\n2")</script>': 3},
+        resamples={"best": rng.random(7).round(5).astype(np.float32).astype(float)},
+        layers=((weights, np.ones(4, np.float32)), (weights[:4], np.zeros(4, np.float32))),
         trial=10 * configuration + seed,
     )
     return replace(result, **changes)
@@ -101,6 +104,10 @@ def assert_same(got: NetworkResult, wanted: NetworkResult) -> None:
         first, second = getattr(got, weights), getattr(wanted, weights)
         assert (first is None) == (second is None)
         assert first is None or (first.dtype, first.tobytes()) == (np.float32, second.tobytes())
+    assert got.died == wanted.died
+    np.testing.assert_equal(dict(got.resamples), dict(wanted.resamples))
+    assert len(got.layers) == len(wanted.layers)
+    np.testing.assert_equal(got.layers, wanted.layers)
     assert (got.failure, got.trial) == (wanted.failure, wanted.trial)
 
 

@@ -127,7 +127,7 @@ def test_objective_and_residual_are_the_formulas_of_the_final_weights(activation
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 def test_objective_and_residual_with_genotypes_are_those_of_the_encodings(activation):
-    """E = a·(E₀ + K·C) with E₀ = L·z, standard normal z drawn from the seed."""
+    """E = a·(E₀ + K·C) with E₀ = factor·z, standard normal z drawn from the seed."""
     data = small(genetic_dimensions=3)
     shape = architecture(data, (7, 4), activation)
     seeds, n = (4, 9), ROWS[0]
@@ -139,7 +139,7 @@ def test_objective_and_residual_with_genotypes_are_those_of_the_encodings(activa
         run.judge(epoch)
     _, encoder = run.final.stacked(np.arange(2))
     for k, (seed, network) in enumerate(zip(seeds, run.finish(), strict=True)):
-        z = np.random.default_rng([seed, 2]).standard_normal((sum(ROWS), 3), np.float32)
+        z = np.random.default_rng([seed, 2]).standard_normal((n, 3), np.float32)
         coefficients = encoder.coefficients.numpy()[:, k].astype(float)
         learned = data.relationship[:, :n].astype(float) @ coefficients
         encodings = encoder.scale.numpy()[k] * (data.factor.astype(float) @ z + learned)

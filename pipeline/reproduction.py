@@ -1,0 +1,50 @@
+"""With which code and which libraries a study was run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+LIBRARIES = ("numpy", "pandas", "scikit-learn", "tensorflow", "optuna", "mlflow")
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def versions() -> dict[str, str]:
+    """Python's and the libraries' versions, of those that are installed."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit(folder: Path = PROJECT) -> str | None:
+    """The commit that this code is, and whether files differ from it; None outside of git."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+        return done.stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", str(folder))
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{commit}, with changes that are not committed" if changed else commit
+
+
+def reproduction_facts() -> dict[str, str]:
+    """What a reader needs besides the command and the data, as facts of a study's record."""
+    commit = git_commit()
+    facts = {"git_commit": commit} if commit else {}
+    return facts | {"trained_with": ", ".join(f"{k} {v}" for k, v in versions().items())}

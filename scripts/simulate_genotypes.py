@@ -1,0 +1,18 @@
+"""Simulated genotypes of a table's people, as a PLINK fileset: --variants 500000 --out PREFIX."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipeline.command_line import guarded, parse
+
+if __name__ == "__main__":
+    arguments = parse("simulate_genotypes", __doc__)
+
+    def run():
+        from pipeline.simulated_fileset import simulate_genotypes
+
+        simulate_genotypes(**arguments)
+
+    guarded(run)

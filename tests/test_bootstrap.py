@@ -1,0 +1,83 @@
+"""Metrics on resamples are scikit-learn's with the resample's counts as row weights."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn import metrics as sk
+
+from pipeline.bootstrap import interval, resampled, resamples
+from pipeline.metrics import OF_TASK, probabilities
+
+ROWS, TIMES = 60, resamples(60, 40)
+RNG = np.random.default_rng(3)
+Z = RNG.normal(size=(3, ROWS)).round(1)  # rounded, so that scores are tied
+OUTCOME = {
+    "binary": (Z[0] + RNG.normal(size=ROWS) > 0).astype(int),
+    "multiclass": (Z + RNG.normal(size=(3, ROWS))).argmax(axis=0),
+    "regression": 1e4 + Z[0] + RNG.normal(size=ROWS),
+}
+PREDICTIONS = {"binary": Z[:1], "multiclass": Z, "regression": 1e4 + Z[:1]}
+
+
+def by_sklearn(metric, task, weights):
+    y, seen = OUTCOME[task], probabilities(PREDICTIONS[task], task)
+    guess = (
+        (seen >= 0.5) if task == "binary" else seen.argmax(axis=1) if task == "multiclass" else 0
+    )
+    if metric == "auroc":
+        if task == "binary":
+            return sk.roc_auc_score(y, seen, sample_weight=weights)
+        each = [sk.roc_auc_score(y == c, seen[:, c], sample_weight=weights) for c in range(3)]
+        return np.mean(each)
+    if metric == "average_precision":
+        return sk.average_precision_score(y, seen, sample_weight=weights)
+    if metric == "log_loss":
+        return sk.log_loss(y, seen, sample_weight=weights, labels=np.unique(y))
+    if metric == "balanced_accuracy":
+        drawn = np.repeat(np.arange(ROWS), weights)
+        return sk.balanced_accuracy_score(y[drawn], guess[drawn])
+    if metric == "accuracy":
+        return sk.accuracy_score(y, guess, sample_weight=weights)
+    return getattr(sk, f"{metric}_score" if metric == "r2" else metric)(
+        y, seen, sample_weight=weights
+    )
+
+
+@pytest.mark.parametrize(("task", "metric"), [(t, m) for t, own in OF_TASK.items() for m in own])
+def test_a_resampled_metric_is_scikit_learns_on_those_rows(task, metric):
+    got = resampled(metric, OUTCOME[task], PREDICTIONS[task], task, TIMES)
+    wanted = [by_sklearn(metric, task, TIMES[:, b]) for b in range(TIMES.shape[1])]
+    np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=2e-6)
+
+
+def test_every_resample_has_as_many_rows_as_there_are_and_all_networks_see_the_same():
+    assert (resamples(848).sum(axis=0) == 848).all()
+    assert resamples(848) is resamples(848)
+    assert (resamples(1).sum(axis=0) == 1).all()
+
+
+def test_a_resample_without_cases_has_no_auroc_and_is_left_out_of_the_interval():
+    outcome = np.array([1, *[0] * 9])
+    values = resampled("auroc", outcome, np.arange(10.0)[None], "binary", resamples(10))
+    without = resamples(10)[0] == 0
+    assert 0.2 < without.mean() < 0.5  # (1 − 1/10)^10 = 0.35
+    assert (np.isnan(values) == without).all()
+    assert interval([values]) == (0.0, 0.0)
+
+
+def test_the_interval_of_a_mean_squared_error_is_that_of_the_normal_approximation():
+    error = np.random.default_rng(0).normal(size=3000)
+    values = resampled("mean_squared_error", error, np.zeros((1, 3000)), "regression",
+                       resamples(3000))  # fmt: skip
+    low, high = interval([values])
+    reach = stats.norm.ppf(0.975) * np.square(error).std() / np.sqrt(3000)
+    assert [low, high] == pytest.approx(np.mean(error**2) + reach * np.array([-1, 1]), abs=0.012)
+
+
+def test_networks_that_err_on_the_same_rows_do_not_narrow_the_interval():
+    rng = np.random.default_rng(0)
+    same, other = rng.normal(size=500), rng.normal(size=500)
+    one, equal, apart = interval([same]), interval([same, same]), interval([same, other])
+    assert equal == one
+    assert np.ptp(apart) == pytest.approx(np.ptp(one) / np.sqrt(2), rel=0.15)
+    assert np.isnan(interval([])).all() and np.isnan(interval([same, same[:9]])).all()

@@ -254,7 +254,9 @@ class _Run:
         self.hyperparameters = _hyperparameters([specs[i] for i in filled])
         weights = initial_weights(architecture, seeds)
         if initial is not None:
-            weights = tf.nest.map_structure(lambda x: tf.constant(x[filled], tf.float32), initial)
+            weights = tf.nest.map_structure(
+                lambda x: tf.cast(tf.gather(x, filled), tf.float32), initial
+            )
         state = optimiser.start(weights, data.rows[0], architecture.genetic_dimensions)
         self.population = Population(state, self.hyperparameters, self.initial_encodings)
         self.active = np.arange(len(specs))  # networks still training

@@ -343,18 +343,21 @@ def test_a_batch_larger_than_the_rows_is_all_rows():
     assert np.array_equal(large.predictions, whole.predictions)
 
 
-def test_networks_at_once_keeps_a_step_within_its_bytes():
+def test_parts_and_populations_keep_within_their_bytes():
     for sizes, dimensions, batch in (((50,), 0, 128), ((50, 20), 5, 64), ((4000,), 0, 128)):
         data = small(genetic_dimensions=dimensions)
-        shape = architecture(data, sizes)
+        shape, schedule = architecture(data, sizes), Schedule(batch_size=batch)
         columns = 6 + 1 + dimensions
         layers = (columns, *sizes, 1)
         weights = sum(a * b for a, b in zip(layers[:-1], layers[1:], strict=True))
         units = sum(sizes) + 1 + dimensions
         encoder = 2 * ROWS[0] * dimensions
-        one = 4 * (3 * weights + 3 * min(batch, ROWS[0]) * units + encoder)
-        most = training.networks_at_once(data, shape, Schedule(batch_size=batch))
-        assert most == max(1, min(512, 16 * 2**20 // one))
+        step = 4 * (3 * weights + 3 * min(batch, ROWS[0]) * units + encoder)
+        kept = 4 * (4 * weights + encoder + 2 * sum(ROWS))
+        part = training.networks_of_a_part(data, shape, schedule)
+        assert part == max(1, min(16, 2 * 2**20 // step))
+        most = training.networks_at_once(data, shape, schedule)
+        assert most == max(1, min(512, 2**30 // (step + kept)))
 
 
 @pytest.mark.parametrize(("networks", "most"), [(20, 7), (7, 7), (8, 7), (3, 1), (513, 512)])

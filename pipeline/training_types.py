@@ -13,14 +13,14 @@ import numpy as np
 
 from pipeline.network import Architecture, Weights
 
-PART_BYTES, MOST_OF_A_PART = 2 * 2**20, 16
+PART_BYTES, MOST_OF_A_PART = 8 * 2**20, 16
 """Bytes that one training step of a part may touch: a few times a core's own cache; and the most
 networks of a part."""
 
 POPULATION_BYTES = 2**30
 """Bytes that a population may take."""
 
-MOST_NETWORKS = 512
+MOST_NETWORKS = 64
 
 
 @dataclass(frozen=True)

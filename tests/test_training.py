@@ -355,9 +355,9 @@ def test_parts_and_populations_keep_within_their_bytes():
         step = 4 * (3 * weights + 3 * min(batch, ROWS[0]) * units + encoder)
         kept = 4 * (4 * weights + encoder + 2 * sum(ROWS))
         part = training.networks_of_a_part(data, shape, schedule)
-        assert part == max(1, min(16, 2 * 2**20 // step))
+        assert part == max(1, min(16, 8 * 2**20 // step))
         most = training.networks_at_once(data, shape, schedule)
-        assert most == max(1, min(512, 2**30 // (step + kept)))
+        assert most == max(1, min(64, 2**30 // (step + kept)))
 
 
 @pytest.mark.parametrize(("networks", "most"), [(20, 7), (7, 7), (8, 7), (3, 1), (513, 512)])

@@ -57,7 +57,7 @@ SETTLED, SETTLED_CHECKS = 0.1, 3
 """A network whose objective falls by no more than this times tolerance² of itself over so many
 checks has settled: its excess over the minimum is of the order of the residual's square."""
 
-STALLED_CHECKS = 3
+STALLED_CHECKS = 5
 """A ReLU network leaves when its residual has not fallen by a tenth over so many checks."""
 
 RISE = 1e-3

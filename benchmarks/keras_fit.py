@@ -26,12 +26,13 @@ def widened(data):
 
 
 def keras_seconds(data) -> float:
-    """One network by Keras fit, the second of two (the first compiles)."""
+    """One network by Keras fit, the shortest of three after one that compiles."""
     import keras
 
     n, validation, _ = data.rows
     x, y = data.columns, data.target.astype(np.float32)
-    for _ in range(2):
+    taken = []
+    for _ in range(4):
         keras.utils.set_random_seed(0)
         model = keras.Sequential(
             [
@@ -55,8 +56,8 @@ def keras_seconds(data) -> float:
             validation_batch_size=validation,
             verbose=0,
         )
-        taken = time.perf_counter() - started
-    return taken
+        taken.append(time.perf_counter() - started)
+    return min(taken[1:])
 
 
 def population_seconds(data, regularizers: str) -> float:

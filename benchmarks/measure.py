@@ -16,6 +16,7 @@ from datetime import date
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # as the project's scripts do
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 

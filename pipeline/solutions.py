@@ -93,7 +93,7 @@ def _single_family_label(network: NetworkResult, epoch: str, family: str, count:
     names = kept_names(network, epoch)
     if names is None or count > NAMED_AT_MOST or family in EXCHANGEABLE:
         return f"{count} of {total} {family}"
-    return ", ".join(names[family])
+    return " + ".join(names[family])
 
 
 def solution_label(network: NetworkResult, epoch: str = "last") -> str:

@@ -141,7 +141,7 @@ def test_the_label_of_two_families_names_those_that_are_left(keep, label):
 @pytest.mark.parametrize(
     ("keep", "label"),
     [
-        (("sysBP", "age"), "age, sysBP"),
+        (("sysBP", "age"), "age + sysBP"),
         (clinical_inputs().variable_names, "all 15 clinical"),
         (clinical_inputs().variable_names[:7], "7 of 15 clinical"),
         ((), "nothing"),

@@ -45,9 +45,14 @@ def _mean_of(mean: float, total: int) -> str:
     return f"all {total}" if mean == total else f"{mean:.1f} of {total}"
 
 
-def _seed_sentence(best: Focus, tipping: Focus | None, seeds: int) -> str:
+def _seed_sentence(best: Focus, tipping: Focus | None, seeds: int, several: bool) -> str:
     if seeds < 2:
         return "With a single seed finished, nothing can be said about how the seed matters."
+    if tipping is None and several:
+        return (
+            "The seed does not decide which family is needed: of the configurations that see "
+            "several, each ends with the same families from all seeds."
+        )
     if tipping is None:
         return "The seed does not decide: in every configuration all seeds end in one solution."
     ends = [f"{len(s.networks)} of {s.of_networks} seeds end with {s.label}" for s in tipping.last]
@@ -95,7 +100,8 @@ def answer_of(focus: Sequence[Focus], table: pd.DataFrame, record: StudyRecord) 
         )
     tipping = next((f for f in focus if TIPPING_ROLE in f.roles), None)
     most_seeds = int(table["finished"].max())
-    decides = _seed_sentence(best, tipping, most_seeds)
+    several = bool((table["families"] > 1).any())
+    decides = _seed_sentence(best, tipping, most_seeds, several)
     if record.objectives == ("solution_entropy",):
         return decides, how_good, which
     return how_good, which, decides

@@ -36,9 +36,9 @@ def certifier(architecture: Architecture, task: str) -> Callable[..., tuple[tf.T
             lambda x: tf.cast(x, tf.float64), (weights, encodings, hyper)
         )
         own = encodings if architecture.genetic_dimensions else None
-        rows = tf.shape(constants.row_weights)[0]
-        columns, target = constants.columns[:rows], constants.target[:, :rows]
-        share = constants.row_weights / tf.cast(rows, tf.float64)
+        train = constants.of_training_rows()
+        columns, target = train.columns, train.target
+        share = train.row_weights / tf.cast(tf.shape(train.row_weights)[0], tf.float64)
         seen = forward(weights, columns, own, architecture)
         upstream = loss_gradient(seen.predictions, target, task) * share
         gradient, _ = backward(weights, columns, own, seen, upstream, architecture)

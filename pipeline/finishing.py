@@ -259,7 +259,7 @@ def finished(
     objective has settled, or for most_steps. Where ReLU units bend at data points the residual may
     stay above, for the loss has no gradient there: such a network leaves when it stalls.
     """
-    train = _training_rows(constants)
+    train = constants.of_training_rows()
     result = weights.first.numpy().copy()
     own = tf.zeros([len(result), 0, 0]) if encodings is None else encodings
     bends = architecture.activation == "relu" and bool(architecture.hidden_layer_sizes)
@@ -292,8 +292,3 @@ def finished(
             elif rose:
                 block.halve(slot, result[network])
     return result
-
-
-def _training_rows(constants: Constants) -> Constants:
-    rows = tf.shape(constants.row_weights)[0]
-    return constants._replace(columns=constants.columns[:rows], target=constants.target[:, :rows])

@@ -230,12 +230,11 @@ def first_layer_gradient(weights, data, architecture) -> np.ndarray:
     from pipeline import training
     from pipeline.network import backward, forward, loss_gradient
 
-    n = data.rows[0]
-    constants = training._constants(data, architecture, np.float64)
+    train = training._constants(data, architecture, np.float64).of_training_rows()
     one = stacked([as_float64(weights)])
-    columns, target = constants.columns[:n], constants.target[:, :n]
+    columns, target = train.columns, train.target
     seen = forward(one, columns, None, architecture)
-    share = constants.row_weights / n  # their mean is 1
+    share = train.row_weights / data.rows[0]  # their mean is 1
     upstream = loss_gradient(seen.predictions, target, data.task) * share
     return backward(one, columns, None, seen, upstream, architecture)[0].first[0, :, :-1].numpy()
 

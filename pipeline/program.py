@@ -26,6 +26,11 @@ class Constants(NamedTuple):
     rank: tf.Tensor
     groups: penalties.Groups
 
+    def of_training_rows(self) -> Constants:
+        """Columns and target of the training rows alone."""
+        rows = tf.shape(self.row_weights)[0]
+        return self._replace(columns=self.columns[:rows], target=self.target[:, :rows])
+
 
 class Population(NamedTuple):
     """The state of the networks still training, and what each was given."""

@@ -98,8 +98,7 @@ def _unusable(columns: np.ndarray) -> str | None:
 
 def _loss_of_nothing(constants: Constants, task: str) -> float:
     """Mean training loss of predictions that are all 0; 1 where that fits every row."""
-    rows = len(constants.row_weights)
-    target = constants.target[:, :rows]
+    target = constants.of_training_rows().target
     losses = row_losses(tf.zeros_like(target)[None], target, task)[0]
     return float(tf.reduce_mean(losses * constants.row_weights)) or 1.0
 
@@ -214,7 +213,8 @@ def train_population(
                 on_epoch(epoch, active, _best([run.best_score for run in runs], schedule))
             if not active:
                 break
-        finished_parts = list(threads.map(_Run.finish, runs))
+        exact = _constants(replace(data, relationship=None), architecture, tf.float64)
+        finished_parts = list(threads.map(lambda run: run.finish(exact), runs))
     results = [TrainedNetwork()] * len(specs)
     seconds = (time.perf_counter() - started) / len(specs)
     for part, trained in zip(parts, finished_parts, strict=True):
@@ -254,9 +254,8 @@ class _Run:
         self.hyperparameters = _hyperparameters([specs[i] for i in filled])
         weights = initial_weights(architecture, seeds)
         if initial is not None:
-            weights = tf.nest.map_structure(
-                lambda x: tf.cast(tf.gather(x, filled), tf.float32), initial
-            )
+            own = _take(initial, filled)
+            weights = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), own)
         state = optimiser.start(weights, data.rows[0], architecture.genetic_dimensions)
         self.population = Population(state, self.hyperparameters, self.initial_encodings)
         self.active = np.arange(len(specs))  # networks still training
@@ -365,8 +364,11 @@ class _Run:
             weights, encoder, initial, self.constants, tf.constant(start), tf.constant(stop)
         ).numpy()
 
-    def finish(self) -> list[TrainedNetwork]:
-        """Finish the last states, and predict everyone at the best epoch and at the end."""
+    def finish(self, exact: Constants) -> list[TrainedNetwork]:
+        """Finish the last states, and predict everyone at the best epoch and at the end.
+
+        exact: the constants in float64, for the certificates.
+        """
         good = np.array([i for i, r in enumerate(self.results) if r.failure is None], int)
         if not len(good):
             return self.results
@@ -374,7 +376,7 @@ class _Run:
         if self.architecture.genetic_dimensions:
             initial = tf.gather(initial, filled, axis=1)
         weights, encoder = self.final.stacked(filled)
-        weights = self._finished(good, weights, encoder, initial)
+        weights = self._finished(good, weights, encoder, initial, exact)
         if self.data.rows[1]:
             self._keep(good, *self.best.stacked(filled), initial, "")
         else:
@@ -397,14 +399,13 @@ class _Run:
             setattr(result, f"{prefix}predictions", predictions[i])
             setattr(result, "first_layer_final" if prefix else "first_layer", first)
 
-    def _finished(self, good: np.ndarray, weights: Weights, encoder, initial) -> Weights:
+    def _finished(self, good: np.ndarray, weights: Weights, encoder, initial, exact) -> Weights:
         """The last states after their full-batch finish, certified; in slots like the weights."""
         n, filled = self.data.rows[0], self._filled(good)
         encodings = tf.zeros([len(filled), 0, 0])
         if encoder != ():
             encodings = optimiser.encode(encoder, initial[:n], self.constants.relationship[:n])
         hyper = _take(self.hyperparameters, filled)
-        exact = _constants(replace(self.data, relationship=None), self.architecture, tf.float64)
         certify = certifier(self.architecture, self.data.task)
         residual, objective = (x.numpy() for x in certify(weights, encodings, exact, hyper))
         tolerance = self.schedule.tolerance

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from rich.console import Console
 PROJECT = Path(__file__).resolve().parents[1]
 TABLE = PROJECT / "data/framingham.csv"
 PATIENCE_SECONDS = 180.0
+SERVER_START_SECONDS = 60
 OWN = {"storage", "scheduler", "output"}
 """Parameters that no study file has."""
 
@@ -108,6 +111,36 @@ def complete_cells(folder: Path) -> Counter:
 def environment() -> dict[str, str]:
     """This process's, with MLflow's own choice of a store, and Ctrl-C as in a terminal."""
     return {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """Address of an `mlflow server` of the folder, on loopback, until the block ends."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"],
+        cwd=folder,
+        env=environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + SERVER_START_SECONDS
+        while time.monotonic() < until:
+            with suppress(OSError):
+                urllib.request.urlopen(f"{address}/health", timeout=1).close()
+                break
+            time.sleep(0.3)
+        else:
+            pytest.fail(f"`mlflow server` did not start within {SERVER_START_SECONDS} seconds")
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
 
 
 def start(folder: Path, *options: object) -> subprocess.Popen:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from study_runs import TABLE, environment, of_kind, run_here, study_run
+from study_runs import TABLE, mlflow_server, of_kind, run_here, study_run
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(
@@ -34,7 +28,7 @@ space: {regularizer: [group_lasso], lambda_group: [0.001, 0.01, 0.05]}
 network: {hidden_layer_sizes: [6], genetic_dimensions: 4}
 training: {epochs: 3}
 """
-START_SECONDS, SHOWN_SECONDS = 60, 30
+SHOWN_SECONDS = 30
 
 
 @pytest.fixture(scope="module")
@@ -51,31 +45,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(finished: Path) -> Iterator[str]:
     """`mlflow server` of that folder, on loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"],
-        cwd=finished,
-        env=environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until:
-            with suppress(OSError):
-                urllib.request.urlopen(f"{address}/health", timeout=1).close()
-                break
-            time.sleep(0.3)
-        else:
-            pytest.fail(f"`mlflow server` did not start within {START_SECONDS} seconds")
+    with mlflow_server(finished) as address:
         yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
 
 
 @pytest.fixture(scope="module")

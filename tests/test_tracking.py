@@ -6,18 +6,16 @@ import json
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from study_runs import mlflow_server
 
 from pipeline import run_format, tracked, tracking
 from pipeline.errors import InputError
@@ -370,26 +368,7 @@ def test_a_fresh_store_is_made_without_a_word(fresh_store: tuple[bytes, str]) ->
 def test_a_tracking_server_gets_and_gives_the_same(
     project: Path, capfd: pytest.CaptureFixture
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"],
-        cwd=project,
-        env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    uri = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(80):
-            with suppress(OSError):
-                urllib.request.urlopen(f"{uri}/health", timeout=1).close()
-                break
-            time.sleep(0.3)
-        else:
-            pytest.skip("`mlflow server` did not start within 24 seconds")
+    with mlflow_server(project) as uri:
         results = [network(0, 0), network(0, 1, failure="loss is NaN")]
         with tracking.open_study(RECORD, dataset=TABLE, tracking_uri=uri) as study:
             recorded = study.record_all([(result, HEAT_MAPS) for result in results])
@@ -401,6 +380,3 @@ def test_a_tracking_server_gets_and_gives_the_same(
         for result in read.networks:
             assert_same(result, ids[result.run_id])
         assert capfd.readouterr() == ("", "")
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)

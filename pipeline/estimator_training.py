@@ -165,7 +165,7 @@ def certify_best(
     trained: Sequence[TrainedNetwork],
 ) -> None:
     """Make kkt_residual and objective those of the best epoch, whose weights an estimator keeps."""
-    from pipeline import training
+    from pipeline import tensors
     from pipeline.certificate import certifier
 
     good = [i for i, network in enumerate(trained) if network.failure is None]
@@ -174,8 +174,8 @@ def certify_best(
     residual, objective = certifier(architecture, data.task)(
         stacked([trained[i].weights for i in good]),
         np.zeros((len(good), 0, 0)),
-        training._constants(data, architecture, np.float64),
-        training._hyperparameters([specs[i] for i in good]),
+        tensors.constants(data, architecture, np.float64),
+        tensors.hyperparameters([specs[i] for i in good]),
     )
     for i, r, value in zip(good, residual.numpy(), objective.numpy(), strict=True):
         trained[i].kkt_residual, trained[i].objective = float(r), float(value)

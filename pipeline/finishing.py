@@ -131,14 +131,15 @@ def finisher(architecture: Architecture, task: str) -> Callable:
         known = tf.where(largest > 0.0, largest, tf.ones_like(largest))
         size = at.halved / (SAFETY * known)
         per_column = tf.tile(size[:, None], [1, tf.shape(at.first)[2]])
+        given = penalties.strengths(hyper.lambdas, constants.groups, tf.shape(at.first)[1])
 
         def body(i, first, previous, momentum):
             s = 0.5 * (1.0 + tf.sqrt(1.0 + 4.0 * tf.square(momentum)))
             point = first + _per_network((momentum - 1.0) / s) * (first - previous)
-            moved = penalties.proximal_step(
+            moved = penalties.shrunk(
                 point - _per_network(size) * slope(point),
                 per_column,
-                hyper.lambdas,
+                given,
                 constants.groups,
             )
             uphill = tf.reduce_sum((point - moved) * (moved - first), axis=[1, 2]) > 0.0
@@ -260,7 +261,7 @@ def finished(
     stay above, for the loss has no gradient there: such a network leaves when it stalls.
     """
     train = constants.of_training_rows()
-    result = weights.first.numpy().copy()
+    result = np.array(weights.first)
     own = tf.zeros([len(result), 0, 0]) if encodings is None else encodings
     bends = architecture.activation == "relu" and bool(architecture.hidden_layer_sizes)
     checks = -(-most_steps // STEPS_BETWEEN_CHECKS)

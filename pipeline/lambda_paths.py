@@ -227,10 +227,10 @@ def vanishing_lambda(
 
 def first_layer_gradient(weights, data, architecture) -> np.ndarray:
     """(h, p): gradient of the weighted mean loss over the training rows, bias left out, float64."""
-    from pipeline import training
+    from pipeline import tensors
     from pipeline.network import backward, forward, loss_gradient
 
-    train = training._constants(data, architecture, np.float64).of_training_rows()
+    train = tensors.constants(data, architecture, np.float64).of_training_rows()
     one = stacked([as_float64(weights)])
     columns, target = train.columns, train.target
     seen = forward(one, columns, None, architecture)

@@ -15,6 +15,7 @@ linear one. Gradients are written out, which is twice as fast here as automatic 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -55,6 +56,20 @@ class Architecture:
         """p: columns of the first layer's weights, the bias included."""
         return self.shared_columns + 1 + self.genetic_dimensions
 
+    @property
+    def gated(self) -> bool:
+        """Whether the output is a sum of ReLU units, each passing its input on or not."""
+        plain = self.activation == "relu" and self.dropout == 0.0
+        return plain and self.outputs == 1 and len(self.hidden_layer_sizes) == 1
+
+    @property
+    def decayed(self) -> np.ndarray:
+        """(q,) float32: 1 for weights of the later layers, 0 for their biases; see flat_later."""
+        parts = [np.zeros(0, np.float32)]
+        for h_in, h_out in itertools.pairwise(self.layer_sizes):
+            parts += [np.ones(h_out * h_in, np.float32), np.zeros(h_out, np.float32)]
+        return np.concatenate(parts)
+
 
 WIDEST_PANEL = 48
 """Rows that a matrix product's inner loop takes at once, at most (three vectors of AVX-512)."""
@@ -84,6 +99,33 @@ class Weights(NamedTuple):
 
     first: tf.Tensor
     later: tuple[Layer, ...]
+
+
+def flat_later(weights: Weights) -> np.ndarray:
+    """(K, q): weights and biases of all layers but the first, in a row for each network."""
+    rows = [np.zeros((len(weights.first), 0), np.float32)]
+    rows += [np.reshape(x, (len(x), -1)) for layer in weights.later for x in layer]
+    return np.concatenate(rows, axis=1)
+
+
+def flat_gradient(later: Sequence[Layer], networks: int) -> tf.Tensor:
+    """flat_later of a gradient's layers, in a compiled program."""
+    rows = [tf.reshape(x, [networks, -1]) for layer in later for x in layer]
+    return tf.concat(rows, axis=1) if rows else tf.zeros([networks, 0])
+
+
+def later_layers(flat, architecture: Architecture) -> tuple[Layer, ...]:
+    """flat_later's (K, q), an array or a tensor, → the layers."""
+    networks, at, layers = flat.shape[0], 0, []
+    for h_in, h_out in itertools.pairwise(architecture.layer_sizes):
+        parts = []
+        for width in (h_in, 1):
+            part = flat[:, at : at + h_out * width]
+            reshape = np.reshape if isinstance(flat, np.ndarray) else tf.reshape
+            parts.append(reshape(part, (networks, h_out, width)))
+            at += h_out * width
+        layers.append(Layer(*parts))
+    return tuple(layers)
 
 
 def _stream(seed: int, name: str) -> np.random.Generator:
@@ -201,6 +243,8 @@ def backward(
 
     Returns the gradient of the weights, and ∂loss/∂E (K, d, n) where there are encodings.
     """
+    if architecture.gated:
+        return _gated_backward(weights, columns, encodings, activations.after[0], upstream)
     later = []
     for layer, z, a in zip(
         reversed(weights.later),
@@ -208,12 +252,7 @@ def backward(
         reversed(activations.after),
         strict=True,
     ):
-        later.append(
-            Layer(
-                tf.matmul(upstream, a, transpose_b=True),
-                tf.reduce_sum(upstream, axis=2, keepdims=True),
-            )
-        )
+        later.append(Layer(tf.matmul(upstream, a, transpose_b=True), _over_rows(upstream)))
         upstream = tf.matmul(layer.weights, upstream, transpose_a=True)
         if architecture.dropout > 0.0:
             # a = mask·activation(z)/kept: 0 where dropped. relu and tanh keep that apart from
@@ -222,15 +261,47 @@ def backward(
             upstream = upstream * (tf.cast(tf.not_equal(a, 0.0), a.dtype) / kept)
             a *= kept
         upstream = _activation_gradient(upstream, z, a, architecture.activation)
+    first = _first_layer_gradient(upstream, columns, encodings)
+    to_encodings = None
+    if encodings is not None:
+        shared = tf.shape(columns)[1]
+        to_encodings = tf.matmul(weights.first[:, :, shared:], upstream, transpose_a=True)
+    return Weights(first, tuple(reversed(later))), to_encodings
+
+
+def _over_rows(upstream: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(upstream, axis=2, keepdims=True)
+
+
+def _first_layer_gradient(upstream, columns, encodings) -> tf.Tensor:
+    """(K, h, p) = upstream (K, h, n) · [X, 1, E]."""
     networks, units = tf.shape(upstream)[0], tf.shape(upstream)[1]
     flat = tf.reshape(upstream, [networks * units, -1])
     first = tf.reshape(tf.matmul(flat, columns), [networks, units, -1])
     if encodings is None:
-        return Weights(first, tuple(reversed(later))), None
-    shared = tf.shape(columns)[1]
-    own = tf.matmul(upstream, encodings, transpose_b=True)
-    to_encodings = tf.matmul(weights.first[:, :, shared:], upstream, transpose_a=True)
-    return Weights(tf.concat([first, own], axis=2), tuple(reversed(later))), to_encodings
+        return first
+    return tf.concat([first, tf.matmul(upstream, encodings, transpose_b=True)], axis=2)
+
+
+def _gated_backward(weights, columns, encodings, activated, upstream):
+    """backward of one hidden ReLU layer and one output, with half the passes over the activations.
+
+    a = gate∘(W·x) with a gate of 0 or 1, so with N = (gate∘δ)·[X, 1, E] for upstream δ the
+    gradients are ∂W = v∘N and ∂v_h = Σ_n δ·a_h = W_h·N_h, v (h,) being the output's weights.
+    """
+    (layer,) = weights.later
+    units = layer.weights.shape[2]
+    gated = tf.raw_ops.ReluGrad(gradients=tf.tile(upstream, [1, units, 1]), features=activated)
+    reached = _first_layer_gradient(gated, columns, encodings)
+    own = tf.reduce_sum(weights.first * reached, axis=2)[:, None, :]
+    outgoing = tf.reshape(layer.weights, [-1, units, 1])
+    to_encodings = None
+    if encodings is not None:
+        shared = tf.shape(columns)[1]
+        seen = weights.first[:, :, shared:] * outgoing
+        to_encodings = tf.matmul(seen, gated, transpose_a=True)
+    later = (Layer(own, _over_rows(upstream)),)
+    return Weights(reached * outgoing, later), to_encodings
 
 
 def row_losses(predictions: tf.Tensor, target: tf.Tensor, task: str) -> tf.Tensor:

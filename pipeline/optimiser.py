@@ -26,10 +26,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from pipeline import penalties
-from pipeline.network import Layer, Weights
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 """Adam's constants, as in Keras."""
@@ -45,6 +45,19 @@ class Hyperparameters(NamedTuple):
     genetic_weight_decay: tf.Tensor
 
 
+class Rates(NamedTuple):
+    """Of every step of an epoch, each (steps,), or of one step, each ().
+
+    factor    multiplies the learning rates
+    momentum  (1 − β1)/(1 − β1^t), which makes m̂ of Σ β1^i·∇
+    second    1/(1 − β2^t), which makes v̂ of v
+    """
+
+    factor: tf.Tensor
+    momentum: tf.Tensor
+    second: tf.Tensor
+
+
 class Encoder(NamedTuple):
     """coefficients C and their first moment (n, K, d), second moment (K, d), scale a (K, 1)."""
 
@@ -55,81 +68,72 @@ class Encoder(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that changes while training; encoder is () without genotypes."""
+    """All that changes while training; encoder is () without genotypes.
 
-    weights: Weights
+    first (K, h, p) and later (K, q), the weights and biases of all other layers in a row, each with
+    its moments. First moments are kept as m/(1 − β1), which saves a pass over all weights.
+    """
+
+    first: tf.Tensor
     first_momentum: tf.Tensor
     first_second: tf.Tensor
-    later_momentum: tuple[Layer, ...]
-    later_second: tuple[Layer, ...]
+    later: tf.Tensor
+    later_momentum: tf.Tensor
+    later_second: tf.Tensor
     encoder: Encoder | tuple[()]
-    step: tf.Tensor
 
 
-def start(weights: Weights, training_rows: int, genetic_dimensions: int) -> State:
-    """Zero moments at step 0."""
-    networks = weights.first.shape[0]
-    zeros = tuple(Layer(tf.zeros_like(w), tf.zeros_like(b)) for w, b in weights.later)
+def start(first: np.ndarray, later: np.ndarray, rows: int, genetic_dimensions: int) -> State:
+    """Zero moments, and an encoder of rows training people."""
+    networks, _, columns = first.shape
     encoder: Encoder | tuple[()] = ()
     if genetic_dimensions:
-        coefficients = tf.zeros([training_rows, networks, genetic_dimensions])
+        coefficients = tf.zeros([rows, networks, genetic_dimensions])
         second = tf.zeros([networks, genetic_dimensions])
         encoder = Encoder(coefficients, coefficients, second, tf.ones([networks, 1]))
-    second = tf.zeros([networks, weights.first.shape[2]])
-    return State(weights, tf.zeros_like(weights.first), second, zeros, zeros, encoder, tf.zeros([]))
+    first, later = tf.constant(first), tf.constant(later)
+    zeros = tf.zeros_like(later)
+    second = tf.zeros([networks, columns])
+    return State(first, tf.zeros_like(first), second, later, zeros, zeros, encoder)
 
 
-def _corrections(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Adam's 1 − β1^t and 1 − β2^t at step t ≥ 1."""
-    return 1.0 - tf.pow(BETA_1, step), 1.0 - tf.pow(BETA_2, step)
+def rates(factor: np.ndarray, done_steps: int) -> Rates:
+    """Rates of the steps after done_steps; factor (steps,)."""
+    t = done_steps + 1.0 + np.arange(len(factor))
+    momentum, second = (1.0 - BETA_1) / (1.0 - BETA_1**t), 1.0 / (1.0 - BETA_2**t)
+    return Rates(*(tf.constant(x, tf.float32) for x in (factor, momentum, second)))
 
 
 def first_layer_step(
     state: State,
     gradient: tf.Tensor,
     learning_rate: tf.Tensor,
-    lambdas: penalties.Lambdas,
+    rates: Rates,
+    strengths: penalties.Strengths,
     groups: penalties.Groups,
+    uses: penalties.Uses,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """New first-layer weights (K, h, p) and their moments; gradient (K, h, p).
 
-    The first moment is kept as m/(1 − β1), which saves a pass over all weights.
+    learning_rate (K, 1) and rates are those of the step.
     """
-    bias_1, bias_2 = _corrections(state.step + 1.0)
     momentum = BETA_1 * state.first_momentum + gradient
     mean_square = penalties.variable_mean_square(gradient, groups)
     second = BETA_2 * state.first_second + (1.0 - BETA_2) * mean_square
-    step_size = learning_rate[:, None] / (tf.sqrt(second / bias_2) + EPSILON)  # (K, p)
-    moved = state.weights.first - (step_size * ((1.0 - BETA_1) / bias_1))[:, None, :] * momentum
-    return penalties.proximal_step(moved, step_size, lambdas, groups), momentum, second
+    size = learning_rate / (tf.sqrt(second * rates.second) + EPSILON)  # (K, p)
+    moved = state.first - (size * rates.momentum)[:, None, :] * momentum
+    return penalties.shrunk(moved, size, strengths, groups, uses), momentum, second
 
 
 def later_step(
-    state: State, gradients: tuple[Layer, ...], learning_rate: tf.Tensor, weight_decay: tf.Tensor
-) -> tuple[tuple[Layer, ...], tuple[Layer, ...], tuple[Layer, ...]]:
-    """Plain Adam on the other layers, with the gradient of ½·weight_decay·‖weights‖²."""
-    bias_1, bias_2 = _corrections(state.step + 1.0)
-    rate = learning_rate[:, None, None]
-    weights, momenta, seconds = [], [], []
-    for layer, gradient, m, v in zip(
-        state.weights.later, gradients, state.later_momentum, state.later_second, strict=True
-    ):
-        decayed = Layer(
-            gradient.weights + weight_decay[:, None, None] * layer.weights, gradient.bias
-        )
-        m = Layer(*(BETA_1 * old + (1.0 - BETA_1) * new for old, new in zip(m, decayed)))
-        v = Layer(*(BETA_2 * old + (1.0 - BETA_2) * tf.square(new) for old, new in zip(v, decayed)))
-        weights.append(
-            Layer(
-                *(
-                    w - (rate / bias_1) * mi / (tf.sqrt(vi / bias_2) + EPSILON)
-                    for w, mi, vi in zip(layer, m, v)
-                )
-            )
-        )
-        momenta.append(m)
-        seconds.append(v)
-    return tuple(weights), tuple(momenta), tuple(seconds)
+    state: State, gradient: tf.Tensor, learning_rate: tf.Tensor, rates: Rates, decay: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Plain Adam on the other layers, (K, q), with the gradient of ½·decay·later²."""
+    gradient += decay * state.later
+    momentum = BETA_1 * state.later_momentum + gradient
+    second = BETA_2 * state.later_second + (1.0 - BETA_2) * tf.square(gradient)
+    size = (learning_rate * rates.momentum) / (tf.sqrt(second * rates.second) + EPSILON)
+    return state.later - size * momentum, momentum, second
 
 
 def encode(encoder: Encoder, initial: tf.Tensor, relationship: tf.Tensor) -> tf.Tensor:
@@ -148,22 +152,20 @@ def encoder_step(
     rank: tf.Tensor,
     learning_rate: tf.Tensor,
     weight_decay: tf.Tensor,
-    step: tf.Tensor,
+    rates: Rates,
 ) -> Encoder:
     """One step on C: gradient ∂loss/∂E (K, d, b), relationship of the batch with itself (b, b).
 
     Decoupled weight decay (Loshchilov and Hutter 2019) of weight_decay·learning_rate a step is kept
     in the scale a, so that a step need not touch V₀.
     """
-    bias_1, bias_2 = _corrections(step + 1.0)
     delta = tf.transpose(gradient, [2, 0, 1])  # (b, K, d)
     shape = tf.shape(delta)
     seen = tf.matmul(relationship, tf.reshape(delta, [shape[0], shape[1] * shape[2]]))
     square = tf.reduce_sum(tf.reshape(seen, shape) * delta, axis=0)
     second = BETA_2 * encoder.second + (1.0 - BETA_2) * tf.nn.relu(square) / rank
-    momentum = tf.tensor_scatter_nd_add(
-        BETA_1 * encoder.momentum, batch[:, None], (1.0 - BETA_1) * delta
-    )
+    momentum = tf.tensor_scatter_nd_add(BETA_1 * encoder.momentum, batch[:, None], delta)
     scale = encoder.scale * (1.0 - learning_rate * weight_decay)[:, None]
-    size = learning_rate[:, None] / (tf.sqrt(second / bias_2) + EPSILON) / (bias_1 * scale)
+    size = learning_rate[:, None] / (tf.sqrt(second * rates.second) + EPSILON)
+    size *= rates.momentum / scale
     return Encoder(encoder.coefficients - size * momentum, momentum, second, scale)

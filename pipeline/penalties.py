@@ -14,7 +14,6 @@ Shapes: K networks, h units, p columns, g variables. Weights are (K, h, p).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +30,13 @@ REGULARIZERS = {
 """Regularizer → the lambdas it uses; the others are exactly 0."""
 
 
+LANES = 8
+"""Numbers that TensorFlow's kernels add at once."""
+
+MOST_MEMBERS = 512
+"""Columns up to which sums over variables are one matrix product, which beats three passes."""
+
+
 class Groups(NamedTuple):
     """Which columns make one variable.
 
@@ -38,15 +44,18 @@ class Groups(NamedTuple):
     count   g
     size    (p,) |g|, the number of columns of the variable that each column belongs to
     factor  (p,) multiplies every λ on that column; 0 leaves the column unpenalised
+    member  (p, p) 1 where two columns are of one variable; (0, 0) where p > MOST_MEMBERS
     """
 
     index: tf.Tensor
     count: tf.Tensor
     size: tf.Tensor
     factor: tf.Tensor
+    member: tf.Tensor
 
     def cast(self, dtype: tf.DType) -> Groups:
-        return self._replace(size=tf.cast(self.size, dtype), factor=tf.cast(self.factor, dtype))
+        real = {name: tf.cast(getattr(self, name), dtype) for name in ("size", "factor", "member")}
+        return self._replace(**real)
 
 
 class Lambdas(NamedTuple):
@@ -55,6 +64,29 @@ class Lambdas(NamedTuple):
     l1: tf.Tensor
     l2: tf.Tensor
     group: tf.Tensor
+
+
+class Strengths(NamedTuple):
+    """What a network's penalty is on each column, each (K, p): with the column's factor f,
+
+    l1 = f·λ1, l2 = f·λ2, group = f·λg·√(|g|·h)
+    """
+
+    l1: tf.Tensor
+    l2: tf.Tensor
+    group: tf.Tensor
+
+
+class Uses(NamedTuple):
+    """Which λs are above 0 in any network of a population: the passes of the others are left out,
+    which changes no number."""
+
+    l1: bool
+    l2: bool
+    group: bool
+
+
+EVERY = Uses(True, True, True)
 
 
 def groups(group_index: np.ndarray, factor: np.ndarray | None = None, dtype=tf.float32) -> Groups:
@@ -72,19 +104,23 @@ def groups(group_index: np.ndarray, factor: np.ndarray | None = None, dtype=tf.f
                 f"{variable} has {sorted(set(factor[group_index == variable]))}; give them one"
             )
     sizes = np.bincount(group_index)
+    few = group_index if len(group_index) <= MOST_MEMBERS else group_index[:0]
     return Groups(
         tf.constant(group_index, tf.int32),
         tf.constant(len(sizes)),
         tf.constant(sizes[group_index], dtype),
         tf.constant(factor, dtype),
+        tf.constant(few[:, None] == few, dtype),
     )
 
 
 def _over_units(per_weight: tf.Tensor) -> tf.Tensor:
     """(K, h, p) → (K, p): sums over the units, in their order for every network.
 
-    reduce_sum adds in an order that depends on where in memory a network stands.
+    reduce_sum adds LANES columns at once, and those that straddle two networks in another order.
     """
+    if (per_weight.shape[2] or 1) % LANES == 0:
+        return tf.reduce_sum(per_weight, axis=1)
     networks, units, columns = tf.unstack(tf.shape(per_weight))
     owner = tf.repeat(tf.range(networks), units)
     rows = tf.reshape(per_weight, [networks * units, columns])
@@ -98,6 +134,8 @@ def _of_variables(per_column: tf.Tensor, groups: Groups) -> tf.Tensor:
 
 def _over_variables(per_column: tf.Tensor, groups: Groups) -> tf.Tensor:
     """(K, p) → (K, p): each column's sum over the columns of its variable."""
+    if groups.member.shape[0]:
+        return tf.matmul(per_column, groups.member)
     return tf.transpose(tf.gather(_of_variables(per_column, groups), groups.index))
 
 
@@ -123,6 +161,16 @@ def value(weights: tf.Tensor, lambdas: Lambdas, groups: Groups) -> tf.Tensor:
     )
 
 
+def strengths(lambdas: Lambdas, groups: Groups, units: tf.Tensor) -> Strengths:
+    """Of every network and column; units is h."""
+    roots = groups.factor * tf.sqrt(groups.size * tf.cast(units, groups.size.dtype))
+    return Strengths(
+        lambdas.l1[:, None] * groups.factor,
+        lambdas.l2[:, None] * groups.factor,
+        lambdas.group[:, None] * roots,
+    )
+
+
 def proximal_step(
     weights: tf.Tensor, step: tf.Tensor, lambdas: Lambdas, groups: Groups
 ) -> tf.Tensor:
@@ -132,33 +180,29 @@ def proximal_step(
     t·λg·√(|g|·h), divide by 1 + t·λ2. A variable whose norm is within the threshold becomes
     exactly 0.0; one that is already zero stays zero (no 0/0).
     """
-    scaled = step * groups.factor
-    # Where no network of the population has a λ, its passes over all weights are left out.
-    soft = _where_any(lambdas.l1, lambda: _soft_threshold(weights, scaled, lambdas.l1), weights)
-    shrink = _where_any(
-        lambdas.group, lambda: _kept_share(soft, scaled, lambdas.group, groups), tf.ones_like(step)
-    )
-    return soft * (shrink / (1.0 + scaled * lambdas.l2[:, None]))[:, None, :]
+    return shrunk(weights, step, strengths(lambdas, groups, tf.shape(weights)[1]), groups)
 
 
-def _where_any(lam: tf.Tensor, then: Callable[[], tf.Tensor], otherwise: tf.Tensor) -> tf.Tensor:
-    return tf.cond(tf.reduce_any(lam > 0.0), then, lambda: otherwise)
-
-
-def _soft_threshold(weights: tf.Tensor, scaled: tf.Tensor, l1: tf.Tensor) -> tf.Tensor:
-    threshold = (scaled * l1[:, None])[:, None, :]
-    return weights - tf.clip_by_value(weights, -threshold, threshold)
-
-
-def _kept_share(
-    weights: tf.Tensor, scaled: tf.Tensor, group: tf.Tensor, groups: Groups
+def shrunk(
+    weights: tf.Tensor,
+    step: tf.Tensor,
+    given: Strengths,
+    groups: Groups,
+    uses: Uses = EVERY,
 ) -> tf.Tensor:
-    """(K, p): what the group lasso leaves of each column's weights, max(0, 1 − radius/norm)."""
-    units = tf.cast(tf.shape(weights)[1], weights.dtype)
-    norms = tf.sqrt(_over_variables(_over_units(tf.square(weights)), groups))
-    radius = scaled * group[:, None] * tf.sqrt(groups.size * units)
-    # A zero norm gives a share of 1, of weights that are all 0.
-    return tf.nn.relu(1.0 - tf.math.divide_no_nan(radius, norms))
+    """The proximal step, given the strengths that stay the same from step to step."""
+    if uses.l1:
+        threshold = (step * given.l1)[:, None, :]
+        weights = weights - tf.clip_by_value(weights, -threshold, threshold)
+    share = tf.ones_like(step)
+    if uses.group:
+        norms = tf.sqrt(_over_variables(_over_units(tf.square(weights)), groups))
+        # A zero norm gives a share of 1, of weights that are all 0.
+        share = tf.nn.relu(1.0 - tf.math.divide_no_nan(step * given.group, norms))
+    if uses.l2:
+        # Never 1/x, of which TensorFlow makes an approximation that is not 1 at x = 1.
+        share = tf.math.divide_no_nan(share, 1.0 + step * given.l2)
+    return weights * share[:, None, :]
 
 
 def residual(

@@ -1,7 +1,11 @@
-"""The compiled program that trains one architecture: an epoch of all networks, and predictions.
+"""The compiled program that trains a part of a population: an epoch, and predictions.
 
-Shapes: K networks, N people (n training rows first), p_s columns of the table, h units, o outputs,
-d encoder outputs, b rows of a batch.
+Every shape but the numbers of rows is fixed when it is compiled. Of a step's time the arithmetic is
+then all but a tenth; with shapes that are only known at run time it was a third.
+
+Shapes: K slots, N people (n training rows first), c columns of the data's tensor (the table's p_s,
+the bias, and columns of zeros), h units, p = c + d first-layer columns, o outputs, d encoder
+outputs, q weights and biases of the other layers, b rows of a batch.
 """
 
 from __future__ import annotations
@@ -13,13 +17,22 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from pipeline import optimiser, penalties
-from pipeline.network import Architecture, Weights, backward, forward, loss_gradient, row_losses
+from pipeline.network import (
+    Architecture,
+    Weights,
+    backward,
+    flat_gradient,
+    forward,
+    later_layers,
+    loss_gradient,
+    row_losses,
+)
 
 
 class Constants(NamedTuple):
     """The tensors of the data, in the engine's layout."""
 
-    columns: tf.Tensor  # (N, p_s + 1)
+    columns: tf.Tensor  # (N, c)
     target: tf.Tensor  # (o, N)
     row_weights: tf.Tensor  # (n,), mean 1
     relationship: tf.Tensor  # (N, n), or (0, 0)
@@ -32,45 +45,110 @@ class Constants(NamedTuple):
         return self._replace(columns=self.columns[:rows], target=self.target[:, :rows])
 
 
-class Population(NamedTuple):
-    """The state of the networks still training, and what each was given."""
+class Epoch(NamedTuple):
+    """Which batches a pass over the rows takes, and how far it steps.
 
-    state: optimiser.State
-    hyperparameters: optimiser.Hyperparameters
-    initial_encodings: tf.Tensor  # (N, K, d), or (0, 0, 0)
+    order (n,) of the rows; batch_size (); rates of the steps; seed () of what dropout draws.
+    """
+
+    order: tf.Tensor
+    batch_size: tf.Tensor
+    rates: optimiser.Rates
+    seed: tf.Tensor
+
+
+class Seen(NamedTuple):
+    """Of every slot after an epoch.
+
+    losses       (K,) mean training loss, of each batch before its step
+    kept         (K, p) whether a column has a weight that is not exactly 0
+    size         (K,) Σ|W| and second moments of the first layer, infinite or nan where one is
+    predictions  (K, o, validation rows)
+    """
+
+    losses: tf.Tensor
+    kept: tf.Tensor
+    size: tf.Tensor
+    predictions: tf.Tensor
 
 
 class Program(NamedTuple):
-    """The compiled functions for one architecture and task."""
+    """The compiled functions for one architecture and task, and a number of slots.
+
+    train_epoch(state, hyperparameters, initial encodings (N, K, d), constants, epoch, start, stop)
+    → (state, Seen), with predictions of people start … stop
+    predict(first, later, encoder, initial encodings, constants, start, stop) → (K, o, stop − start)
+    """
 
     train_epoch: Callable
     predict: Callable
 
 
-@lru_cache(maxsize=32)
-def program(architecture: Architecture, task: str) -> Program:
-    """Compiled once an architecture; K and the numbers of rows may change without a new trace."""
+def _specs(architecture: Architecture, slots: int, columns: int) -> dict[str, object]:
+    """Shapes of what the functions take: numbers of rows are open, so that another split, table or
+    batch is no new compilation."""
 
-    def step(population, constants, batch, dropout_seed, rate_factor):
-        state, hyper, initial = population
+    def of(*shape, dtype=tf.float32):
+        return tf.TensorSpec(shape, dtype)
+
+    d = architecture.genetic_dimensions
+    p, h = columns + d, architecture.layer_sizes[0]
+    q = len(architecture.decayed)
+    few = p if p <= penalties.MOST_MEMBERS else 0
+    index = of(p, dtype=tf.int32)
+    groups = penalties.Groups(index, of(dtype=tf.int32), of(p), of(p), of(few, few))
+    encoder = ()
+    if d:
+        dual = of(None, slots, d)
+        encoder = optimiser.Encoder(dual, dual, of(slots, d), of(slots, 1))
+    first, later, each = of(slots, h, p), of(slots, q), of(slots)
+    lambdas = penalties.Lambdas(each, each, each)
+    steps = of(None)
+    return {
+        "state": optimiser.State(first, first, of(slots, p), later, later, later, encoder),
+        "hyper": optimiser.Hyperparameters(lambdas, each, each, each, each),
+        "initial": of(None, slots, d),
+        "constants": Constants(
+            of(None, columns),
+            of(architecture.outputs, None),
+            of(None),
+            of(None, None),
+            of(),
+            groups,
+        ),
+        "epoch": Epoch(
+            of(None, dtype=tf.int32),
+            of(dtype=tf.int32),
+            optimiser.Rates(steps, steps, steps),
+            of(dtype=tf.int32),
+        ),
+        "position": of(dtype=tf.int32),
+    }
+
+
+def _step(architecture: Architecture, task: str, uses: penalties.Uses) -> Callable:
+    """One step of all slots on a batch: → the state after it, and the losses (K,) before it."""
+
+    def step(state, fixed, initial, constants, batch, dropout_seed, rates):
+        strengths, decay, hyper = fixed
         columns = tf.gather(constants.columns, batch)
         target = tf.gather(constants.target, batch, axis=1)
         row_weights = tf.gather(constants.row_weights, batch)
-        encodings = None
+        encodings = related = None
         if architecture.genetic_dimensions:
             related = tf.gather(constants.relationship, batch)  # (b, n)
             encodings = optimiser.encode(state.encoder, tf.gather(initial, batch), related)
-        seen = forward(state.weights, columns, encodings, architecture, dropout_seed)
+        weights = Weights(state.first, later_layers(state.later, architecture))
+        seen = forward(weights, columns, encodings, architecture, dropout_seed)
         share = row_weights / tf.cast(tf.shape(batch)[0], tf.float32)
         upstream = loss_gradient(seen.predictions, target, task) * share
-        gradient, to_encodings = backward(
-            state.weights, columns, encodings, seen, upstream, architecture
-        )
-        rate = hyper.learning_rate * rate_factor
+        gradient, to_encodings = backward(weights, columns, encodings, seen, upstream, architecture)
+        rate = (hyper.learning_rate * rates.factor)[:, None]
         first = optimiser.first_layer_step(
-            state, gradient.first, rate, hyper.lambdas, constants.groups
+            state, gradient.first, rate, rates, strengths, constants.groups, uses
         )
-        later = optimiser.later_step(state, gradient.later, rate, hyper.weight_decay)
+        own = flat_gradient(gradient.later, state.first.shape[0])
+        later = optimiser.later_step(state, own, rate, rates, decay)
         encoder = state.encoder
         if architecture.genetic_dimensions:
             encoder = optimiser.encoder_step(
@@ -79,45 +157,64 @@ def program(architecture: Architecture, task: str) -> Program:
                 batch,
                 tf.gather(related, batch, axis=1),
                 constants.rank,
-                hyper.genetic_learning_rate * rate_factor,
+                hyper.genetic_learning_rate * rates.factor,
                 hyper.genetic_weight_decay,
-                state.step,
+                rates,
             )
         loss = tf.linalg.matvec(row_losses(seen.predictions, target, task), row_weights)
-        weights = Weights(first[0], later[0])
-        return optimiser.State(
-            weights, first[1], first[2], later[1], later[2], encoder, state.step + 1.0
-        ), loss
+        return optimiser.State(*first, *later, encoder), loss
 
-    @tf.function(reduce_retracing=True)
-    def train_epoch(population, constants, order, batch_size, rates, dropout_seed):
-        """One pass over the rows in this order; rates (steps,) multiply the learning rates."""
-        rows = tf.shape(order)[0]
+    return step
 
-        def body(i, state, losses):
-            batch = order[i * batch_size : tf.minimum((i + 1) * batch_size, rows)]
-            seed = tf.stack([dropout_seed, i * 97])
-            state, loss = step(population._replace(state=state), constants, batch, seed, rates[i])
-            return i + 1, state, losses + loss
 
-        networks = tf.shape(population.state.weights.first)[0]
-        steps = tf.shape(rates)[0]
-        _, state, losses = tf.while_loop(
-            lambda i, *_: i < steps,
-            body,
-            (0, population.state, tf.zeros([networks])),
-            parallel_iterations=1,
-        )
-        return state, losses / tf.cast(rows, tf.float32)
+@lru_cache(maxsize=64)
+def program(
+    architecture: Architecture, task: str, slots: int, columns: int, uses: penalties.Uses
+) -> Program:
+    """The functions for K slots and c columns of the data's tensor; compiled at the first call."""
+    specs = _specs(architecture, slots, columns)
+    step = _step(architecture, task, uses)
 
-    @tf.function(reduce_retracing=True)
-    def predict(weights, encoder, initial, constants, start, stop):
-        """Predictions (K, o, stop − start) for these people."""
-        columns = constants.columns[start:stop]
+    def predicted(first, later, encoder, initial, constants, start, stop):
         encodings = None
         if architecture.genetic_dimensions:
             related = constants.relationship[start:stop]
             encodings = optimiser.encode(encoder, initial[start:stop], related)
-        return forward(weights, columns, encodings, architecture).predictions
+        weights = Weights(first, later_layers(later, architecture))
+        return forward(weights, constants.columns[start:stop], encodings, architecture).predictions
 
-    return Program(train_epoch, predict)
+    def train_epoch(state, hyper, initial, constants, epoch, start, stop):
+        rows, steps = tf.shape(epoch.order)[0], tf.shape(epoch.rates.factor)[0]
+        strengths = penalties.strengths(hyper.lambdas, constants.groups, state.first.shape[1])
+        decay = hyper.weight_decay[:, None] * architecture.decayed
+        fixed = strengths, decay, hyper
+
+        def body(i, state, losses):
+            done = i * epoch.batch_size
+            batch = epoch.order[done : tf.minimum(done + epoch.batch_size, rows)]
+            seed = tf.stack([epoch.seed, i * 97])
+            rates = optimiser.Rates(*(x[i] for x in epoch.rates))
+            state, loss = step(state, fixed, initial, constants, batch, seed, rates)
+            return i + 1, state, losses + loss
+
+        _, state, losses = tf.while_loop(
+            lambda i, *_: i < steps, body, (0, state, tf.zeros([slots])), parallel_iterations=1
+        )
+        size = tf.reduce_sum(tf.abs(state.first), axis=[1, 2])
+        return state, Seen(
+            losses / tf.cast(rows, tf.float32),
+            tf.reduce_any(state.first != 0.0, axis=1),
+            size + tf.reduce_sum(state.first_second, axis=1),
+            predicted(state.first, state.later, state.encoder, initial, constants, start, stop),
+        )
+
+    of, position = specs["state"], specs["position"]
+    given = [specs[name] for name in ("state", "hyper", "initial", "constants", "epoch")]
+    shown = [of.first, of.later, of.encoder, specs["initial"], specs["constants"]]
+    # Concrete functions: a call of a polymorphic one checks every tensor for 2 ms.
+    return Program(
+        *(
+            tf.function(each, input_signature=[*own, position, position]).get_concrete_function()
+            for each, own in ((train_epoch, given), (predicted, shown))
+        )
+    )

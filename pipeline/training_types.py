@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.network import Architecture, Weights
 
-PART_BYTES, MOST_OF_A_PART = 8 * 2**20, 16
+PART_BYTES, MOST_OF_A_PART = 32 * 2**20, 32
 """Bytes that one training step of a part may touch: a few times a core's own cache; and the most
 networks of a part."""
 

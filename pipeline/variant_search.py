@@ -23,8 +23,8 @@ from pipeline.run_format import VARIANTS, VARIANTS_FOLDER
 from pipeline.simulated_fileset import causal_ids
 from pipeline.solutions import best_row, by_configuration, configuration_table, kept_counts
 from pipeline.solutions import solutions as solutions_of
+from pipeline.tensors import genetic_draws
 from pipeline.tracking import StudyRun
-from pipeline.training import genetic_draws
 from pipeline.variant_weights import VariantWeights, dual_of, recover
 
 GENETIC, MOST_NETWORKS = "genetic", 3

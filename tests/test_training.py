@@ -14,9 +14,9 @@ from framingham_data import training_rows
 from sklearn.metrics import mean_squared_error, roc_auc_score
 from small_data import GROUP_INDEX, ROWS, architecture, small, spec, train
 
-from pipeline import populations, training
+from pipeline import populations, training_types
 from pipeline.network import Architecture, initial_weights
-from pipeline.training import Schedule, TrainingData
+from pipeline.training import Population, Schedule, TrainingData
 
 PENALTIES_WITH_ZEROS = {
     "l1": (1.0, 0.0, 0.0),
@@ -132,14 +132,11 @@ def test_objective_and_residual_with_genotypes_are_those_of_the_encodings(activa
     shape = architecture(data, (7, 4), activation)
     seeds, n = (4, 9), ROWS[0]
     specs = [spec(seed, lambda_group=0.004, genetic_weight_decay=0.5) for seed in seeds]
-    constants = training._constants(data, shape)
-    exact = training._constants(data, shape, np.float64)
-    run = training._Run(data, shape, specs, Schedule(epochs=15, batch_size=64), None, constants)
+    population = Population(data, shape, specs, Schedule(epochs=15, batch_size=64))
     for epoch in range(1, 16):
-        run.train(epoch)
-        run.judge(epoch)
-    _, encoder = run.final.stacked(np.arange(2))
-    for k, (seed, network) in enumerate(zip(seeds, run.finish(exact), strict=True)):
+        population.epoch(epoch)
+    _, encoder = population.final.stacked(np.arange(2))
+    for k, (seed, network) in enumerate(zip(seeds, population.finish(), strict=True)):
         z = np.random.default_rng([seed, 2]).standard_normal((n, 3), np.float32)
         coefficients = encoder.coefficients.numpy()[:, k].astype(float)
         learned = data.relationship[:, :n].astype(float) @ coefficients
@@ -355,9 +352,9 @@ def test_parts_and_populations_keep_within_their_bytes():
         encoder = 2 * ROWS[0] * dimensions
         step = 4 * (3 * weights + 3 * min(batch, ROWS[0]) * units + encoder)
         kept = 4 * (4 * weights + encoder + 2 * sum(ROWS))
-        part = training.networks_of_a_part(data, shape, schedule)
-        assert part == max(1, min(16, 8 * 2**20 // step))
-        most = training.networks_at_once(data, shape, schedule)
+        part = training_types.networks_of_a_part(data, shape, schedule)
+        assert part == max(1, min(32, 32 * 2**20 // step))
+        most = training_types.networks_at_once(data, shape, schedule)
         assert most == max(1, min(64, 2**30 // (step + kept)))
 
 

@@ -27,13 +27,8 @@ from pipeline.relationship import (
 )
 from pipeline.results import Inputs, NetworkResult
 from pipeline.study_cohort import study_cohort
-from pipeline.training import (
-    NetworkSpec,
-    Schedule,
-    TrainingData,
-    genetic_draws,
-    train_population,
-)
+from pipeline.tensors import genetic_draws
+from pipeline.training import NetworkSpec, Schedule, TrainingData, train_population
 from pipeline.variant_weights import VariantWeights, encode, load_variant_weights
 from pipeline.variants import Variants
 

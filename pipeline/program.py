@@ -72,6 +72,10 @@ class Seen(NamedTuple):
     predictions: tf.Tensor
 
 
+ROWS_AT_ONCE = 256
+"""People whose predictions are computed together: their activations stay in a core's cache."""
+
+
 class Program(NamedTuple):
     """The compiled functions for one architecture and task, and a number of slots.
 
@@ -131,37 +135,47 @@ def _step(architecture: Architecture, task: str, uses: penalties.Uses) -> Callab
 
     def step(state, fixed, initial, constants, batch, dropout_seed, rates):
         strengths, decay, hyper = fixed
-        columns = tf.gather(constants.columns, batch)
-        target = tf.gather(constants.target, batch, axis=1)
-        row_weights = tf.gather(constants.row_weights, batch)
+        with tf.name_scope("rows"):
+            columns = tf.gather(constants.columns, batch)
+            target = tf.gather(constants.target, batch, axis=1)
+            row_weights = tf.gather(constants.row_weights, batch)
+            share = row_weights / tf.cast(tf.shape(batch)[0], tf.float32)
         encodings = related = None
         if architecture.genetic_dimensions:
-            related = tf.gather(constants.relationship, batch)  # (b, n)
-            encodings = optimiser.encode(state.encoder, tf.gather(initial, batch), related)
-        weights = Weights(state.first, later_layers(state.later, architecture))
-        seen = forward(weights, columns, encodings, architecture, dropout_seed)
-        share = row_weights / tf.cast(tf.shape(batch)[0], tf.float32)
-        upstream = loss_gradient(seen.predictions, target, task) * share
-        gradient, to_encodings = backward(weights, columns, encodings, seen, upstream, architecture)
-        rate = (hyper.learning_rate * rates.factor)[:, None]
-        first = optimiser.first_layer_step(
-            state, gradient.first, rate, rates, strengths, constants.groups, uses
-        )
-        own = flat_gradient(gradient.later, state.first.shape[0])
-        later = optimiser.later_step(state, own, rate, rates, decay)
+            with tf.name_scope("encode"):
+                related = tf.gather(constants.relationship, batch)  # (b, n)
+                encodings = optimiser.encode(state.encoder, tf.gather(initial, batch), related)
+        with tf.name_scope("forward"):
+            weights = Weights(state.first, later_layers(state.later, architecture))
+            seen = forward(weights, columns, encodings, architecture, dropout_seed)
+        with tf.name_scope("backward"):
+            upstream = loss_gradient(seen.predictions, target, task) * share
+            gradient, to_encodings = backward(
+                weights, columns, encodings, seen, upstream, architecture
+            )
+        with tf.name_scope("first_layer_step"):
+            rate = (hyper.learning_rate * rates.factor)[:, None]
+            first = optimiser.first_layer_step(
+                state, gradient.first, rate, rates, strengths, constants.groups, uses
+            )
+        with tf.name_scope("later_step"):
+            own = flat_gradient(gradient.later, state.first.shape[0])
+            later = optimiser.later_step(state, own, rate, rates, decay)
         encoder = state.encoder
         if architecture.genetic_dimensions:
-            encoder = optimiser.encoder_step(
-                encoder,
-                to_encodings,
-                batch,
-                tf.gather(related, batch, axis=1),
-                constants.rank,
-                hyper.genetic_learning_rate * rates.factor,
-                hyper.genetic_weight_decay,
-                rates,
-            )
-        loss = tf.linalg.matvec(row_losses(seen.predictions, target, task), row_weights)
+            with tf.name_scope("encoder_step"):
+                encoder = optimiser.encoder_step(
+                    encoder,
+                    to_encodings,
+                    batch,
+                    tf.gather(related, batch, axis=1),
+                    constants.rank,
+                    hyper.genetic_learning_rate * rates.factor,
+                    hyper.genetic_weight_decay,
+                    rates,
+                )
+        with tf.name_scope("loss"):
+            loss = tf.linalg.matvec(row_losses(seen.predictions, target, task), row_weights)
         return optimiser.State(*first, *later, encoder), loss
 
     return step
@@ -176,12 +190,28 @@ def program(
     step = _step(architecture, task, uses)
 
     def predicted(first, later, encoder, initial, constants, start, stop):
-        encodings = None
-        if architecture.genetic_dimensions:
-            related = constants.relationship[start:stop]
-            encodings = optimiser.encode(encoder, initial[start:stop], related)
         weights = Weights(first, later_layers(later, architecture))
-        return forward(weights, constants.columns[start:stop], encodings, architecture).predictions
+
+        def some(begin, end):
+            """(rows, K, o)"""
+            encodings = None
+            if architecture.genetic_dimensions:
+                related = constants.relationship[begin:end]
+                encodings = optimiser.encode(encoder, initial[begin:end], related)
+            columns = constants.columns[begin:end]
+            seen = forward(weights, columns, encodings, architecture).predictions
+            return tf.transpose(seen, [2, 0, 1])
+
+        def body(i, parts):
+            begin = start + i * ROWS_AT_ONCE
+            end = tf.minimum(begin + ROWS_AT_ONCE, stop)
+            return i + 1, parts.write(i, some(begin, end))
+
+        count = -((start - stop) // ROWS_AT_ONCE)
+        shape = [None, slots, architecture.outputs]
+        parts = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=shape)
+        _, parts = tf.while_loop(lambda i, _: i < count, body, (0, parts), parallel_iterations=1)
+        return tf.transpose(parts.concat(), [1, 2, 0])
 
     def train_epoch(state, hyper, initial, constants, epoch, start, stop):
         rows, steps = tf.shape(epoch.order)[0], tf.shape(epoch.rates.factor)[0]
@@ -200,13 +230,13 @@ def program(
         _, state, losses = tf.while_loop(
             lambda i, *_: i < steps, body, (0, state, tf.zeros([slots])), parallel_iterations=1
         )
-        size = tf.reduce_sum(tf.abs(state.first), axis=[1, 2])
-        return state, Seen(
-            losses / tf.cast(rows, tf.float32),
-            tf.reduce_any(state.first != 0.0, axis=1),
-            size + tf.reduce_sum(state.first_second, axis=1),
-            predicted(state.first, state.later, state.encoder, initial, constants, start, stop),
-        )
+        with tf.name_scope("validation"):
+            size = tf.reduce_sum(tf.abs(state.first), axis=[1, 2])
+            size += tf.reduce_sum(state.first_second, axis=1)
+            kept = tf.reduce_any(state.first != 0.0, axis=1)
+            shown = state.first, state.later, state.encoder, initial, constants
+            predictions = predicted(*shown, start, stop)
+        return state, Seen(losses / tf.cast(rows, tf.float32), kept, size, predictions)
 
     of, position = specs["state"], specs["position"]
     given = [specs[name] for name in ("state", "hyper", "initial", "constants", "epoch")]

@@ -1,9 +1,9 @@
 """Share of the machine: the engine's matrix products against bare ones of the same shapes.
 
-Counted are the operations of the first layer's two products, 2·b·p·K·h forward and as many backward,
-and of the output layer's, 2·b·K·h, which are all that a step needs to do: per second of all that
-training does, over per second of the bare products and nothing else, in TensorFlow's own loop. The
-second table says where the engine's time goes, by TensorFlow's profiler.
+Counted are the operations of the first layer's two products, 2·b·p·K·h forward and as many
+backward, and of the output layer's, 2·b·K·h, which are all that a step needs to do: per second of
+all that training does, over per second of the bare products and nothing else, in TensorFlow's own
+loop. Where the engine's time goes is read from TensorFlow's profiler.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def bare_seconds(batch: int, steps: int) -> float:
     """The products of all networks, those of a part on each core, so many steps."""
     import tensorflow as tf
 
-    from pipeline.parts import cores
+    from pipeline.training_types import cores
 
     part = NETWORKS // 4
     k, h, p = part, UNITS, COLUMNS + 1

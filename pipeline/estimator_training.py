@@ -127,13 +127,10 @@ def train_networks(
     initial: Weights | None = None,
 ) -> list[TrainedNetwork]:
     """One network a spec, in populations as large as memory likes; initial holds (K, …) arrays."""
-    from pipeline.training import networks_at_once, train_population
+    from pipeline.training import networks_at_once, split_networks, train_population
 
-    most = networks_at_once(data, architecture, schedule)
-    parts = -(-len(specs) // most)
     trained: list[TrainedNetwork] = []
-    for part in range(parts):
-        own = slice(len(specs) * part // parts, len(specs) * (part + 1) // parts)
+    for own in split_networks(len(specs), networks_at_once(data, architecture, schedule)):
         start = None if initial is None else part_of(initial, own)
         trained += train_population(data, architecture, specs[own], schedule, initial=start)
     return trained

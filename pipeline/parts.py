@@ -10,7 +10,6 @@ Shapes: K slots, N people (n training rows first), p first-layer columns, d enco
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,18 +26,19 @@ from pipeline.network import (
     spare_networks,
 )
 from pipeline.program import Constants, Epoch, Program, Seen, program
-from pipeline.training_types import NetworkSpec, Schedule, TrainingData, networks_of_a_part
+from pipeline.training_types import (
+    NetworkSpec,
+    Schedule,
+    TrainingData,
+    cores,
+    networks_of_a_part,
+)
 
 FEW, MIDDLING = 4, 16
 """Networks of a part, besides the most that it can have: so that few do not pay for many."""
 
 STEP_SLOTS = 8
 """What a step costs besides its slots, in slots."""
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ from pipeline.training import (
     TrainedNetwork,
     TrainingData,
     networks_at_once,
+    split_networks,
     train_population,
 )
 from pipeline.weights import training_weights
@@ -200,10 +201,8 @@ def populations(
         data = people.training_data(configuration)
         architecture = _architecture(configuration, data, people.outputs)
         most = networks_at_once(data, architecture, schedule)
-        parts = -(-len(members) // most)
-        for part in range(parts):  # of nearly equal size, so that no last one is a straggler
-            start, stop = (len(members) * i // parts for i in (part, part + 1))
-            yield Population(tuple(members[start:stop]))
+        for some in split_networks(len(members), most):
+            yield Population(tuple(members[some]))
 
 
 def train(

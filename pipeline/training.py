@@ -23,14 +23,16 @@ from pipeline import metrics, optimiser, tensors
 from pipeline.allocation import keep_freed_memory
 from pipeline.endings import Ending
 from pipeline.network import Architecture, Weights
-from pipeline.parts import Part, Setting, Snapshots, cores
+from pipeline.parts import Part, Setting, Snapshots
 from pipeline.program import Epoch, Seen
 from pipeline.training_types import (
     NetworkSpec,
     Schedule,
     TrainedNetwork,
     TrainingData,
+    cores,
     networks_at_once,
+    split_networks,
 )
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "TrainedNetwork",
     "TrainingData",
     "networks_at_once",
+    "split_networks",
     "train_population",
 ]
 

@@ -7,6 +7,7 @@ p first-layer columns without the bias, h units, o outputs, d encoder outputs, T
 from __future__ import annotations
 
 import itertools
+import os
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,13 +15,16 @@ import numpy as np
 from pipeline.network import Architecture, Weights
 
 PART_BYTES, MOST_OF_A_PART = 32 * 2**20, 32
-"""Bytes that one training step of a part may touch: a few times a core's own cache; and the most
-networks of a part."""
+"""Bytes that one training step of a part may touch, and the most networks of a part: with more, a
+step's tensors leave the caches, and with fewer its small operations weigh more."""
 
 POPULATION_BYTES = 2**30
-"""Bytes that a population may take."""
+"""Bytes that a population may take besides its data."""
 
-MOST_NETWORKS = 64
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -145,15 +149,25 @@ def networks_of_a_part(data: TrainingData, architecture: Architecture, schedule:
     return int(np.clip(PART_BYTES // one, 1, MOST_OF_A_PART))
 
 
-def networks_at_once(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
-    """K, the networks of one population, by the memory that they take.
-
-    bytes of one network = a step's, and 4·(4·Σ weights + 2·n·d + 2·N·o) for its best and its
-    last state and its predictions of all N people
-    """
+def bytes_of_a_network(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
+    """Of a population: a step's, and 4·(6·Σ weights + 2·(N + n)·d + 2·N·o) for its best and its
+    last state, the weights that come out of them, its initial encodings, and its predictions of
+    all N people."""
     sizes = (architecture.columns, *architecture.layer_sizes)
     weights = sum(h_in * h_out for h_in, h_out in itertools.pairwise(sizes))
-    encoder = data.rows[0] * architecture.genetic_dimensions
-    kept = 4 * (4 * weights + 2 * encoder + 2 * len(data.target) * architecture.outputs)
-    one = _bytes_of_one(data, architecture, schedule) + kept
-    return int(np.clip(POPULATION_BYTES // one, 1, MOST_NETWORKS))
+    encoder = (len(data.target) + data.rows[0]) * architecture.genetic_dimensions
+    kept = 4 * (6 * weights + 2 * encoder + 2 * len(data.target) * architecture.outputs)
+    return _bytes_of_one(data, architecture, schedule) + kept
+
+
+def networks_at_once(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
+    """K, the networks of one population: a part for each core (so that a study that is killed loses
+    little), or as many as POPULATION_BYTES hold."""
+    one = bytes_of_a_network(data, architecture, schedule)
+    return int(np.clip(POPULATION_BYTES // one, 1, MOST_OF_A_PART * cores()))
+
+
+def split_networks(networks: int, most: int) -> list[slice]:
+    """All networks in populations of the most that there may be, and what is left: parts have a
+    fixed number of slots, so full ones cost least."""
+    return [slice(start, min(start + most, networks)) for start in range(0, networks, most)]

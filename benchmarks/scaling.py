@@ -1,8 +1,8 @@
 """What a network costs as the population, the rows and the columns grow: a table and a plot.
 
 One dimension changes at a time from 2,000 rows × 40 columns and K = 64; synthetic data, group
-lasso, 50 units, batches of 128, and as many epochs as make about 60 steps. Every point is a process
-of its own, so that its peak of memory is its own.
+lasso, 50 units, batches of 128, and as many epochs as make about 640 steps (64 of many columns).
+Every point is a process of its own, so that its peak of memory is its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from measure import HERE, seconds, write
 
-UNITS, BATCH, STEPS = 50, 128, 60
+UNITS, BATCH, STEPS = 50, 128, 640
 START = {"K": 64, "rows": 2_000, "columns": 40}
 GRID = {
     "K": (1, 4, 16, 64, 128, 256, 512),
@@ -47,7 +47,8 @@ def point(networks: int, rows: int, columns: int) -> dict[str, float]:
     from pipeline.training_types import bytes_of_a_network
 
     data, architecture = problem(rows, columns), Architecture(columns, 0, (UNITS,))
-    epochs = max(1, round(STEPS / -(-rows // BATCH)))
+    wanted = np.clip(STEPS * 100 // columns, STEPS // 10, STEPS)
+    epochs = max(1, round(wanted / -(-rows // BATCH)))
     schedule = Schedule(epochs=epochs, batch_size=BATCH, tolerance=None)
     specs = [NetworkSpec(seed=s, lambda_group=1e-3) for s in range(networks)]
     tiny = problem(200, columns)  # TensorFlow's own memory, and that of compilation
@@ -76,10 +77,12 @@ def plot(table: pd.DataFrame) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 3.2), layout="constrained")
-    for axes, (name, part) in zip(figure.subplots(1, 3), table.groupby("varied", sort=False)):
+    panels = figure.subplots(1, 3, sharey=True)
+    for axes, (name, part) in zip(panels, table.groupby("varied", sort=False)):
         axes.loglog(part["value"], part["seconds"], "o-", color="#0072B2")
-        axes.set(xlabel=name, ylabel="seconds a network, 1,000 steps")
+        axes.set_xlabel({"K": "K, networks of a population"}.get(name, name))
         axes.grid(alpha=0.3)
+    panels[0].set_ylabel("seconds a network, 1,000 steps")
     figure.savefig(HERE / "scaling.png", dpi=110)
 
 

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from small_data import ROWS, architecture, small, spec, train
 
+from pipeline import parts
+from pipeline.training import Population, Schedule
+
 
 def assert_same(network, other):
     """To the last bit."""
@@ -45,6 +48,20 @@ def test_alone_among_10_and_among_100_in_any_order_the_result_is_the_same(
         assert_same(network, together[i])
     for i in order[:3]:
         assert_same(train(data, [specs[i]], shape)[0], together[i])
+
+
+@pytest.mark.parametrize("genetic_dimensions", [0, 3])
+def test_on_any_number_of_cores_the_result_is_the_same(monkeypatch, genetic_dimensions):
+    data, specs, slots, found = small(genetic_dimensions=genetic_dimensions), hundred()[:20], [], []
+    for cores in (1, 2, 7):
+        monkeypatch.setattr(parts, "cores", lambda cores=cores: cores)
+        population = Population(data, architecture(data), specs, Schedule())
+        slots.append([len(part.state.first) for part in population.parts])
+        found.append(train(data, specs))
+    assert len({len(each) for each in slots}) == len({each[0] for each in slots}) == 3
+    for one, two, seven in zip(*found, strict=True):
+        assert_same(two, one)
+        assert_same(seven, one)
 
 
 @pytest.mark.parametrize("genetic_dimensions", [0, 3])

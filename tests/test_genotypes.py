@@ -237,6 +237,7 @@ class _Direct:
 
 
 def _dual_step(encoder, delta, batch, k_train, step, rank, rates, decays):
+    at_step = optimiser.Rates(*(x[0] for x in optimiser.rates(np.ones(1), step)))
     return optimiser.encoder_step(
         encoder,
         tf.constant(np.transpose(delta, (0, 2, 1)), tf.float32),
@@ -245,7 +246,7 @@ def _dual_step(encoder, delta, batch, k_train, step, rank, rates, decays):
         tf.constant(float(rank)),
         tf.constant(rates, tf.float32),
         tf.constant(decays, tf.float32),
-        tf.constant(float(step)),
+        at_step,
     )
 
 

@@ -15,7 +15,7 @@ from pipeline.network import Architecture, Weights
 
 PART_BYTES, MOST_OF_A_PART = 8 * 2**20, 16
 """Bytes that one training step of a part may touch: a few times a core's own cache; and the most
-networks of a part."""
+networks of a part, unless a schedule says fewer."""
 
 POPULATION_BYTES = 2**30
 """Bytes that a population may take."""
@@ -79,6 +79,7 @@ class Schedule:
     tolerance            the last state is finished on all rows at once until its kkt_residual is
                          no larger, or until finish_steps are done; None leaves it as it is
     finish_steps         at most so many full-batch steps
+    part_networks        at most so many networks train on one core; fewer keep more cores busy
     """
 
     epochs: int = 60
@@ -89,6 +90,7 @@ class Schedule:
     objective: str = "auroc"
     tolerance: float | None = 1e-3
     finish_steps: int = 400
+    part_networks: int = MOST_OF_A_PART
 
 
 @dataclass
@@ -142,7 +144,7 @@ def _bytes_of_one(data: TrainingData, architecture: Architecture, schedule: Sche
 def networks_of_a_part(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
     """Networks that train on one core: as many as keep a step's tensors within PART_BYTES."""
     one = _bytes_of_one(data, architecture, schedule)
-    return int(np.clip(PART_BYTES // one, 1, MOST_OF_A_PART))
+    return int(np.clip(PART_BYTES // one, 1, schedule.part_networks))
 
 
 def networks_at_once(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:

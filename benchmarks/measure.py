@@ -71,14 +71,18 @@ def clinical_data():
     )
 
 
+def as_markdown(table: pd.DataFrame) -> str:
+    lines = ["| " + " | ".join(table.columns) + " |", "|" + " --- |" * len(table.columns)]
+    lines += ["| " + " | ".join(str(v) for v in row) + " |" for row in table.to_numpy()]
+    return "\n".join(lines)
+
+
 def write(title: str, script: str, words: str, table: pd.DataFrame) -> None:
     """Print a table, and put it into its section of benchmarks/README.md."""
     print(f"\n{title}\n{words}\n{table.to_string(index=False)}")
-    lines = ["| " + " | ".join(table.columns) + " |", "|" + " --- |" * len(table.columns)]
-    lines += ["| " + " | ".join(str(v) for v in row) + " |" for row in table.to_numpy()]
     section = (
         f"<!-- {script} -->\n## {title}\n\n`python benchmarks/{script}` · {machine()}\n\n"
-        f"{words}\n\n" + "\n".join(lines) + f"\n<!-- end {script} -->\n"
+        f"{words}\n\n{as_markdown(table)}\n<!-- end {script} -->\n"
     )
     text = RESULTS.read_text() if RESULTS.exists() else "# Benchmarks\n\n"
     pattern = re.compile(

@@ -2,7 +2,11 @@
 
 Networks trained without a penalty are the start. λ then rises geometrically, each λ starting from
 the weights of the one before (as in LassoNet: Lemhadri, Ruan, Abraham and Tibshirani 2021), until
-no penalised variable is left. All seeds walk together, as one population.
+no penalised variable is left. All seeds walk together, as one population. Many small steps of λ
+with little training at each end at better networks than few steps with much, and make more of them.
+
+Where a network lost several variables at one step, the sizes that it skipped are sought between
+the two λ, by halving the step.
 
 λ_max is the smallest λ at which a first layer of zeros is stationary. With ∇ the (h, p) gradient of
 the mean loss at zero penalised weights, biases and unpenalised columns fitted, that is
@@ -24,6 +28,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -48,6 +53,9 @@ from pipeline.estimator_training import (
 from pipeline.estimators import SparseMLPClassifier, SparseMLPRegressor
 from pipeline.fitted_network import FittedNetwork
 
+if TYPE_CHECKING:
+    from pipeline.network import Weights
+
 SHARES = {
     "l1": lambda alpha: (1.0, 0.0, 0.0),
     "elastic_net": lambda alpha: (alpha, 1.0 - alpha, 0.0),
@@ -58,6 +66,12 @@ SHARES = {
 
 ALL_ZERO = 1e6
 """A λ that leaves no penalised weight."""
+
+EMPTY_EPOCHS, EMPTY_FINISH_STEPS = 10, 100
+"""What fits the biases and the unpenalised columns of the networks that tell λ_max."""
+
+HALVINGS = 3
+"""A size that was skipped is sought down to an eighth of a step."""
 
 ABOVE = 1.001
 """The planned path ends this far above λ_max, where rounding does not decide what is zero."""
@@ -70,7 +84,8 @@ class LambdaPath:
     networks      one row a network and λ: step, lambda, lambda_l1, lambda_l2, lambda_group, seed,
                   kept (number of variables), variables (their names), score (validation rows),
                   test_score (where there are test rows), objective, kkt_residual, epochs. Step 0
-                  is the dense start at its best epoch; later steps are last states, finished.
+                  is the dense start at its best epoch; later steps are last states, finished. A λ
+                  between two steps, of a size that was skipped, has the number of the later one.
     best          one row for every number of variables kept: the network with the best score
     best_by_seed  the same for every number of variables and seed
     models        number of variables kept → the network of that row of best
@@ -96,17 +111,18 @@ def lambda_path(
     *,
     task=None,
     l1_ratio=0.5,
-    n_lambdas=30,
+    n_lambdas=100,
     lambda_ratio=1e-2,
     seeds=5,
     epochs=60,
-    epochs_per_lambda=10,
+    epochs_per_lambda=1,
+    fill_up_to=20,
     sample_weight=None,
     validation_data=None,
     validation_fraction=0.2,
     validation_metric=None,
     test_data=None,
-    finish_steps=100,
+    finish_steps=20,
     **network,
 ) -> LambdaPath:
     """Walk from dense networks to empty ones; the best validation score at every size.
@@ -118,6 +134,8 @@ def lambda_path(
     seeds              how many, 0, 1, …; or a sequence of them
     epochs             of the dense start, of which the best by validation is taken
     epochs_per_lambda  of every λ, from the weights of the λ before
+    fill_up_to         sizes of at most so many variables that a network skipped are sought between
+                       the two λ, by halving the step in log λ three times; 0: none
     validation_data    (X, y); else validation_fraction of the rows is held out
     test_data          (X, y), scored and used for nothing
     finish_steps       at most, on all rows at once, at the end of every λ (see tol)
@@ -126,7 +144,7 @@ def lambda_path(
     """
     judged_on = validation_data, validation_fraction
     seeds = _checked(
-        penalty, l1_ratio, n_lambdas, lambda_ratio, epochs_per_lambda, judged_on, seeds
+        penalty, l1_ratio, n_lambdas, lambda_ratio, epochs_per_lambda, fill_up_to, judged_on, seeds
     )
     kind = SparseMLPRegressor if _task(y, task) == "regression" else SparseMLPClassifier
     face = kind(
@@ -139,11 +157,12 @@ def lambda_path(
     )
     given = face._prepared(X, y, sample_weight, validation_data, test_data)
     walk = _Walk(face, given, seeds, SHARES[penalty](l1_ratio), epochs_per_lambda)
-    return _walked(walk, n_lambdas, lambda_ratio)
+    return _walked(walk, n_lambdas, lambda_ratio, fill_up_to)
 
 
-def _walked(walk: _Walk, n_lambdas: int, lambda_ratio: float) -> LambdaPath:
-    """From the dense start up to λ_max, and on while a network keeps a variable."""
+def _walked(walk: _Walk, n_lambdas: int, lambda_ratio: float, fill_up_to: int) -> LambdaPath:
+    """From the dense start up to λ_max, on while a network keeps a variable, and back to sizes
+    that were skipped."""
     walk.start_dense()
     largest = walk.lambda_max()
     factor = lambda_ratio ** (-1.0 / (n_lambdas - 1))
@@ -159,11 +178,12 @@ def _walked(walk: _Walk, n_lambdas: int, lambda_ratio: float) -> LambdaPath:
             ConvergenceWarning,
             stacklevel=3,
         )
+    walk.fill(fill_up_to)
     return walk.result(largest)
 
 
 def _checked(
-    penalty, l1_ratio, n_lambdas, lambda_ratio, epochs_per_lambda, validation, seeds
+    penalty, l1_ratio, n_lambdas, lambda_ratio, epochs_per_lambda, fill_up_to, validation, seeds
 ) -> list[int]:
     """The seeds; raise InputError where a parameter of the path breaks its law."""
     if penalty not in SHARES:
@@ -178,6 +198,7 @@ def _checked(
     for name, value, low in (
         ("n_lambdas", n_lambdas, 2),
         ("epochs_per_lambda", epochs_per_lambda, 1),
+        ("fill_up_to", fill_up_to, 0),
     ):
         if not isinstance(value, Integral) or value < low:
             raise InputError(f"{name} must be a whole number of at least {low}, but got {value!r}")
@@ -239,6 +260,31 @@ def first_layer_gradient(weights, data, architecture) -> np.ndarray:
     return backward(one, columns, None, seen, upstream, architecture)[0].first[0, :, :-1].numpy()
 
 
+@dataclass(frozen=True, eq=False)
+class _At:
+    """A network on the path: its λ and last weights, how many variables it keeps, and whether a
+    penalised one is among them."""
+
+    value: float
+    weights: Weights
+    kept: int
+    penalised: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Gap:
+    """A network at two λ; step is that of the upper one."""
+
+    seed: int
+    step: int
+    low: _At
+    high: _At
+
+    def skips(self, largest: int) -> bool:
+        """Whether it skipped a size of at most so many variables."""
+        return self.high.kept + 1 < self.low.kept and self.high.kept < largest
+
+
 @dataclass(eq=False)
 class _Walk:
     """The path while it is walked."""
@@ -248,7 +294,8 @@ class _Walk:
     seeds: Sequence[int]
     shares: tuple[float, float, float]
     epochs_per_lambda: int
-    alive: dict = field(default_factory=dict)  # seed → weights of the network's last state
+    alive: dict = field(default_factory=dict)  # seed → the network that goes on, an _At
+    gaps: list = field(default_factory=list)
     lambdas: list = field(default_factory=list)
     rows: list = field(default_factory=list)
     models: dict = field(default_factory=dict)  # variables kept → (goodness, network)
@@ -259,19 +306,25 @@ class _Walk:
         self.metric = metric_of(self.face.validation_metric, self.given.task)
         self.maximize = metrics.MAXIMIZED[self.metric]
 
-    def _train(self, seeds, value: float, epochs: int, tolerance: float | None, initial=None):
+    def _train(self, seeds, values, epochs, tolerance, initial=None, finish_steps=0):
+        """Networks of these seeds, each at its λ of values; finish_steps: at least so many."""
         from pipeline.training import NetworkSpec
 
+        schedule = self.face._schedule(self.given, epochs)
         schedule = replace(
-            self.face._schedule(self.given, epochs), tolerance=tolerance, patience_epochs=epochs
+            schedule,
+            tolerance=tolerance,
+            patience_epochs=epochs,
+            batch_seed=self.face.batch_seed + len(self.lambdas),
+            finish_steps=max(finish_steps, schedule.finish_steps),
         )
-        l1, l2, group = (value * share for share in self.shares)
+        rates = self.face.learning_rate, self.face.weight_decay
         specs = [
-            NetworkSpec(seed, l1, l2, group, self.face.learning_rate, self.face.weight_decay)
-            for seed in seeds
+            NetworkSpec(seed, *(value * share for share in self.shares), *rates)
+            for seed, value in zip(seeds, values, strict=True)
         ]
         trained = train_networks(self.data, self.architecture, specs, schedule, initial)
-        for spec, network in zip(specs, trained, strict=True):
+        for spec, value, network in zip(specs, values, trained, strict=True):
             if network.failure is not None:
                 warnings.warn(
                     f"the network of seed {spec.seed} {network.failure}, at λ = {value:.3g}, and "
@@ -283,12 +336,12 @@ class _Walk:
 
     def start_dense(self) -> None:
         """Networks without a penalty, at their best epoch."""
-        specs, trained = self._train(self.seeds, 0.0, self.face.epochs, None)
+        values = [0.0] * len(self.seeds)
+        specs, trained = self._train(self.seeds, values, self.face.epochs, None)
         certify_best(self.data, self.architecture, specs, trained)
         for spec, network in zip(specs, trained, strict=True):
             if network.failure is None:
-                self._record(0, 0.0, spec, network, network.predictions, last=False)
-                self.alive[spec.seed] = network.weights
+                self.alive[spec.seed] = self._record(0, 0.0, spec, network, last=False)
         if not self.alive:
             raise InputError(
                 f"training must stay finite, but every network {trained[0].failure}; standardise "
@@ -300,9 +353,10 @@ class _Walk:
         tolerance = self.face.tol
         if tolerance is not None and not self.architecture.hidden_layer_sizes:
             tolerance *= 1e-2  # where λ_max is exact, so are the fitted biases
-        initial = stacked(list(self.alive.values()))
+        initial = stacked([at.weights for at in self.alive.values()])
+        values = [ALL_ZERO] * len(self.alive)
         _, trained = self._train(
-            self.alive, ALL_ZERO, self.epochs_per_lambda, tolerance, initial=initial
+            list(self.alive), values, EMPTY_EPOCHS, tolerance, initial, EMPTY_FINISH_STEPS
         )
         found = [
             vanishing_lambda(
@@ -323,19 +377,49 @@ class _Walk:
     def step(self, value: float) -> None:
         """All networks that still keep a variable, at the next λ."""
         self.lambdas.append(value)
-        initial = stacked(list(self.alive.values()))
-        specs, trained = self._train(
-            list(self.alive), value, self.epochs_per_lambda, self.face.tol, initial=initial
-        )
+        step, before = len(self.lambdas), self.alive
+        after = self._continued([(seed, step, at, value) for seed, at in before.items()])
         self.alive = {}
-        for spec, network in zip(specs, trained, strict=True):
-            if network.failure is None and self._record(
-                len(self.lambdas), value, spec, network, network.final_predictions, last=True
-            ):
-                self.alive[spec.seed] = network.final_weights
+        for (seed, low), high in zip(before.items(), after, strict=True):
+            if high is not None and high.penalised:
+                self.alive[seed] = high
+            if high is not None and low.value > 0.0:
+                self.gaps.append(_Gap(seed, step, low, high))
 
-    def _record(self, step, value, spec, network, predictions, *, last: bool) -> bool:
-        """Note one network at one λ; whether a penalised variable is left."""
+    def fill(self, largest: int) -> None:
+        """Seek the sizes of at most so many variables that a network skipped."""
+        for _ in range(HALVINGS):
+            gaps = [gap for gap in self.gaps if gap.skips(largest)]
+            if not gaps:
+                break
+            between = self._continued(
+                [
+                    (gap.seed, gap.step, gap.low, float(np.sqrt(gap.low.value * gap.high.value)))
+                    for gap in gaps
+                ]
+            )
+            self.gaps = [
+                half
+                for gap, at in zip(gaps, between, strict=True)
+                if at is not None
+                for half in (replace(gap, high=at), replace(gap, low=at))
+            ]
+
+    def _continued(self, each: list[tuple[int, int, _At, float]]) -> list[_At | None]:
+        """Networks (seed, step, where it is, its next λ) there, recorded; None where one failed."""
+        seeds, steps, starts, values = zip(*each, strict=True)
+        initial = stacked([at.weights for at in starts])
+        specs, trained = self._train(
+            seeds, values, self.epochs_per_lambda, self.face.tol, initial=initial
+        )
+        return [
+            self._record(step, value, spec, network, last=True) if network.failure is None else None
+            for step, value, spec, network in zip(steps, values, specs, trained, strict=True)
+        ]
+
+    def _record(self, step, value, spec, network, *, last: bool) -> _At:
+        """Note one network at one λ."""
+        predictions = network.final_predictions if last else network.predictions
         layer = network.first_layer_final if last else network.first_layer
         groups = self.given.groups
         kept = ~zeroed_variables(layer, groups)
@@ -362,7 +446,8 @@ class _Walk:
             model = fitted_network(network, spec, self.given, self.face.activation, last=last)
             self.models[row["kept"]] = goodness, model
         penalised = np.unique(groups.index[groups.factor > 0])
-        return bool(kept[penalised].any())
+        weights = network.final_weights if last else network.weights
+        return _At(value, weights, row["kept"], bool(kept[penalised].any()))
 
     def _score(self, part: slice, predictions: np.ndarray) -> float:
         target = self.data.target[part]
@@ -371,7 +456,9 @@ class _Walk:
         )
 
     def result(self, largest: float) -> LambdaPath:
-        networks = pd.DataFrame(self.rows)
+        networks = pd.DataFrame(self.rows).sort_values(
+            ["step", "lambda"], kind="stable", ignore_index=True
+        )
         ordered = networks.sort_values("score", ascending=not self.maximize, kind="stable")
         return LambdaPath(
             networks=networks,

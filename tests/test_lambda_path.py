@@ -110,6 +110,43 @@ def test_a_path_ends_with_nothing_left_in_any_network(walked):
     assert walked.lambdas[9] == pytest.approx(walked.lambda_max, rel=2e-3)
 
 
+@pytest.fixture(scope="module")
+def two_steps():
+    """fill_up_to → a path of two λ, 0.01·λ_max and λ_max, of which the second leaves nothing."""
+    inputs, y = planted()
+    rows = {"groups": GROUPS, "validation_data": planted(seed=1)}
+    size = {"hidden_layer_sizes": (), "epochs": 5, "n_lambdas": 2, "seeds": 2}
+    return {
+        most: lambda_path(inputs, y, fill_up_to=most, finish_steps=100, **rows, **size)
+        for most in (0, 1, 20)
+    }
+
+
+def test_sizes_that_a_network_skipped_are_sought_between_two_steps(two_steps):
+    path = two_steps[20]
+    between = path.networks[~path.networks["lambda"].isin([0.0, *path.lambdas])]
+    assert set(between["step"]) == {2}
+    assert between["lambda"].between(*path.lambdas, inclusive="neither").all()
+    rungs = np.log(between["lambda"] / path.lambdas[0]) / np.log(path.lambdas[1] / path.lambdas[0])
+    np.testing.assert_allclose(rungs * 8, np.round(rungs * 8), atol=1e-6)
+    for seed in (0, 1):
+        sizes = path.networks[path.networks["seed"] == seed]
+        assert set(sizes["kept"]) >= {0, 1, 2, 4}
+        assert sizes["lambda"].is_monotonic_increasing
+
+
+def test_what_is_sought_between_steps_leaves_the_steps_as_they_are(two_steps):
+    path = two_steps[20]
+    own = path.networks["lambda"].isin([0.0, *path.lambdas])
+    pd.testing.assert_frame_equal(
+        path.networks[own].reset_index(drop=True), two_steps[0].networks, check_exact=True
+    )
+
+
+def test_only_sizes_up_to_the_limit_are_sought(two_steps):
+    assert len(two_steps[0].networks) < len(two_steps[1].networks) < len(two_steps[20].networks)
+
+
 def test_what_informs_outlives_noise(walked):
     with_two = walked.networks[walked.networks["kept"] == 2]
     assert set(with_two["variables"]) == {("a", "b")}
@@ -163,6 +200,7 @@ def test_a_path_of_a_quantity_starts_at_its_mean():
     [
         ({"penalty": "l2"}, "one of l1, elastic_net, group_lasso, sparse_group_lasso"),
         ({"n_lambdas": 1}, "n_lambdas must be a whole number of at least 2"),
+        ({"fill_up_to": -1}, "fill_up_to must be a whole number of at least 0"),
         ({"lambda_ratio": 2.0}, "lambda_ratio must be above 0 and below 1"),
         ({"l1_ratio": 0.0}, "l1_ratio must be above 0 and at most 1"),
         ({"validation_fraction": None}, "judged on validation rows"),

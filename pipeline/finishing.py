@@ -57,8 +57,9 @@ SETTLED, SETTLED_CHECKS = 0.1, 3
 """A network whose objective falls by no more than this times tolerance² of itself over so many
 checks has settled: its excess over the minimum is of the order of the residual's square."""
 
-STALLED_CHECKS = 5
-"""A ReLU network leaves when its residual has not fallen by a tenth over so many checks."""
+STALLED_CHECKS, STALLED = 5, 1e-2
+"""A ReLU network leaves when over so many checks its residual has not fallen by a tenth, nor its
+objective by this share."""
 
 RISE = 1e-3
 """An objective that rose by this share between checks: the step was too long, and is halved."""
@@ -176,7 +177,7 @@ class _Progress:
         self._tolerance, self._left = tolerance, most_checks
         self._stalled_checks = STALLED_CHECKS if bends else most_checks
         self._best = self._mark = residual
-        self._objective = np.inf
+        self._objective = self._mark_objective = np.inf
         self._stalled = self._settled = 0
 
     def better(self, residual: float) -> bool:
@@ -196,8 +197,10 @@ class _Progress:
         settled = fell <= SETTLED * self._tolerance**2 * abs(objective)
         self._settled = self._settled + 1 if settled else 0
         self._objective = min(self._objective, objective)
-        if residual < 0.9 * self._mark:
-            self._mark, self._stalled = residual, 0
+        sank = objective < (1.0 - STALLED) * self._mark_objective  # losses are not negative
+        if residual < 0.9 * self._mark or sank:
+            self._mark, self._stalled = min(self._mark, residual), 0
+            self._mark_objective = objective
         else:
             self._stalled += 1
         return (
@@ -257,7 +260,8 @@ def finished(
 
     A network whose residual is above the tolerance is moved until it no longer is, or its
     objective has settled, or for most_steps. Where ReLU units bend at data points the residual may
-    stay above, for the loss has no gradient there: such a network leaves when it stalls.
+    stay above, for the loss has no gradient there: such a network leaves when it stalls, and
+    `pipeline.kinks` takes it from there.
     """
     train = constants.of_training_rows()
     result = weights.first.numpy().copy()

@@ -22,8 +22,7 @@ import tensorflow as tf
 
 from pipeline import metrics, optimiser, penalties
 from pipeline.allocation import keep_freed_memory
-from pipeline.certificate import certifier
-from pipeline.finishing import finished
+from pipeline.certificate import certified
 from pipeline.network import (
     Architecture,
     Weights,
@@ -32,6 +31,7 @@ from pipeline.network import (
     spare_networks,
 )
 from pipeline.program import Constants, Population, program
+from pipeline.settling import settled
 from pipeline.training_types import (
     NetworkSpec,
     Schedule,
@@ -406,24 +406,13 @@ class _Run:
         if encoder != ():
             encodings = optimiser.encode(encoder, initial[:n], self.constants.relationship[:n])
         hyper = _take(self.hyperparameters, filled)
-        certify = certifier(self.architecture, self.data.task)
-        residual, objective = (x.numpy() for x in certify(weights, encodings, exact, hyper))
-        tolerance = self.schedule.tolerance
-        if tolerance is not None and (residual > tolerance).any():
-            residual[len(good) :] = 0.0
-            first = finished(
-                weights,
-                encodings,
-                residual,
-                self.constants,
-                hyper,
-                self.architecture,
-                self.data.task,
-                tolerance,
-                self.schedule.finish_steps,
-            )
-            weights = weights._replace(first=tf.constant(first))
-            residual, objective = (x.numpy() for x in certify(weights, encodings, exact, hyper))
+        given = (self.architecture, self.data.task)
+        weights = settled(
+            weights, encodings, len(good), self.constants, exact, hyper, *given, self.schedule
+        )
+        residual, objective = certified(
+            weights, encodings, len(good), exact, hyper, *given, self.schedule.tolerance
+        )
         for slot, network in enumerate(good):
             self.results[network].kkt_residual = float(residual[slot])
             self.results[network].objective = float(objective[slot])

@@ -78,7 +78,7 @@ class Schedule:
     objective            metric of the validation rows that decides the best epoch
     tolerance            the last state is finished on all rows at once until its kkt_residual is
                          no larger, or until finish_steps are done; None leaves it as it is
-    finish_steps         at most so many full-batch steps
+    finish_steps         at most so many full-batch steps at a time (`pipeline.settling`)
     """
 
     epochs: int = 60

@@ -1,4 +1,4 @@
-"""The end of training: last states finished and certified, everyone predicted, results filled in.
+"""The end of training: last states settled and certified, everyone predicted, results filled in.
 
 Shapes: K slots, N people (n training rows first), o outputs.
 """
@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import optimiser, tensors
-from pipeline.certificate import certifier
-from pipeline.finishing import finished
+from pipeline.finishing import Given
 from pipeline.network import Weights
-from pipeline.parts import FEW, Setting, Snapshots
+from pipeline.parts import Setting, Snapshots
 from pipeline.program import Constants
+from pipeline.settling import settled
 from pipeline.training_types import NetworkSpec, TrainedNetwork
 
 
@@ -32,7 +32,7 @@ class Ending:
         specs: Sequence[NetworkSpec],
         results: Sequence[TrainedNetwork],
     ) -> None:
-        """Finish these networks of the population, at most a part's, into their results."""
+        """Settle these networks of the population, at most a part's, into their results."""
         setting = self.setting
         filled = setting.filled(networks)
         own = [specs[i] for i in filled]
@@ -41,7 +41,7 @@ class Ending:
         )
         weights, encoder = self.final.stacked(filled)
         into = [results[i] for i in networks]
-        weights = self._finished(weights, encoder, initial, own, into)
+        weights = self._settled(weights, encoder, initial, own, into)
         if setting.data.rows[1]:
             self._keep(*self.best.stacked(filled), initial, into, "")
         else:
@@ -63,51 +63,21 @@ class Ending:
             setattr(result, f"{prefix}predictions", predictions[i])
             setattr(result, "first_layer_final" if prefix else "first_layer", first)
 
-    def _finished(
+    def _settled(
         self, weights: Weights, encoder, initial, specs, into: list[TrainedNetwork]
     ) -> Weights:
-        """The last states after their full-batch finish, certified; in slots like the weights."""
-        setting, schedule = self.setting, self.setting.schedule
-        n, architecture, task = setting.data.rows[0], setting.architecture, setting.data.task
+        """The last states with settled first layers, certified; in slots like the weights."""
+        setting = self.setting
+        n = setting.data.rows[0]
         encodings = tf.zeros([len(specs), 0, 0])
         if encoder != ():
             related = setting.constants.relationship[:n]
             encodings = optimiser.encode(encoder, initial[:n], related)
         hyper = tensors.hyperparameters(specs)
-        residual, objective = self._certified(weights, encodings, hyper, len(into))
-        if schedule.tolerance is not None and (residual > schedule.tolerance).any():
-            first = finished(
-                weights,
-                encodings,
-                residual,
-                setting.constants,
-                hyper,
-                architecture,
-                task,
-                schedule.tolerance,
-                schedule.finish_steps,
-            )
-            weights = weights._replace(first=first)
-            residual, objective = self._certified(weights, encodings, hyper, len(into))
-        for slot, result in enumerate(into):
-            result.kkt_residual = float(residual[slot])
-            result.objective = float(objective[slot])
+        given = Given(encodings, self.exact, hyper, setting.architecture, setting.data.task)
+        weights, residual, objective = settled(
+            weights, len(into), setting.constants, given, setting.schedule
+        )
+        for result, r, value in zip(into, residual, objective, strict=True):
+            result.kkt_residual, result.objective = float(r), float(value)
         return weights
-
-    def _certified(self, weights: Weights, encodings, hyper, networks: int):
-        """kkt_residual and objective (K,), 0 in slots beyond the networks.
-
-        Some networks at a time, always the same number: products in float64 round by their shapes.
-        """
-        setting = self.setting
-        certify = certifier(setting.architecture, setting.data.task)
-        found = np.zeros((2, len(weights.first)))
-        for start in range(0, networks, FEW):
-            own = np.arange(start, min(start + FEW, networks))
-            slots = setting.filled(own)
-            weights_, encodings_, hyper_ = tf.nest.map_structure(
-                lambda x, slots=slots: tf.gather(x, slots), (weights, encodings, hyper)
-            )
-            certificate = certify(weights_, encodings_, self.exact, hyper_)
-            found[:, own] = np.stack(certificate)[:, : len(own)]
-        return found

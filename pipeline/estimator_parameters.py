@@ -163,7 +163,7 @@ SHARED_DOCUMENTATION = """
     zeroed_ : variables that are exactly 0.0 in every network, so that no prediction uses them.
     kkt_residual_ : float
         max_g ‖W_g − prox_t(W_g − t·∇_g)‖/t of the weights kept, the largest of the networks. 0 is
-        a stationary point.
+        a stationary point. Where ReLU units bend at data points, ∇ is a generalised gradient.
     history_ : dict, or a list of them where n_seeds > 1
         train_loss, validation_score and kept (the number of variables) after each epoch, the
         full-batch finish not yet done.

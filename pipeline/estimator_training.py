@@ -163,18 +163,24 @@ def certify_best(
 ) -> None:
     """Make kkt_residual and objective those of the best epoch, whose weights an estimator keeps."""
     from pipeline import tensors
-    from pipeline.certificate import certifier
+    from pipeline.certificate import certified
+    from pipeline.finishing import Given
 
     good = [i for i, network in enumerate(trained) if network.failure is None]
     if not good:
         return
-    residual, objective = certifier(architecture, data.task)(
+    residual, objective = certified(
         stacked([trained[i].weights for i in good]),
-        np.zeros((len(good), 0, 0)),
-        tensors.constants(data, architecture, np.float64),
-        tensors.hyperparameters([specs[i] for i in good]),
+        len(good),
+        Given(
+            np.zeros((len(good), 0, 0)),
+            tensors.constants(data, architecture, np.float64),
+            tensors.hyperparameters([specs[i] for i in good]),
+            architecture,
+            data.task,
+        ),
     )
-    for i, r, value in zip(good, residual.numpy(), objective.numpy(), strict=True):
+    for i, r, value in zip(good, residual, objective, strict=True):
         trained[i].kkt_residual, trained[i].objective = float(r), float(value)
 
 

@@ -23,6 +23,7 @@ Shapes: B networks of a block, h units, p columns, n training rows.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -34,6 +35,7 @@ import tensorflow as tf
 from pipeline import penalties
 from pipeline.network import (
     Architecture,
+    Layer,
     Weights,
     backward,
     forward,
@@ -42,7 +44,8 @@ from pipeline.network import (
     spare_networks,
 )
 from pipeline.optimiser import Hyperparameters
-from pipeline.program import Constants
+from pipeline.program import Constants, tensor_specs
+from pipeline.training_types import Schedule
 
 SAFETY = 1.3
 """Power iteration approaches the largest curvature from below."""
@@ -57,8 +60,9 @@ SETTLED, SETTLED_CHECKS = 0.1, 3
 """A network whose objective falls by no more than this times tolerance² of itself over so many
 checks has settled: its excess over the minimum is of the order of the residual's square."""
 
-STALLED_CHECKS = 5
-"""A ReLU network leaves when its residual has not fallen by a tenth over so many checks."""
+STALLED_CHECKS, STALLED = 5, 1e-2
+"""A ReLU network leaves when over so many checks its residual has not fallen by a tenth, nor its
+objective by this share."""
 
 RISE = 1e-3
 """An objective that rose by this share between checks: the step was too long, and is halved."""
@@ -82,6 +86,23 @@ class Finish(NamedTuple):
     halved: tf.Tensor
 
 
+class Given(NamedTuple):
+    """What stays as it is while first layers move: encodings (K, d, n) or (K, 0, 0), the constants
+    in float64, and the λs among the hyperparameters."""
+
+    encodings: tf.Tensor
+    exact: Constants
+    hyperparameters: Hyperparameters
+    architecture: Architecture
+    task: str
+
+    @property
+    def bends(self) -> bool:
+        """Whether its units have kinks."""
+        relu = self.architecture.activation == "relu"
+        return relu and bool(self.architecture.hidden_layer_sizes)
+
+
 def _per_network(values: tf.Tensor) -> tf.Tensor:
     return values[:, None, None]
 
@@ -90,12 +111,12 @@ def _norm(weights: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.reduce_sum(tf.square(weights), axis=[1, 2], keepdims=True))
 
 
-@lru_cache(maxsize=32)
-def finisher(architecture: Architecture, task: str) -> Callable:
-    """The compiled steps for an architecture: f(finish, later, encodings, constants,
-    hyperparameters) → (finish, residual, objective, each (B,) float64) after
-    STEPS_BETWEEN_CHECKS;
-    encodings are (B, d, n), or (B, 0, 0) without genotypes."""
+@lru_cache(maxsize=64)
+def finisher(architecture: Architecture, task: str, slots: int, columns: int) -> Callable:
+    """The compiled steps for an architecture, B slots and so many columns of the data's tensor:
+    f(finish, later, encodings, constants, hyperparameters) → (finish, residual, objective, each
+    (B,) float64) after STEPS_BETWEEN_CHECKS; encodings are (B, d, n), or (B, 0, 0) without
+    genotypes."""
     architecture = replace(architecture, dropout=0.0)
 
     def gradient(first, later, encodings, constants, share):
@@ -119,7 +140,6 @@ def finisher(architecture: Architecture, task: str) -> Callable:
         _, u, largest = tf.while_loop(lambda i, *_: i < POWER_STEPS, body, begun)
         return largest, u
 
-    @tf.function(reduce_retracing=True)
     def run(at: Finish, later, encodings, constants: Constants, hyper: Hyperparameters):
         own = encodings if architecture.genetic_dimensions else None
         share = constants.row_weights / tf.reduce_sum(constants.row_weights)
@@ -161,7 +181,20 @@ def finisher(architecture: Architecture, task: str) -> Callable:
         objective += tf.cast(penalty, tf.float64)
         return Finish(first, previous, momentum, direction, at.halved), residual, objective
 
-    return run
+    specs = tensor_specs(architecture, slots, columns)
+    first, each = specs["state"].first, specs["hyper"].learning_rate
+    later = tuple(
+        Layer(tf.TensorSpec([slots, h_out, h_in]), tf.TensorSpec([slots, h_out, 1]))
+        for h_in, h_out in itertools.pairwise(architecture.layer_sizes)
+    )
+    signature = [
+        Finish(first, first, each, first, each),
+        later,
+        tf.TensorSpec([slots, architecture.genetic_dimensions, None]),
+        specs["constants"],
+        specs["hyper"],
+    ]
+    return tf.function(run, input_signature=signature).get_concrete_function()
 
 
 def block_networks(rows: int, architecture: Architecture) -> int:
@@ -177,7 +210,7 @@ class _Progress:
         self._tolerance, self._left = tolerance, most_checks
         self._stalled_checks = STALLED_CHECKS if bends else most_checks
         self._best = self._mark = residual
-        self._objective = np.inf
+        self._objective = self._mark_objective = np.inf
         self._stalled = self._settled = 0
 
     def better(self, residual: float) -> bool:
@@ -197,8 +230,10 @@ class _Progress:
         settled = fell <= SETTLED * self._tolerance**2 * abs(objective)
         self._settled = self._settled + 1 if settled else 0
         self._objective = min(self._objective, objective)
-        if residual < 0.9 * self._mark:
-            self._mark, self._stalled = residual, 0
+        sank = objective < (1.0 - STALLED) * self._mark_objective  # losses are not negative
+        if residual < 0.9 * self._mark or sank:
+            self._mark, self._stalled = min(self._mark, residual), 0
+            self._mark_objective = objective
         else:
             self._stalled += 1
         return (
@@ -245,40 +280,39 @@ class _Block:
 
 def finished(
     weights: Weights,
-    encodings: tf.Tensor | None,
     residual: np.ndarray,
     constants: Constants,
-    hyperparameters: Hyperparameters,
-    architecture: Architecture,
-    task: str,
-    tolerance: float,
-    most_steps: int,
+    given: Given,
+    schedule: Schedule,
 ) -> np.ndarray:
     """First layers (K, h, p), each with the smallest residual that it had; residual (K,) is now's.
 
     A network whose residual is above the tolerance is moved until it no longer is, or its
-    objective has settled, or for most_steps. Where ReLU units bend at data points the residual may
-    stay above, for the loss has no gradient there: such a network leaves when it stalls.
+    objective has settled, or for finish_steps. Where ReLU units bend at data points the residual
+    may stay above, for the loss has no gradient there: such a network leaves when it stalls, and
+    `pipeline.kinks` takes it from there.
     """
-    train = constants.of_training_rows()
+    train, architecture = constants.of_training_rows(), given.architecture
     result = np.array(weights.first)
-    own = tf.zeros([len(result), 0, 0]) if encodings is None else encodings
-    bends = architecture.activation == "relu" and bool(architecture.hidden_layer_sizes)
-    checks = -(-most_steps // STEPS_BETWEEN_CHECKS)
-    progress = [_Progress(float(r), tolerance, checks, bends) for r in residual]
+    checks = -(-schedule.finish_steps // STEPS_BETWEEN_CHECKS)
+    tolerance = schedule.tolerance
+    progress = [_Progress(float(r), tolerance, checks, given.bends) for r in residual]
     queue = [int(network) for network in np.flatnonzero(~(residual <= tolerance))]
-    size = block_networks(int(train.row_weights.shape[0]), architecture)
-    block = _Block(result.copy(), size + spare_networks(architecture))
+    spare = spare_networks(architecture)
+    size = min(block_networks(int(train.row_weights.shape[0]), architecture), len(result) - spare)
+    block = _Block(result.copy(), size + spare)
     for slot in range(min(len(queue), size)):
         block.enter(slot, queue.pop(0))
-    run = finisher(architecture, task)
+    run = finisher(architecture, given.task, size + spare, int(train.columns.shape[1]))
     while block.live.any():
         some = tf.constant(block.networks)
-        later, encoded, hyper = tf.nest.map_structure(
-            lambda x, some=some: tf.gather(x, some), (weights.later, own, hyperparameters)
+        moved = weights.later, given.encodings, given.hyperparameters
+        later, encodings, hyper = tf.nest.map_structure(
+            lambda x, some=some: tf.gather(x, some), moved
         )
-        state, residuals, objectives = run(block.state, later, encoded, train, hyper)
-        block.state = Finish(*(x.numpy().copy() for x in state))
+        at = tf.nest.map_structure(tf.constant, block.state)
+        state, residuals, objectives = run(at, later, encodings, train, hyper)
+        block.state = Finish(*(x.numpy() for x in state))
         seen = residuals.numpy(), objectives.numpy()
         for slot in np.flatnonzero(block.live):
             network, now, objective = block.networks[slot], seen[0][slot], seen[1][slot]

@@ -88,7 +88,7 @@ class Program(NamedTuple):
     predict: Callable
 
 
-def _specs(architecture: Architecture, slots: int, columns: int) -> dict[str, object]:
+def tensor_specs(architecture: Architecture, slots: int, columns: int) -> dict[str, object]:
     """Shapes of what the functions take: numbers of rows are open, so that another split, table or
     batch is no new compilation."""
 
@@ -186,7 +186,7 @@ def program(
     architecture: Architecture, task: str, slots: int, columns: int, uses: penalties.Uses
 ) -> Program:
     """The functions for K slots and c columns of the data's tensor; compiled at the first call."""
-    specs = _specs(architecture, slots, columns)
+    specs = tensor_specs(architecture, slots, columns)
     step = _step(architecture, task, uses)
 
     def predicted(first, later, encoder, initial, constants, start, stop):

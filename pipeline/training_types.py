@@ -82,7 +82,9 @@ class Schedule:
     objective            metric of the validation rows that decides the best epoch
     tolerance            the last state is finished on all rows at once until its kkt_residual is
                          no larger, or until finish_steps are done; None leaves it as it is
-    finish_steps         at most so many full-batch steps
+    finish_steps         at most so many full-batch steps at a time (`pipeline.settling`)
+    follow_kinks         ReLU networks that those leave above the tolerance go on to their kinks;
+                         otherwise their kkt_residual is the gradient's
     """
 
     epochs: int = 60
@@ -93,6 +95,7 @@ class Schedule:
     objective: str = "auroc"
     tolerance: float | None = 1e-3
     finish_steps: int = 400
+    follow_kinks: bool = True
 
 
 @dataclass

@@ -5,6 +5,7 @@ the bias. lambdas are (λ1, λ2, λg).
 """
 
 import numpy as np
+from scipy.optimize import minimize
 from scipy.special import erf, logsumexp, softmax
 
 ACTIVATION = {
@@ -81,12 +82,19 @@ def forward(weights, inputs, activation):
     return z, hidden
 
 
-def first_layer_gradient(weights, inputs, target, task, activation, row_weights=None):
-    """∂ mean_loss / ∂ first, (h, p + 1), by the chain rule."""
+def activation_slopes(weights, inputs, target, task, activation, row_weights=None):
+    """∂ mean_loss / ∂ activations of the first layer, (n, h), and their z, by the chain rule."""
     predictions, hidden = forward(weights, inputs, activation)
     delta = upstream(predictions, target, task, row_weights)
-    for (w, _), (z, _) in zip(reversed(weights[1]), reversed(hidden), strict=True):
+    for (w, _), (z, _) in zip(reversed(weights[1][1:]), reversed(hidden[1:]), strict=True):
         delta = (delta @ w) * ACTIVATION[activation][1](z)
+    return delta @ weights[1][0][0], hidden[0][0]
+
+
+def first_layer_gradient(weights, inputs, target, task, activation, row_weights=None):
+    """∂ mean_loss / ∂ first, (h, p + 1)."""
+    slopes, z = activation_slopes(weights, inputs, target, task, activation, row_weights)
+    delta = slopes * ACTIVATION[activation][1](z)
     return delta.T @ np.column_stack([inputs, np.ones(len(inputs))])
 
 
@@ -97,6 +105,49 @@ def kkt_residual(first, gradient, lambdas, group_index, step=1e-2):
     moved = own - proximal(own - step * g, step, lambdas, group_index)
     variables = [np.linalg.norm(moved[:, group_index == v]) for v in np.unique(group_index)]
     return max([*variables, step * np.linalg.norm(gradient[:, -1])]) / step
+
+
+def kink_residual(weights, inputs, target, task, lambdas, group_index, row_weights=None, step=1e-2):
+    """kkt_residual of a ReLU network's first layer, and how many kinks W is on.
+
+    relu′ is free in [0, 1] where c_ui > 0 and |z_ui| ≤ 2⁻²⁴·‖W_u‖·‖x_i‖, and maximises the dual
+    min_U ‖U − W‖²/2t + ∇(s)·(U − W) + Ω(U); by L-BFGS-B. Where it is not free it is 1 or 0.
+    """
+    first, rows = weights[0], np.column_stack([inputs, np.ones(len(inputs))])
+    slopes, z = activation_slopes(weights, inputs, target, task, "relu", row_weights)
+    width = np.outer(np.linalg.norm(rows, axis=1), np.linalg.norm(first, axis=1))
+    at, unit = np.nonzero((np.abs(z) <= 2.0**-24 * width) & (slopes > 0.0) & (width > 0.0))
+    side = (z > 0.0).astype(float)
+    bias = np.arange(first.shape[1]) == first.shape[1] - 1
+
+    def gradient(s):
+        side[at, unit] = s
+        return (slopes * side).T @ rows
+
+    def landed(g):
+        free = first - step * g
+        return np.where(bias, free, np.column_stack(
+            [proximal(free[:, :-1], step, lambdas, group_index), free[:, -1]]
+        ))  # fmt: skip
+
+    def minus_dual(s):
+        g = gradient(s)
+        to = landed(g)
+        dual = np.square(to - first).sum() / (2 * step) + np.sum(g * (to - first))
+        dual += omega(to[:, :-1], lambdas, group_index)
+        own = slopes[at, unit] * np.einsum("ij,ij->i", rows[at], (to - first)[unit])
+        return -1e6 * dual, -1e6 * own
+
+    best = side[at, unit].copy()
+    if len(at):
+        found = minimize(
+            minus_dual, np.full(len(at), 0.5), jac=True, method="L-BFGS-B",
+            bounds=[(0.0, 1.0)] * len(at), options={"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-12},
+        )  # fmt: skip
+        plain = kkt_residual(first, gradient(best), lambdas, group_index, step)
+        freed = kkt_residual(first, gradient(found.x), lambdas, group_index, step)
+        return min(plain, freed), len(at)
+    return kkt_residual(first, gradient(best), lambdas, group_index, step), 0
 
 
 def gradient_at_zero(inputs, target, task, outputs=1, row_weights=None):

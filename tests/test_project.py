@@ -35,11 +35,12 @@ OWNERS = {
     "msprime": {"simulation"},
 }
 NO_TENSORFLOW = {
-    "cells", "cohort", "errors", "features", "figures", "genotypes", "heatmap", "joining",
-    "metrics", "plink", "progress", "relationship", "report", "results", "run_format",
-    "run_store", "run_store_sql", "sampling", "search", "search_space", "simulated_fileset",
-    "simulation", "solutions", "stability", "study_space", "study_yaml", "summary",
-    "summary_text", "table", "tracked", "tracking", "trials",
+    "box_minimum", "cells", "cohort", "errors", "features", "figures", "genotypes",
+    "heatmap", "joining", "kinks", "metrics", "plink", "progress", "relationship", "report",
+    "results", "run_format", "run_store", "run_store_sql", "sampling", "search",
+    "search_space", "simulated_fileset", "simulation", "solutions", "stability",
+    "study_space", "study_yaml", "summary", "summary_text", "table", "tracked", "tracking",
+    "trials",
 }  # fmt: skip
 
 

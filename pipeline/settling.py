@@ -1,0 +1,63 @@
+"""The end of training: first layers brought to where their certificate holds.
+
+Accelerated steps on all rows (`pipeline.finishing`) take most networks there. A network of ReLU
+units that they leave above the tolerance goes on to its kinks (`pipeline.kinks`); where that is
+not enough, because the first had stopped far from a minimum, through both again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline import kinks
+from pipeline.certificate import by_gradient, certified, problems
+from pipeline.finishing import RESIDUAL_STEP, Given, finished
+from pipeline.network import Weights
+from pipeline.program import Constants
+from pipeline.training_types import Schedule
+
+TIMES, WORTHWHILE = 4, 0.9
+"""That a network of ReLU units is taken through both, at most; and again only where the last time
+left no more than this share of its residual."""
+
+
+def settled(
+    weights: Weights, networks: int, constants: Constants, given: Given, schedule: Schedule
+) -> tuple[Weights, np.ndarray, np.ndarray]:
+    """The same weights with settled first layers, each the one of the smallest kkt_residual that
+    its network had; those residuals and the objectives, each (networks,).
+
+    The first `networks` of K are someone's; the others stay as they are. A network whose gradient
+    certifies it goes no further.
+    """
+    tolerance = schedule.tolerance
+    smallest, objective = by_gradient(weights, networks, given)
+    if tolerance is None:
+        return weights, smallest, objective
+    follow = given.bends and schedule.follow_kinks
+    best = last = np.array(weights.first)
+    problem, going, start = problems(weights, given), smallest > tolerance, smallest
+    for _ in range(TIMES if follow else 1):
+        if not going.any():
+            break
+        unmoved = np.zeros(len(last) - networks)
+        last = finished(
+            weights._replace(first=last), np.append(start, unmoved), constants, given, schedule
+        )
+        found, now = by_gradient(weights._replace(first=last), networks, given)
+        best, before = best.copy(), smallest.copy()
+        for k in np.flatnonzero(going):
+            if found[k] < smallest[k]:
+                best[k], smallest[k], objective[k] = last[k], found[k], now[k]
+            if smallest[k] > tolerance and follow:
+                at = kinks.onto_kinks(last[k], tolerance, RESIDUAL_STEP, problem(k))
+                last[k] = at.last
+                if at.residual < smallest[k]:
+                    best[k], smallest[k], objective[k] = at.best, at.residual, np.nan
+        going &= (smallest > tolerance) & (smallest < WORTHWHILE * before)
+        # Away from kinks the gradient's residual rises before it falls.
+        start = np.where(going, np.inf, 0.0)
+    weights = weights._replace(first=best)
+    if np.isnan(objective).any():
+        return weights, *certified(weights, networks, given, tolerance)
+    return weights, smallest, objective

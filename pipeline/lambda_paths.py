@@ -83,7 +83,8 @@ class LambdaPath:
 
     networks      one row a network and λ: step, lambda, lambda_l1, lambda_l2, lambda_group, seed,
                   kept (number of variables), variables (their names), score (validation rows),
-                  test_score (where there are test rows), objective, kkt_residual, epochs. Step 0
+                  test_score (where there are test rows), objective, kkt_residual (by the gradient
+                  alone; see Schedule.follow_kinks), epochs. Step 0
                   is the dense start at its best epoch; later steps are last states, finished. A λ
                   between two steps, of a size that was skipped, has the number of the later one.
     best          one row for every number of variables kept: the network with the best score
@@ -315,6 +316,7 @@ class _Walk:
             schedule,
             tolerance=tolerance,
             patience_epochs=epochs,
+            follow_kinks=False,  # a stop on the way, not an end
             batch_seed=self.face.batch_seed + len(self.lambdas),
             finish_steps=max(finish_steps, schedule.finish_steps),
         )

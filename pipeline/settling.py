@@ -27,23 +27,20 @@ def settled(
     """The same weights with settled first layers, each the one of the smallest kkt_residual that
     its network had; those residuals and the objectives, each (networks,).
 
-    The first `networks` of K are someone's; the others stay as they are. A network whose gradient
-    certifies it goes no further.
+    The first `networks` of K are someone's; the others stay as they are. With no tolerance nothing
+    is moved.
     """
-    tolerance = schedule.tolerance
-    smallest, objective = by_gradient(weights, networks, given)
+    tolerance, follow = schedule.tolerance, given.bends and schedule.follow_kinks
     if tolerance is None:
-        return weights, smallest, objective
-    follow = given.bends and schedule.follow_kinks
+        return weights, *by_gradient(weights, networks, given)
+    problem = problems(weights, given) if follow else None
     best = last = np.array(weights.first)
-    problem, going, start = problems(weights, given), smallest > tolerance, smallest
+    smallest, objective = np.full(networks, np.inf), np.full(networks, np.nan)
+    going, unmoved = np.ones(networks, bool), np.zeros(len(last) - networks)
     for _ in range(TIMES if follow else 1):
-        if not going.any():
-            break
-        unmoved = np.zeros(len(last) - networks)
-        last = finished(
-            weights._replace(first=last), np.append(start, unmoved), constants, given, schedule
-        )
+        # Away from kinks the gradient's residual rises before it falls: it starts from nothing.
+        start = np.append(np.where(going, np.inf, 0.0), unmoved)
+        last = finished(weights._replace(first=last), start, constants, given, schedule)
         found, now = by_gradient(weights._replace(first=last), networks, given)
         best, before = best.copy(), smallest.copy()
         for k in np.flatnonzero(going):
@@ -55,8 +52,8 @@ def settled(
                 if at.residual < smallest[k]:
                     best[k], smallest[k], objective[k] = at.best, at.residual, np.nan
         going &= (smallest > tolerance) & (smallest < WORTHWHILE * before)
-        # Away from kinks the gradient's residual rises before it falls.
-        start = np.where(going, np.inf, 0.0)
+        if not going.any():
+            break
     weights = weights._replace(first=best)
     if np.isnan(objective).any():
         return weights, *certified(weights, networks, given, tolerance)

@@ -26,9 +26,9 @@ from pipeline.network import (
     row_losses,
     spare_networks,
 )
-from pipeline.program import Constants
+from pipeline.program import Constants, sum_over_rows
 
-AT_ONCE = 4
+AT_ONCE = 3
 """Networks whose certificates are computed together."""
 
 
@@ -53,17 +53,23 @@ def certifier(architecture: Architecture, task: str) -> Callable[..., tuple[tf.T
         weights, encodings, hyper = tf.nest.map_structure(
             lambda x: tf.cast(x, tf.float64), (weights, encodings, hyper)
         )
-        own = encodings if architecture.genetic_dimensions else None
-        train = constants.of_training_rows()
-        columns, target = train.columns, train.target
-        share = train.row_weights / tf.cast(tf.shape(train.row_weights)[0], tf.float64)
-        seen = forward(weights, columns, own, architecture)
-        upstream = loss_gradient(seen.predictions, target, task) * share
-        gradient, _ = backward(weights, columns, own, seen, upstream, architecture)
+        rows = tf.shape(constants.row_weights)[0]
+        share = constants.row_weights / tf.cast(rows, tf.float64)
+
+        def some(begin, end):
+            columns, target = constants.columns[begin:end], constants.target[:, begin:end]
+            own = encodings[:, :, begin:end] if architecture.genetic_dimensions else None
+            seen = forward(weights, columns, own, architecture)
+            upstream = loss_gradient(seen.predictions, target, task) * share[begin:end]
+            found, _ = backward(weights, columns, own, seen, upstream, architecture)
+            losses = row_losses(seen.predictions, target, task)
+            return found.first, tf.linalg.matvec(losses, share[begin:end])
+
+        zeros = tf.zeros_like(weights.first), tf.zeros([weights.first.shape[0]], tf.float64)
+        gradient, loss = sum_over_rows(rows, some, zeros)
         residual = penalties.residual(
-            weights.first, gradient.first, RESIDUAL_STEP, hyper.lambdas, constants.groups
+            weights.first, gradient, RESIDUAL_STEP, hyper.lambdas, constants.groups
         )
-        loss = tf.linalg.matvec(row_losses(seen.predictions, target, task), share)
         decay = tf.zeros_like(loss)
         for layer in weights.later:
             decay += 0.5 * tf.reduce_sum(tf.square(layer.weights), axis=[1, 2])

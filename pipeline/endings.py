@@ -42,26 +42,29 @@ class Ending:
         weights, encoder = self.final.stacked(filled)
         into = [results[i] for i in networks]
         weights = self._settled(weights, encoder, initial, own, into)
-        if setting.data.rows[1]:
-            self._keep(*self.best.stacked(filled), initial, into, "")
+        if setting.judged:
+            self._keep(*self.best.stacked(filled), initial, into, ("",))
+            self._keep(weights, encoder, initial, into, ("final_",))
         else:
-            self._keep(weights, encoder, initial, into, "")
-        self._keep(weights, encoder, initial, into, "final_")
+            self._keep(weights, encoder, initial, into, ("", "final_"))
 
-    def _keep(self, weights: Weights, encoder, initial, into: list[TrainedNetwork], prefix: str):
-        """Weights, first layers and everyone's predictions, into the results."""
+    def _keep(
+        self, weights: Weights, encoder, initial, into: list[TrainedNetwork], prefixes: tuple
+    ) -> None:
+        """Weights, first layers and everyone's predictions, into the results under each prefix."""
         architecture, data = self.setting.architecture, self.setting.data
         predictions = self.setting.predict(weights, encoder, initial, 0, len(data.target))
         weights = weights._replace(first=tensors.narrowed(weights.first, architecture))
         dual = () if encoder == () else (encoder.coefficients.numpy(), encoder.scale.numpy())
         for i, result in enumerate(into):
-            if dual and not prefix:
-                result.encoder = (dual[0][:, i], float(dual[1][i, 0]))
             own = tf.nest.map_structure(lambda x, i=i: x[i], weights)
             first = np.delete(own.first, architecture.shared_columns, axis=1).T
-            setattr(result, f"{prefix}weights", own)
-            setattr(result, f"{prefix}predictions", predictions[i])
-            setattr(result, "first_layer_final" if prefix else "first_layer", first)
+            if dual and "" in prefixes:
+                result.encoder = (dual[0][:, i], float(dual[1][i, 0]))
+            for prefix in prefixes:
+                setattr(result, f"{prefix}weights", own)
+                setattr(result, f"{prefix}predictions", predictions[i])
+                setattr(result, "first_layer_final" if prefix else "first_layer", first)
 
     def _settled(
         self, weights: Weights, encoder, initial, specs, into: list[TrainedNetwork]

@@ -44,7 +44,7 @@ from pipeline.network import (
     spare_networks,
 )
 from pipeline.optimiser import Hyperparameters
-from pipeline.program import Constants, tensor_specs
+from pipeline.program import Constants, sum_over_rows, tensor_specs
 from pipeline.training_types import Schedule
 
 SAFETY = 1.3
@@ -119,12 +119,23 @@ def finisher(architecture: Architecture, task: str, slots: int, columns: int) ->
     genotypes."""
     architecture = replace(architecture, dropout=0.0)
 
-    def gradient(first, later, encodings, constants, share):
+    def gradient(first, later, encodings, constants, share, measured=False):
+        """Of the mean loss, and where measured the mean loss itself (B,) float64, else 0."""
         weights = Weights(first, later)
-        seen = forward(weights, constants.columns, encodings, architecture)
-        upstream = loss_gradient(seen.predictions, constants.target, task) * share
-        own, _ = backward(weights, constants.columns, encodings, seen, upstream, architecture)
-        return own.first, seen.predictions
+
+        def some(begin, end):
+            columns, target = constants.columns[begin:end], constants.target[:, begin:end]
+            own = encodings[:, :, begin:end] if architecture.genetic_dimensions else None
+            seen = forward(weights, columns, own, architecture)
+            upstream = loss_gradient(seen.predictions, target, task) * share[begin:end]
+            found, _ = backward(weights, columns, own, seen, upstream, architecture)
+            if not measured:
+                return found.first, nothing
+            losses = tf.cast(row_losses(seen.predictions, target, task), tf.float64)
+            return found.first, tf.linalg.matvec(losses, tf.cast(share[begin:end], tf.float64))
+
+        nothing = tf.zeros([first.shape[0]], tf.float64)
+        return sum_over_rows(tf.shape(share)[0], some, (tf.zeros_like(first), nothing))
 
     def curvature(first, direction, constants, slope):
         """L (B,) and its direction, by differences of gradients a small way from W."""
@@ -141,11 +152,10 @@ def finisher(architecture: Architecture, task: str, slots: int, columns: int) ->
         return largest, u
 
     def run(at: Finish, later, encodings, constants: Constants, hyper: Hyperparameters):
-        own = encodings if architecture.genetic_dimensions else None
         share = constants.row_weights / tf.reduce_sum(constants.row_weights)
 
         def slope(first):
-            return gradient(first, later, own, constants, share)[0]
+            return gradient(first, later, encodings, constants, share)[0]
 
         largest, direction = curvature(at.first, at.direction, constants, slope)
         known = tf.where(largest > 0.0, largest, tf.ones_like(largest))
@@ -169,16 +179,13 @@ def finisher(architecture: Architecture, task: str, slots: int, columns: int) ->
         _, first, previous, momentum = tf.while_loop(
             lambda i, *_: i < STEPS_BETWEEN_CHECKS, body, begun, parallel_iterations=1
         )
-        final, predictions = gradient(first, later, own, constants, share)
+        final, objective = gradient(first, later, encodings, constants, share, measured=True)
         # W − prox(W − t·∇) cancels nearly all digits of W.
         exact = [tf.cast(x, tf.float64) for x in (first, final)]
         lambdas = penalties.Lambdas(*(tf.cast(x, tf.float64) for x in hyper.lambdas))
         groups = constants.groups.cast(tf.float64)
         residual = penalties.residual(*exact, RESIDUAL_STEP, lambdas, groups)
-        losses = tf.cast(row_losses(predictions, constants.target, task), tf.float64)
-        penalty = penalties.value(first, hyper.lambdas, constants.groups)
-        objective = tf.linalg.matvec(losses, tf.cast(share, tf.float64))
-        objective += tf.cast(penalty, tf.float64)
+        objective += tf.cast(penalties.value(first, hyper.lambdas, constants.groups), tf.float64)
         return Finish(first, previous, momentum, direction, at.halved), residual, objective
 
     specs = tensor_specs(architecture, slots, columns)

@@ -316,6 +316,7 @@ class _Walk:
             schedule,
             tolerance=tolerance,
             patience_epochs=epochs,
+            keep_best=initial is None,
             follow_kinks=False,  # a stop on the way, not an end
             batch_seed=self.face.batch_seed + len(self.lambdas),
             finish_steps=max(finish_steps, schedule.finish_steps),

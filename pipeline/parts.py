@@ -34,7 +34,7 @@ from pipeline.training_types import (
     networks_of_a_part,
 )
 
-FEW, MIDDLING = 4, 16
+FEW, MIDDLING = 3, 16
 """Networks of a part, besides the most that it can have: so that few do not pay for many."""
 
 STEP_SLOTS = 8
@@ -50,6 +50,11 @@ class Setting:
     schedule: Schedule
     constants: Constants
     uses: penalties.Uses
+
+    @property
+    def judged(self) -> bool:
+        """Whether the best epoch is another state than the last."""
+        return bool(self.data.rows[1]) and self.schedule.keep_best
 
     @property
     def most(self) -> int:
@@ -112,8 +117,9 @@ class Part:
         filled = setting.filled(networks)
         own = [specs[i] for i in filled]
         seeds = [spec.seed for spec in own]
-        weights = initial_weights(architecture, seeds)
-        if initial is not None:
+        if initial is None:
+            weights = initial_weights(architecture, seeds)
+        else:
             weights = tf.nest.map_structure(lambda x: np.asarray(x, np.float32)[filled], initial)
         first = tensors.widened(np.asarray(weights.first), architecture)
         later = flat_later(tf.nest.map_structure(np.asarray, weights))

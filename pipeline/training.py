@@ -18,6 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
+from threadpoolctl import threadpool_limits
 
 from pipeline import metrics, optimiser, tensors
 from pipeline.allocation import keep_freed_memory
@@ -143,7 +144,7 @@ class Population:
 
     def _judge(self, part: Part, seen: Seen, epoch: int) -> np.ndarray:
         """Score a part's networks, keep the best states; which networks leave."""
-        schedule, validation = self.setting.schedule, self.setting.data.rows[1]
+        schedule, judged = self.setting.schedule, self.setting.judged
         finite, score = self._scored(seen)
         kept = np.delete(
             tensors.narrowed(seen.kept, self.setting.architecture),
@@ -165,7 +166,7 @@ class Population:
             result.kept.append(kept[slot])
             # The first epoch is kept whatever its score, which may be undefined (one class only).
             better = self._sign * score[slot] > self._scores[network]
-            improved[slot] = not validation or better or epoch == 1
+            improved[slot] = not judged or better or epoch == 1
             if improved[slot]:
                 result.best_epoch = epoch
             if better:
@@ -174,7 +175,7 @@ class Population:
             leaving[slot] = waited >= schedule.patience_epochs or epoch == schedule.epochs
             if leaving[slot]:
                 result.failure = self._wild(seen.losses[slot], epoch)
-        if validation:
+        if judged:
             self.best.keep(part, np.flatnonzero(improved))
         healthy = [self.results[network].failure is None for network in part.networks]
         self.final.keep(part, np.flatnonzero(leaving & healthy))
@@ -214,5 +215,6 @@ class Population:
             tensors.spare_columns(setting.architecture),
         )
         ending = Ending(setting, self.best, self.final, exact)
-        list(map(lambda own: ending.of(own, self.specs, self.results), setting.split(good)))
+        with threadpool_limits(1, "blas"):  # of NumPy's products, beside a thread for each part
+            list(map(lambda own: ending.of(own, self.specs, self.results), setting.split(good)))
         return self.results

@@ -83,6 +83,7 @@ class Schedule:
     tolerance            the last state is finished on all rows at once until its kkt_residual is
                          no larger, or until finish_steps are done; None leaves it as it is
     finish_steps         at most so many full-batch steps at a time (`pipeline.settling`)
+    keep_best            whether the best epoch by the validation score is wanted, or the last alone
     follow_kinks         ReLU networks that those leave above the tolerance go on to their kinks;
                          otherwise their kkt_residual is the gradient's
     """
@@ -95,6 +96,7 @@ class Schedule:
     objective: str = "auroc"
     tolerance: float | None = 1e-3
     finish_steps: int = 400
+    keep_best: bool = True
     follow_kinks: bool = True
 
 

@@ -44,7 +44,7 @@ from pipeline.network import (
     spare_networks,
 )
 from pipeline.optimiser import Hyperparameters
-from pipeline.program import Constants, sum_over_rows, tensor_specs
+from pipeline.program import ROWS_SUMMED, Constants, sum_over_rows, tensor_specs
 from pipeline.training_types import Schedule
 
 SAFETY = 1.3
@@ -205,8 +205,9 @@ def finisher(architecture: Architecture, task: str, slots: int, columns: int) ->
 
 
 def block_networks(rows: int, architecture: Architecture) -> int:
-    """B, by the data alone: 4 bytes · 8 tensors · n rows · Σ units a network, within the limits."""
-    one = 4 * 8 * rows * sum(architecture.layer_sizes)
+    """B, at most: 4 bytes · 8 tensors · rows summed together · Σ units a network, within the
+    limits."""
+    one = 4 * 8 * min(rows, ROWS_SUMMED) * sum(architecture.layer_sizes)
     return int(np.clip(BLOCK_BYTES // one, 1, BLOCK_NETWORKS))
 
 

@@ -17,25 +17,21 @@ import tensorflow as tf
 
 from pipeline import kinks, optimiser, penalties
 from pipeline.finishing import RESIDUAL_STEP, Given
-from pipeline.network import (
-    Architecture,
-    Weights,
-    backward,
-    forward,
-    loss_gradient,
-    row_losses,
-    spare_networks,
-)
-from pipeline.program import Constants, sum_over_rows
+from pipeline.full_batch import full_gradient
+from pipeline.network import Architecture, Weights, spare_networks
+from pipeline.program import Constants, tensor_specs
 
 AT_ONCE = 3
 """Networks whose certificates are computed together."""
 
 
-@lru_cache(maxsize=32)
-def certifier(architecture: Architecture, task: str) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """The compiled certificate by the gradient: f(weights, encodings, constants, hyperparameters)
-    → its residual and the objective of every network, each (K,) float64.
+@lru_cache(maxsize=64)
+def certifier(
+    architecture: Architecture, task: str, slots: int, columns: int
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """The compiled certificate by the gradient, of K slots and so many columns of the data's
+    tensor: f(weights, encodings, constants, hyperparameters) → its residual and the objective of
+    every network, each (K,) float64.
 
     objective = mean over rows of loss + Ω(first layer) + ½·weight_decay·‖other weights‖² (biases
     are not decayed), with the encoder as it is; residual = max_g ‖W_g − prox_t(W_g − t·∇_g)‖/t
@@ -46,27 +42,15 @@ def certifier(architecture: Architecture, task: str) -> Callable[..., tuple[tf.T
     """
     architecture = replace(architecture, dropout=0.0)
 
-    @tf.function(reduce_retracing=True)
     def certify(
         weights: Weights, encodings, constants: Constants, hyper: optimiser.Hyperparameters
     ):
         weights, encodings, hyper = tf.nest.map_structure(
             lambda x: tf.cast(x, tf.float64), (weights, encodings, hyper)
         )
-        rows = tf.shape(constants.row_weights)[0]
-        share = constants.row_weights / tf.cast(rows, tf.float64)
-
-        def some(begin, end):
-            columns, target = constants.columns[begin:end], constants.target[:, begin:end]
-            own = encodings[:, :, begin:end] if architecture.genetic_dimensions else None
-            seen = forward(weights, columns, own, architecture)
-            upstream = loss_gradient(seen.predictions, target, task) * share[begin:end]
-            found, _ = backward(weights, columns, own, seen, upstream, architecture)
-            losses = row_losses(seen.predictions, target, task)
-            return found.first, tf.linalg.matvec(losses, share[begin:end])
-
-        zeros = tf.zeros_like(weights.first), tf.zeros([weights.first.shape[0]], tf.float64)
-        gradient, loss = sum_over_rows(rows, some, zeros)
+        gradient, loss = full_gradient(
+            weights, encodings, constants, architecture, task, measured=True
+        )
         residual = penalties.residual(
             weights.first, gradient, RESIDUAL_STEP, hyper.lambdas, constants.groups
         )
@@ -76,7 +60,10 @@ def certifier(architecture: Architecture, task: str) -> Callable[..., tuple[tf.T
         penalty = penalties.value(weights.first, hyper.lambdas, constants.groups)
         return residual, loss + penalty + hyper.weight_decay * decay
 
-    return certify
+    specs = tensor_specs(architecture, slots, columns, tf.float64)
+    weights = Weights(specs["state"].first, specs["layers"])
+    signature = [weights, *(specs[name] for name in ("encodings", "constants", "hyper"))]
+    return tf.function(certify, input_signature=signature).get_concrete_function()
 
 
 def by_gradient(weights: Weights, networks: int, given: Given) -> tuple[np.ndarray, np.ndarray]:
@@ -84,17 +71,17 @@ def by_gradient(weights: Weights, networks: int, given: Given) -> tuple[np.ndarr
 
     Always AT_ONCE networks and the spare ones at a time: products in float64 round by their shapes.
     """
-    certify = certifier(given.architecture, given.task)
+    train, slots = given.exact.of_training_rows(), AT_ONCE + spare_networks(given.architecture)
+    certify = certifier(given.architecture, given.task, slots, int(train.columns.shape[1]))
     residual, objective = np.zeros(networks), np.zeros(networks)
     for start in range(0, networks, AT_ONCE):
         own = np.arange(start, min(start + AT_ONCE, networks))
-        left = AT_ONCE + spare_networks(given.architecture) - len(own)
-        slots = np.append(own, np.repeat(own[-1], left))
+        filled = np.append(own, np.repeat(own[-1], slots - len(own)))
         some, encodings, hyper = tf.nest.map_structure(
-            lambda x, slots=slots: tf.gather(x, slots),
+            lambda x, filled=filled: tf.gather(x, filled),
             (weights, given.encodings, given.hyperparameters),
         )
-        found = certify(some, encodings, given.exact, hyper)
+        found = certify(some, encodings, train, hyper)
         residual[own], objective[own] = (x.numpy()[: len(own)] for x in found)
     return residual, objective
 

@@ -173,7 +173,7 @@ def certify_best(
         stacked([trained[i].weights for i in good]),
         len(good),
         Given(
-            np.zeros((len(good), 0, 0)),
+            np.zeros((len(good), 0, 0), np.float32),
             tensors.constants(data, architecture, np.float64),
             tensors.hyperparameters([specs[i] for i in good]),
             architecture,

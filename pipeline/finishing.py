@@ -23,7 +23,6 @@ Shapes: B networks of a block, h units, p columns, n training rows.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -33,18 +32,10 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import penalties
-from pipeline.network import (
-    Architecture,
-    Layer,
-    Weights,
-    backward,
-    forward,
-    loss_gradient,
-    row_losses,
-    spare_networks,
-)
+from pipeline.full_batch import ROWS_SUMMED, full_gradient
+from pipeline.network import Architecture, Weights, spare_networks
 from pipeline.optimiser import Hyperparameters
-from pipeline.program import ROWS_SUMMED, Constants, sum_over_rows, tensor_specs
+from pipeline.program import Constants, tensor_specs
 from pipeline.training_types import Schedule
 
 SAFETY = 1.3
@@ -119,24 +110,6 @@ def finisher(architecture: Architecture, task: str, slots: int, columns: int) ->
     genotypes."""
     architecture = replace(architecture, dropout=0.0)
 
-    def gradient(first, later, encodings, constants, share, measured=False):
-        """Of the mean loss, and where measured the mean loss itself (B,) float64, else 0."""
-        weights = Weights(first, later)
-
-        def some(begin, end):
-            columns, target = constants.columns[begin:end], constants.target[:, begin:end]
-            own = encodings[:, :, begin:end] if architecture.genetic_dimensions else None
-            seen = forward(weights, columns, own, architecture)
-            upstream = loss_gradient(seen.predictions, target, task) * share[begin:end]
-            found, _ = backward(weights, columns, own, seen, upstream, architecture)
-            if not measured:
-                return found.first, nothing
-            losses = tf.cast(row_losses(seen.predictions, target, task), tf.float64)
-            return found.first, tf.linalg.matvec(losses, tf.cast(share[begin:end], tf.float64))
-
-        nothing = tf.zeros([first.shape[0]], tf.float64)
-        return sum_over_rows(tf.shape(share)[0], some, (tf.zeros_like(first), nothing))
-
     def curvature(first, direction, constants, slope):
         """L (B,) and its direction, by differences of gradients a small way from W."""
         far = 1e-2 / tf.sqrt(tf.reduce_mean(tf.reduce_sum(tf.square(constants.columns), axis=1)))
@@ -152,10 +125,12 @@ def finisher(architecture: Architecture, task: str, slots: int, columns: int) ->
         return largest, u
 
     def run(at: Finish, later, encodings, constants: Constants, hyper: Hyperparameters):
-        share = constants.row_weights / tf.reduce_sum(constants.row_weights)
+        def gradient(first, measured):
+            given = encodings, constants, architecture, task
+            return full_gradient(Weights(first, later), *given, measured=measured)
 
         def slope(first):
-            return gradient(first, later, encodings, constants, share)[0]
+            return gradient(first, False)[0]
 
         largest, direction = curvature(at.first, at.direction, constants, slope)
         known = tf.where(largest > 0.0, largest, tf.ones_like(largest))
@@ -179,7 +154,7 @@ def finisher(architecture: Architecture, task: str, slots: int, columns: int) ->
         _, first, previous, momentum = tf.while_loop(
             lambda i, *_: i < STEPS_BETWEEN_CHECKS, body, begun, parallel_iterations=1
         )
-        final, objective = gradient(first, later, encodings, constants, share, measured=True)
+        final, objective = gradient(first, True)
         # W − prox(W − t·∇) cancels nearly all digits of W.
         exact = [tf.cast(x, tf.float64) for x in (first, final)]
         lambdas = penalties.Lambdas(*(tf.cast(x, tf.float64) for x in hyper.lambdas))
@@ -190,16 +165,9 @@ def finisher(architecture: Architecture, task: str, slots: int, columns: int) ->
 
     specs = tensor_specs(architecture, slots, columns)
     first, each = specs["state"].first, specs["hyper"].learning_rate
-    later = tuple(
-        Layer(tf.TensorSpec([slots, h_out, h_in]), tf.TensorSpec([slots, h_out, 1]))
-        for h_in, h_out in itertools.pairwise(architecture.layer_sizes)
-    )
     signature = [
         Finish(first, first, each, first, each),
-        later,
-        tf.TensorSpec([slots, architecture.genetic_dimensions, None]),
-        specs["constants"],
-        specs["hyper"],
+        *(specs[name] for name in ("layers", "encodings", "constants", "hyper")),
     ]
     return tf.function(run, input_signature=signature).get_concrete_function()
 

@@ -10,6 +10,7 @@ outputs, q weights and biases of the other layers, b rows of a batch.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
@@ -19,6 +20,7 @@ import tensorflow as tf
 from pipeline import optimiser, penalties
 from pipeline.network import (
     Architecture,
+    Layer,
     Weights,
     backward,
     flat_gradient,
@@ -76,21 +78,6 @@ ROWS_AT_ONCE = 256
 """People whose predictions are computed together: their activations stay in a core's cache, and
 memory does not grow with the rows."""
 
-ROWS_SUMMED = 4096
-"""Rows whose gradients are taken together where all rows are summed: fewer are slower."""
-
-
-def sum_over_rows(rows: tf.Tensor, some: Callable, zeros: tuple[tf.Tensor, ...]):
-    """Σ of the tensors some(begin, end), like zeros, over all rows, ROWS_SUMMED at a time."""
-
-    def body(begin, *sums):
-        end = tf.minimum(begin + ROWS_SUMMED, rows)
-        own = some(begin, end)
-        return begin + ROWS_SUMMED, *(total + x for total, x in zip(sums, own, strict=True))
-
-    begun = (0, *zeros)
-    return tf.while_loop(lambda i, *_: i < rows, body, begun, parallel_iterations=1)[1:]
-
 
 class Program(NamedTuple):
     """The compiled functions for one architecture and task, and a number of slots.
@@ -104,19 +91,24 @@ class Program(NamedTuple):
     predict: Callable
 
 
-def tensor_specs(architecture: Architecture, slots: int, columns: int) -> dict[str, object]:
-    """Shapes of what the functions take: numbers of rows are open, so that another split, table or
-    batch is no new compilation."""
+def tensor_specs(
+    architecture: Architecture, slots: int, columns: int, precision=tf.float32
+) -> dict[str, object]:
+    """Shapes of what compiled functions take: numbers of rows are open, so that another split,
+    table or batch is no new compilation. precision is that of the constants."""
 
     def of(*shape, dtype=tf.float32):
         return tf.TensorSpec(shape, dtype)
+
+    def exact(*shape):
+        return of(*shape, dtype=precision)
 
     d = architecture.genetic_dimensions
     p, h = columns + d, architecture.layer_sizes[0]
     q = len(architecture.decayed)
     few = p if p <= penalties.MOST_MEMBERS else 0
     index = of(p, dtype=tf.int32)
-    groups = penalties.Groups(index, of(dtype=tf.int32), of(p), of(p), of(few, few))
+    groups = penalties.Groups(index, of(dtype=tf.int32), exact(p), exact(p), exact(few, few))
     encoder = ()
     if d:
         dual = of(None, slots, d)
@@ -129,11 +121,11 @@ def tensor_specs(architecture: Architecture, slots: int, columns: int) -> dict[s
         "hyper": optimiser.Hyperparameters(lambdas, each, each, each, each),
         "initial": of(None, slots, d),
         "constants": Constants(
-            of(None, columns),
-            of(architecture.outputs, None),
-            of(None),
-            of(None, None),
-            of(),
+            exact(None, columns),
+            exact(architecture.outputs, None),
+            exact(None),
+            exact(None, None),
+            exact(),
             groups,
         ),
         "epoch": Epoch(
@@ -143,6 +135,11 @@ def tensor_specs(architecture: Architecture, slots: int, columns: int) -> dict[s
             of(dtype=tf.int32),
         ),
         "position": of(dtype=tf.int32),
+        "layers": tuple(
+            Layer(of(slots, h_out, h_in), of(slots, h_out, 1))
+            for h_in, h_out in itertools.pairwise(architecture.layer_sizes)
+        ),
+        "encodings": of(slots, d, None),
     }
 
 

@@ -165,6 +165,23 @@ def test_objective_and_residual_with_genotypes_are_those_of_the_encodings(activa
             assert network.kkt_residual == pytest.approx(residual, rel=1e-2, abs=1e-6)
 
 
+@pytest.mark.parametrize("rows", [(240, 120, 60), (5_000, 700, 300), (1_000, 0, 0)])
+def test_any_number_of_rows_in_one_process_has_the_objective_and_residual_of_the_formulas(rows):
+    """More of them than are summed, or predicted, together."""
+    data, n = small(rows=rows), rows[0]
+    network = train(data, [spec(1, lambda_group=0.01)], epochs=3)[0]
+    weights = float64(network.final_weights)
+    inputs, target = data.columns.astype(float), data.target[:n]
+    predictions, _ = formulas.forward(weights, inputs, "tanh")
+    np.testing.assert_allclose(network.final_predictions[0], predictions[:, 0], atol=1e-5)
+    objective = formulas.mean_loss(predictions[:n], target, "binary")
+    objective += formulas.omega(weights[0][:, :-1], (0.0, 0.0, 0.01), GROUP_INDEX)
+    assert network.objective == pytest.approx(objective, rel=1e-7)
+    gradient = formulas.first_layer_gradient(weights, inputs[:n], target, "binary", "tanh")
+    residual = formulas.kkt_residual(weights[0], gradient, (0.0, 0.0, 0.01), GROUP_INDEX)
+    assert network.kkt_residual == pytest.approx(residual, rel=1e-5, abs=1e-8) <= 1e-3
+
+
 def test_finishing_certifies_smooth_networks_to_the_tolerance():
     specs = [spec(seed, lambda_group=s) for seed in range(3) for s in (0.001, 0.01, 0.03)]
     rough = train(small(), specs, tolerance=None)

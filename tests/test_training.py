@@ -179,7 +179,8 @@ def test_any_number_of_rows_in_one_process_has_the_objective_and_residual_of_the
     assert network.objective == pytest.approx(objective, rel=1e-7)
     gradient = formulas.first_layer_gradient(weights, inputs[:n], target, "binary", "tanh")
     residual = formulas.kkt_residual(weights[0], gradient, (0.0, 0.0, 0.01), GROUP_INDEX)
-    assert network.kkt_residual == pytest.approx(residual, rel=1e-5, abs=1e-8) <= 1e-3
+    assert network.kkt_residual == pytest.approx(residual, rel=1e-5, abs=1e-8)
+    assert network.kkt_residual <= 1e-3
 
 
 def test_finishing_certifies_smooth_networks_to_the_tolerance():

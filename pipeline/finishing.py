@@ -52,8 +52,8 @@ SETTLED, SETTLED_CHECKS = 0.1, 3
 checks has settled: its excess over the minimum is of the order of the residual's square."""
 
 STALLED_CHECKS, STALLED = 5, 1e-2
-"""A ReLU network leaves when over so many checks its residual has not fallen by a tenth, nor its
-objective by this share."""
+"""A ReLU network leaves when over so many checks, times its patience, its residual has not fallen
+by a tenth, nor its objective by this share."""
 
 RISE = 1e-3
 """An objective that rose by this share between checks: the step was too long, and is halved."""
@@ -182,9 +182,9 @@ def block_networks(rows: int, architecture: Architecture) -> int:
 class _Progress:
     """What a network's residuals and objectives say at its checks."""
 
-    def __init__(self, residual: float, tolerance: float, most_checks: int, bends: bool):
+    def __init__(self, residual: float, tolerance: float, most_checks: int, stalled_checks: int):
         self._tolerance, self._left = tolerance, most_checks
-        self._stalled_checks = STALLED_CHECKS if bends else most_checks
+        self._stalled_checks = stalled_checks
         self._best = self._mark = residual
         self._objective = self._mark_objective = np.inf
         self._stalled = self._settled = 0
@@ -260,19 +260,22 @@ def finished(
     constants: Constants,
     given: Given,
     schedule: Schedule,
+    patience: int = 1,
 ) -> np.ndarray:
     """First layers (K, h, p), each with the smallest residual that it had; residual (K,) is now's.
 
     A network whose residual is above the tolerance is moved until it no longer is, or its
-    objective has settled, or for finish_steps. Where ReLU units bend at data points the residual
-    may stay above, for the loss has no gradient there: such a network leaves when it stalls, and
-    `pipeline.kinks` takes it from there.
+    objective has settled, or for patience·finish_steps. Where ReLU units bend at data points the
+    residual may stay above, for the loss has no gradient there: such a network leaves when it
+    stalls, and `pipeline.kinks` takes it from there.
     """
     train, architecture = constants.of_training_rows(), given.architecture
     result = np.array(weights.first)
-    checks = -(-schedule.finish_steps // STEPS_BETWEEN_CHECKS)
-    tolerance = schedule.tolerance
-    progress = [_Progress(float(r), tolerance, checks, given.bends) for r in residual]
+    checks = -(-patience * schedule.finish_steps // STEPS_BETWEEN_CHECKS)
+    tolerance, stalled_checks = schedule.tolerance, checks
+    if given.bends:
+        stalled_checks = patience * STALLED_CHECKS
+    progress = [_Progress(float(r), tolerance, checks, stalled_checks) for r in residual]
     queue = [int(network) for network in np.flatnonzero(~(residual <= tolerance))]
     spare = spare_networks(architecture)
     size = min(block_networks(int(train.row_weights.shape[0]), architecture), len(result) - spare)

@@ -17,8 +17,12 @@ from pipeline.program import Constants
 from pipeline.training_types import Schedule
 
 TIMES, WORTHWHILE = 4, 0.9
-"""That a network of ReLU units is taken through both, at most; and again only where the last time
-left no more than this share of its residual."""
+"""That a network of ReLU units is taken through both, at most; and after the second time again only
+where that left no more than this share of its residual."""
+
+PATIENCE = 5
+"""After the first time there are so many times as many steps: with few weights left in each unit
+(a strong l1) objectives fall slowly for long, on no kink."""
 
 
 def settled(
@@ -37,10 +41,11 @@ def settled(
     best = last = np.array(weights.first)
     smallest, objective = np.full(networks, np.inf), np.full(networks, np.nan)
     going, unmoved = np.ones(networks, bool), np.zeros(len(last) - networks)
-    for _ in range(TIMES if follow else 1):
+    for times in range(TIMES if follow else 1):
         # Away from kinks the gradient's residual rises before it falls: it starts from nothing.
         start = np.append(np.where(going, np.inf, 0.0), unmoved)
-        last = finished(weights._replace(first=last), start, constants, given, schedule)
+        patience = PATIENCE if times else 1
+        last = finished(weights._replace(first=last), start, constants, given, schedule, patience)
         found, now = by_gradient(weights._replace(first=last), networks, given)
         best, before = best.copy(), smallest.copy()
         for k in np.flatnonzero(going):
@@ -51,7 +56,9 @@ def settled(
                 last[k] = at.last
                 if at.residual < smallest[k]:
                     best[k], smallest[k], objective[k] = at.best, at.residual, np.nan
-        going &= (smallest > tolerance) & (smallest < WORTHWHILE * before)
+        going &= smallest > tolerance
+        if times:
+            going &= smallest < WORTHWHILE * before
         if not going.any():
             break
     weights = weights._replace(first=best)

@@ -45,7 +45,8 @@ def constants(
 ) -> Constants:
     """The data's tensors, with so many columns of zeros after the bias."""
     n, at = data.rows[0], data.columns.shape[1]
-    beside = np.zeros((len(data.target), 1 + spare))
+    dtype = tf.as_dtype(dtype)
+    beside = np.zeros((len(data.target), 1 + spare), dtype.as_numpy_dtype)
     beside[:, 0] = 1.0
     if data.task == "multiclass":
         target = np.eye(architecture.outputs)[data.target.astype(int)].T
@@ -59,7 +60,7 @@ def constants(
     factor = np.insert(np.asarray(factor, float), [at] * (1 + spare), 0.0)
     relationship = np.zeros((0, 0)) if data.relationship is None else data.relationship[:, :n]
     return Constants(
-        tf.constant(np.concatenate([data.columns, beside], axis=1), dtype),
+        tf.constant(np.concatenate([data.columns.astype(beside.dtype), beside], axis=1)),
         tf.constant(target, dtype),
         tf.constant(weights / weights.mean(), dtype),
         tf.constant(relationship, dtype),

@@ -155,13 +155,13 @@ def networks_of_a_part(data: TrainingData, architecture: Architecture, schedule:
 
 
 def bytes_of_a_network(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
-    """Of a population: a step's, and 4·(6·Σ weights + 2·(N + n)·d + 2·N·o) for its best and its
+    """Of a population: a step's, and 4·(6·Σ weights + 2·(N + n)·d + 6·N·o) for its best and its
     last state, the weights that come out of them, its initial encodings, and its predictions of
-    all N people."""
+    all N people and what they are made of."""
     sizes = (architecture.columns, *architecture.layer_sizes)
     weights = sum(h_in * h_out for h_in, h_out in itertools.pairwise(sizes))
     encoder = (len(data.target) + data.rows[0]) * architecture.genetic_dimensions
-    kept = 4 * (6 * weights + 2 * encoder + 2 * len(data.target) * architecture.outputs)
+    kept = 4 * (6 * weights + 2 * encoder + 6 * len(data.target) * architecture.outputs)
     return _bytes_of_one(data, architecture, schedule) + kept
 
 

@@ -376,7 +376,7 @@ def test_parts_and_populations_keep_within_their_bytes():
         weights = sum(a * b for a, b in zip(layers[:-1], layers[1:], strict=True))
         units = sum(sizes) + 1 + dimensions
         step = 4 * (3 * weights + 3 * min(batch, ROWS[0]) * units + 2 * ROWS[0] * dimensions)
-        kept = 4 * (6 * weights + 2 * (sum(ROWS) + ROWS[0]) * dimensions + 2 * sum(ROWS))
+        kept = 4 * (6 * weights + 2 * (sum(ROWS) + ROWS[0]) * dimensions + 6 * sum(ROWS))
         part = training_types.networks_of_a_part(data, shape, schedule)
         assert part == max(1, min(32, 32 * 2**20 // step))
         most = training_types.networks_at_once(data, shape, schedule)

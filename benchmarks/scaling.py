@@ -115,7 +115,8 @@ def everything() -> None:
         f"time; {UNITS} units, batches of {BATCH}, validation AUROC after every epoch (a fifth as "
         "many rows). A population larger than `networks_at_once` is split without being asked; "
         "the formula is K·`bytes_of_a_network`, ten times the data in float32, and 48 MiB. What "
-        "the populations before have given is not in it.\n\n![Cost against population, rows and columns](scaling.png)",
+        "the populations before have given is not in it.\n\n"
+        "![Cost against population, rows and columns](scaling.png)",
         shown,
     )
 

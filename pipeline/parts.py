@@ -61,6 +61,11 @@ class Setting:
         """Networks of a part, at most."""
         return networks_of_a_part(self.data, self.architecture, self.schedule)
 
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """FEW, MIDDLING and the most networks of a part, none above the most."""
+        return min(FEW, self.most), min(MIDDLING, self.most), self.most
+
     def split(self, networks: np.ndarray) -> list[np.ndarray]:
         """Networks → those of each part, so that the cores are done soonest."""
 
@@ -68,13 +73,12 @@ class Setting:
             parts = -(-len(networks) // size)
             return -(-parts // cores()) * (size + STEP_SLOTS), parts
 
-        size = min({min(size, self.most) for size in (FEW, MIDDLING, self.most)}, key=time)
+        size = min(self.sizes, key=time)
         return [networks[i : i + size] for i in range(0, len(networks), size)]
 
     def slots(self, networks: int) -> int:
         """Of a part of so many networks: FEW, MIDDLING or the most, and the spare ones."""
-        sizes = (min(FEW, self.most), min(MIDDLING, self.most), self.most)
-        size = next(size for size in sizes if networks <= size)
+        size = next(size for size in self.sizes if networks <= size)
         return size + spare_networks(self.architecture)
 
     def program(self, slots: int) -> Program:
@@ -159,7 +163,7 @@ class Part:
         )
 
     def train(self, epoch: Epoch) -> Seen:
-        """One pass over the training rows, and what is seen after it, as NumPy arrays."""
+        """One pass over the training rows, and what is seen of the networks after it, in NumPy."""
         n, validation, _ = self.setting.data.rows
         self.state, seen = self.setting.program(len(self.state.first)).train_epoch(
             self.state,
@@ -170,7 +174,7 @@ class Part:
             tf.constant(n),
             tf.constant(n + validation),
         )
-        return Seen(*(x.numpy() for x in seen))
+        return Seen(*(x.numpy()[: len(self.networks)] for x in seen))
 
 
 class Snapshots:

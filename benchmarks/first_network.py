@@ -26,8 +26,8 @@ def first_epochs(sizes: tuple[int, ...]) -> dict[str, float]:
     started = time.perf_counter()
     import tensorflow as tf
 
-    from pipeline.network import Architecture
-    from pipeline.training import NetworkSpec, Schedule, train_population
+    from pipeline.networks import Architecture, NetworkSpec, Schedule
+    from pipeline.training import train_population
 
     tf.constant(0.0)
     imported = time.perf_counter() - started

@@ -25,7 +25,7 @@ NETWORKS, EPOCHS, BATCH, DIMENSIONS, KERAS_STEPS = 32, 20, 128, 20, 4
 
 def people():
     """The Framingham teaching table: 4,240 people, of whom 2,544 train."""
-    from pipeline.cohort import load_cohort
+    from pipeline.data import load_cohort
 
     return load_cohort(
         HERE.parent / "data" / "framingham.csv", "TenYearCHD", categories=["education"]
@@ -33,9 +33,7 @@ def people():
 
 
 def simulate(folder: Path, variants: int) -> dict:
-    from pipeline.joining import row_names
-    from pipeline.simulated_fileset import write_simulated
-    from pipeline.simulation import Simulation
+    from pipeline.genetics import Simulation, row_names, write_simulated
 
     outcome = people().outcome
     started = time.perf_counter()
@@ -47,11 +45,8 @@ def simulate(folder: Path, variants: int) -> dict:
 
 def load(folder: Path, variants: int):
     """The genotypes and the seconds from the fileset's name to the matrix."""
-    from pipeline.genotypes import load_genotypes
-    from pipeline.joining import join
-    from pipeline.plink import open_fileset
-    from pipeline.relationship import Filters
-    from pipeline.table import read_table
+    from pipeline.data import read_table
+    from pipeline.genetics import Filters, join, load_genotypes, open_fileset
 
     cohort, table = people(), read_table(HERE.parent / "data" / "framingham.csv")
     started = time.perf_counter()
@@ -69,9 +64,9 @@ def relate(folder: Path, variants: int) -> dict:
 
 def train(folder: Path, variants: int) -> dict:
     """Seconds a network of a study with this many variants, after compilation."""
-    from pipeline.network import Architecture
-    from pipeline.populations import People
-    from pipeline.training import NetworkSpec, Schedule, TrainingData, train_population
+    from pipeline.networks import Architecture, NetworkSpec, Schedule, TrainingData
+    from pipeline.study import People
+    from pipeline.training import train_population
 
     cohort, found, _ = load(folder, variants)
     group = People(cohort, found)
@@ -99,9 +94,9 @@ def train(folder: Path, variants: int) -> dict:
 
 
 def keras(folder: Path, variants: int) -> dict:
-    """Seconds of one network's EPOCHS epochs with a dense encoder of the standardised variants.
+    """Seconds of one network's EPOCHS epochs with a dense encoder of the standardized variants.
 
-    A few steps of Keras' own `train_on_batch` on a batch that is in memory and standardised, so
+    A few steps of Keras' own `train_on_batch` on a batch that is in memory and standardized, so
     that reading the genotypes is not counted; extrapolated to all steps.
     """
     import tensorflow as tf
@@ -129,9 +124,13 @@ def keras(folder: Path, variants: int) -> dict:
 
 def plink(folder: Path, variants: int) -> dict:
     """plink2 --make-rel of the variants that vary, and ours under the same scaling."""
-    from pipeline.genotypes import read_blocks
-    from pipeline.plink import open_fileset
-    from pipeline.relationship import Filters, relationship_matrix, standard_blocks
+    from pipeline.genetics import (
+        Filters,
+        open_fileset,
+        read_blocks,
+        relationship_matrix,
+        standard_blocks,
+    )
 
     prefix = folder / str(variants)
     started = time.perf_counter()
@@ -219,7 +218,7 @@ if __name__ == "__main__":
             f"4,240 people, 2,544 of them in training. A network has the clinical columns, "
             f"{DIMENSIONS} genetic dimensions and 50 units, in batches of {BATCH}; ours train "
             f"{NETWORKS} at once. Keras' time is that of {KERAS_STEPS} steps on "
-            "one standardised batch in memory, times the number of steps; reading genotypes is not "
+            "one standardized batch in memory, times the number of steps; reading genotypes is not "
             "in it. Peaks are of the whole process.",
             table,
         )

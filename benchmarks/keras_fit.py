@@ -61,8 +61,8 @@ def keras_seconds(data) -> float:
 
 
 def population_seconds(data, regularizers: str) -> float:
-    from pipeline.network import Architecture
-    from pipeline.training import NetworkSpec, Schedule, train_population
+    from pipeline.networks import Architecture, NetworkSpec, Schedule
+    from pipeline.training import train_population
 
     lambdas = {
         "group lasso": {"lambda_group": 4e-3},

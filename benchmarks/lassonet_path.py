@@ -31,7 +31,7 @@ from measure import HERE, as_markdown, clinical_data, write
 SEEDS, UNITS = 5, 50
 METRIC = "auroc"
 OURS, THEIRS = "lambda_path", "LassoNet"
-COLOURS = {OURS: "#0072B2", THEIRS: "#D55E00"}
+COLORS = {OURS: "#0072B2", THEIRS: "#D55E00"}
 
 
 def parts():
@@ -143,7 +143,7 @@ def plot(settings: dict[str, dict[str, pd.DataFrame]]) -> None:
         for axes, at_most, what in zip(row, (False, True), ("exactly", "at most")):
             for name, found in models.items():
                 seen = tested(found, at_most).dropna()
-                marks = {"fmt": "o-", "markersize": 4, "capsize": 3, "color": COLOURS[name]}
+                marks = {"fmt": "o-", "markersize": 4, "capsize": 3, "color": COLORS[name]}
                 axes.errorbar(seen.index, seen["mean"], seen["se"], label=name, **marks)
             axes.set(xlabel=f"{setting} kept, {what}", xticks=range(0, found["kept"].max() + 1, 2))
             axes.grid(alpha=0.3)

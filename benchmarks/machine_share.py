@@ -24,7 +24,7 @@ def bare_seconds(batch: int, steps: int) -> float:
     """The products of all networks, those of a part on each core, so many steps."""
     import tensorflow as tf
 
-    from pipeline.training_types import cores
+    from pipeline.networks import cores
 
     part = NETWORKS // 4
     k, h, p = part, UNITS, COLUMNS + 1
@@ -49,8 +49,8 @@ def bare_seconds(batch: int, steps: int) -> float:
 
 
 def train(data, batch: int, epochs: int):
-    from pipeline.network import Architecture
-    from pipeline.training import NetworkSpec, Schedule, train_population
+    from pipeline.networks import Architecture, NetworkSpec, Schedule
+    from pipeline.training import train_population
 
     specs = [NetworkSpec(seed=seed, lambda_group=4e-3) for seed in range(NETWORKS)]
     schedule = Schedule(epochs=epochs, batch_size=batch, tolerance=None)

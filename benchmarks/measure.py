@@ -57,8 +57,8 @@ def clinical_data():
     """The Framingham teaching table as the engine sees it: 2,544 training rows."""
     import numpy as np
 
-    from pipeline.cohort import load_cohort
-    from pipeline.training import TrainingData
+    from pipeline.data import load_cohort
+    from pipeline.networks import TrainingData
 
     cohort = load_cohort(
         HERE.parent / "data" / "framingham.csv", "TenYearCHD", categories=["education"]

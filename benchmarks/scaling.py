@@ -29,7 +29,7 @@ GRID = {
 
 
 def problem(rows: int, columns: int):
-    from pipeline.training import TrainingData
+    from pipeline.networks import TrainingData
 
     rng = np.random.default_rng(0)
     validation = max(rows // 5, 200)
@@ -44,10 +44,15 @@ def peak_bytes() -> int:
 
 def point(networks: int, rows: int, columns: int) -> dict[str, float]:
     """Seconds a network and 1,000 steps, networks at once, and peaks of memory in bytes."""
-    from pipeline.estimator_training import train_networks
-    from pipeline.network import Architecture
-    from pipeline.training import NetworkSpec, Schedule, networks_at_once, train_population
-    from pipeline.training_types import bytes_of_a_network
+    from pipeline.estimators import train_networks
+    from pipeline.networks import (
+        Architecture,
+        NetworkSpec,
+        Schedule,
+        bytes_of_a_network,
+        networks_at_once,
+    )
+    from pipeline.training import train_population
 
     data, architecture = problem(rows, columns), Architecture(columns, 0, (UNITS,))
     wanted = np.clip(STEPS * 100 // columns, STEPS // 10, STEPS)

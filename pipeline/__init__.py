@@ -4,24 +4,6 @@ The scikit-learn face is `SparseMLPClassifier`, `SparseMLPRegressor` and `lambda
 loaded when it is first asked for, so that `import pipeline` stays free of TensorFlow.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from importlib import import_module
-
-_HOME = {
-    "SparseMLPClassifier": "pipeline.estimators",
-    "SparseMLPRegressor": "pipeline.estimators",
-    "lambda_path": "pipeline.lambda_paths",
-}
-
-__all__ = ["SparseMLPClassifier", "SparseMLPRegressor", "lambda_path"]
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -85,7 +85,7 @@ def guarded(run: Callable[[], object]) -> None:
     2: bad input. 130: interrupted from the keyboard; 143: by SIGTERM.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's hardware notes
-    # Each core trains networks of its own (pipeline.training).
+    # Each core trains networks of its own (pipeline.training.training).
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:

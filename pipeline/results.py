@@ -96,7 +96,7 @@ class NetworkResult:
     died         variable → the first epoch from which it stays zeroed, the state after the finish
                  counting as the last epoch; variables that are left at the end are not in it.
     resamples    `best` and `last` → (B,) the objective's metric on resampled test rows, the same
-                 resamples for every network (pipeline.bootstrap).
+                 resamples for every network (pipeline.metrics.bootstrap).
     layers       (weights (inputs, outputs), bias (outputs,)) of every layer at the best epoch,
                  float32; inputs of the first are the columns of `inputs`.
     failure      why training ended early with no usable network; then metrics and weights may be
@@ -168,8 +168,8 @@ class StudyRecord:
 class StudyResults:
     """A study's record and its networks, finished and failed.
 
-    variants  rows of variants with their weights, as pipeline.variant_search says; none where every
-              genetic dimension is zeroed, None without genotypes.
+    variants  rows of variants with their weights, as `pipeline.study.variant_search` says; none
+              where every genetic dimension is zeroed, None without genotypes.
     """
 
     record: StudyRecord

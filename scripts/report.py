@@ -16,7 +16,8 @@ if __name__ == "__main__":
     def run():
         from rich.console import Console
 
-        from pipeline import report, tracked
+        from pipeline.report import page as report
+        from pipeline.tracking import reader as tracked
 
         wanted = [name for name in arguments.get("study", "").split(",") if name] or [None]
         studies = [tracked.load_study(name) for name in dict.fromkeys(wanted)]

@@ -18,7 +18,7 @@ if __name__ == "__main__":
         )
         load_search_space(study, arguments)  # a slip is told before the seconds of an import
         import_tensorflow()
-        from pipeline.search import run_study
+        from pipeline.study import run_study
 
         run_study(study, storage=storage, scheduler=scheduler, output=output, given=arguments)
 

@@ -11,7 +11,7 @@ if __name__ == "__main__":
     arguments = parse("simulate_genotypes", __doc__)
 
     def run():
-        from pipeline.simulated_fileset import simulate_genotypes
+        from pipeline.genetics import simulate_genotypes
 
         simulate_genotypes(**arguments)
 

@@ -110,7 +110,7 @@ def kkt_residual(first, gradient, lambdas, group_index, step=1e-2):
 def kink_residual(weights, inputs, target, task, lambdas, group_index, row_weights=None, step=1e-2):
     """kkt_residual of a ReLU network's first layer, and how many kinks W is on.
 
-    relu′ is free in [0, 1] where c_ui > 0 and |z_ui| ≤ 2⁻²⁴·‖W_u‖·‖x_i‖, and maximises the dual
+    relu′ is free in [0, 1] where c_ui > 0 and |z_ui| ≤ 2⁻²⁴·‖W_u‖·‖x_i‖, and maximizes the dual
     min_U ‖U − W‖²/2t + ∇(s)·(U − W) + Ω(U); by L-BFGS-B. Where it is not free it is 1 or 0.
     """
     first, rows = weights[0], np.column_stack([inputs, np.ones(len(inputs))])

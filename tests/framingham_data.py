@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.cohort import load_cohort
+from pipeline.data.cohort import load_cohort
 
 TABLE = Path(__file__).parents[1] / "data" / "framingham.csv"
 
 
 class Rows(NamedTuple):
-    """inputs (n, p) standardised, as float32 holds them; target (n,); group_index (p,)."""
+    """inputs (n, p) standardized, as float32 holds them; target (n,); group_index (p,)."""
 
     inputs: np.ndarray
     target: np.ndarray

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from pipeline.network import Architecture
-from pipeline.relationship import factor
-from pipeline.training import NetworkSpec, Schedule, TrainingData, train_population
+from pipeline.genetics.relationship import factor
+from pipeline.networks.network import Architecture
+from pipeline.networks.types import NetworkSpec, Schedule, TrainingData
+from pipeline.training.training import train_population
 
 ROWS = (240, 120, 60)
 GROUP_INDEX = np.array([0, 1, 1, 2, 3, 4])

@@ -186,7 +186,7 @@ def run_here(folder: Path, study: str, **options: object) -> str:
 
     options are parameters of the main entry point.
     """
-    from pipeline.search import run_study
+    from pipeline.study.run import run_study
 
     printed = io.StringIO()
     own = {name: options.pop(name) for name in OWN & options.keys()}

@@ -5,11 +5,11 @@ import pytest
 from planted_study import clinical_inputs, genetic_inputs, group_lasso_study
 from scipy.stats import spearmanr
 
-from pipeline import bootstrap
-from pipeline.agreement import importance_correlation, selection_frequencies
+from pipeline.inspection.agreement import importance_correlation, selection_frequencies
+from pipeline.inspection.solutions import solutions_of
+from pipeline.inspection.stability import died_epochs
+from pipeline.metrics import bootstrap
 from pipeline.results import Inputs, NetworkResult
-from pipeline.solutions import solutions
-from pipeline.stability import died_epochs
 
 NAMES = ("a", "b", "c", "d", "e")
 INPUTS = Inputs(NAMES, NAMES, ("clinical",) * 5) + genetic_inputs(2)
@@ -63,7 +63,7 @@ def test_deaths_are_counted_in_order_the_last_to_die_first_among_the_lost():
 
 def test_a_solutions_interval_is_that_of_the_mean_over_its_networks_on_the_same_resamples():
     networks = [n for n in group_lasso_study(10).networks if n.configuration == 2]
-    clinical, genetic = solutions(networks, "val_auroc")
+    clinical, genetic = solutions_of(networks, "val_auroc")
     for solution in (clinical, genetic):
         means = np.mean([n.resamples["last"] for n in solution.networks], axis=0)
         assert solution.test_intervals["last"] == tuple(np.quantile(means, [0.025, 0.975]))

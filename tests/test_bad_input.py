@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from study_runs import command, files_of, run_here
 
-from pipeline import command_line, run_store, search
+from pipeline import command_line
 from pipeline.errors import InputError
+from pipeline.study import run as search
+from pipeline.tracking import store as run_store
 
 STUDY = """
 # Is bad input refused?

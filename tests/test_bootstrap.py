@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from pipeline.bootstrap import interval, resampled, resamples
-from pipeline.metrics import OF_TASK, probabilities
+from pipeline.metrics.bootstrap import interval, resampled, resamples
+from pipeline.metrics.metrics import OF_TASK, probabilities
 
 ROWS, TIMES = 60, resamples(60, 40)
 RNG = np.random.default_rng(3)

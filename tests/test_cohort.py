@@ -13,11 +13,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from pipeline.cohort import load_cohort
+from pipeline.data.cohort import load_cohort
+from pipeline.data.features import distinct_columns, fit_features
+from pipeline.data.table import CATEGORY, NUMBER, read_table
 from pipeline.errors import InputError
-from pipeline.features import distinct_columns, fit_features
 from pipeline.results import Inputs
-from pipeline.table import CATEGORY, NUMBER, read_table
 
 FRAMINGHAM = Path(__file__).parents[1] / "data" / "framingham.csv"
 N_ROWS = 100
@@ -74,7 +74,7 @@ RISING = [i + 0.5 for i in range(N_ROWS)]
 # --- features -----------------------------------------------------------------------------------
 
 
-def test_a_number_is_imputed_by_the_median_and_standardised():
+def test_a_number_is_imputed_by_the_median_and_standardized():
     train = pd.DataFrame({"x": [1.0, 2.0, np.nan, 10.0]})
     preprocessor, inputs = fit_features(train, {"x": NUMBER}, {})
     assert inputs.columns == ("x", "x missing")
@@ -181,7 +181,7 @@ def test_parquet_types_of_pandas_are_understood(load):
     )
 
 
-def test_features_are_float32_standardised_on_training_rows(framingham):
+def test_features_are_float32_standardized_on_training_rows(framingham):
     assert framingham.features.dtype == np.float32
     train = framingham.features[framingham.split.train].astype(float)
     np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-6)
@@ -374,14 +374,14 @@ def test_several_classes_are_stratified_and_quantities_are_not(load):
 
 def test_a_group_joins_columns_to_one_variable_where_its_first_one_stands(load):
     frame = people(hdl=RISING, site=cycle("a", "b", "c"), ldl=cycle(1.5, 2.5, None))
-    cohort = load(frame, groups={"lipids": ["ldl", "hdl"]}, unpenalised=["lipids"])
+    cohort = load(frame, groups={"lipids": ["ldl", "hdl"]}, unpenalized=["lipids"])
     assert cohort.inputs.columns == (
         *("age", "hdl", "ldl", "ldl missing"),
         *("site=a", "site=b", "site=c"),
     )
     assert cohort.inputs.variables == ("age", *["lipids"] * 3, *["site"] * 3)
     np.testing.assert_array_equal(cohort.penalty_factor, [1, 0, 0, 0, 1, 1, 1])
-    assert cohort.unpenalised == ("lipids",)
+    assert cohort.unpenalized == ("lipids",)
     assert cohort.facts["groups"] == "lipids: ldl and hdl"
     # Grouping moves columns and changes no number in them.
     alone = load(frame)
@@ -538,15 +538,15 @@ BAD_TABLES = {
         {"families": {"f": ["x"]}, "groups": {"g": ["age", "x"]}},
         "one family, but group g has age in clinical and x in f",
     ),
-    "unknown unpenalised": (
+    "unknown unpenalized": (
         people(),
-        {"unpenalised": ["aeg"]},
+        {"unpenalized": ["aeg"]},
         "a variable of .* did you mean age",
     ),
-    "none near unpenalised": (people(), {"unpenalised": ["q"]}, "its variables are age"),
-    "unpenalised in a group": (
+    "none near unpenalized": (people(), {"unpenalized": ["q"]}, "its variables are age"),
+    "unpenalized in a group": (
         people(),
-        {"unpenalised": ["age"], "groups": {"g": ["age"]}},
+        {"unpenalized": ["age"], "groups": {"g": ["age"]}},
         "age of group g; name the gro",
     ),
     "one class": (people().assign(y=1), {}, "two classes, but y .* one value"),

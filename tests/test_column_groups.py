@@ -16,8 +16,8 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from pipeline.column_groups import column_groups, source_labels
 from pipeline.errors import InputError
+from pipeline.estimators.groups import column_groups, source_labels
 
 NAN = np.nan
 TABLE = pd.DataFrame(
@@ -130,12 +130,12 @@ def test_groups_may_be_labels_a_mapping_or_a_function():
         found = column_groups(groups, 4, names)
         assert found.names.tolist() == by_label.names.tolist() == ["age", "city", "sex"]
         assert found.index.tolist() == by_label.index.tolist() == [0, 1, 1, 2]
-    alone = column_groups(None, 3, None, unpenalised=[-1])
+    alone = column_groups(None, 3, None, unpenalized=[-1])
     assert alone.names.tolist() == alone.index.tolist() == [0, 1, 2]
     assert alone.factor.tolist() == [1.0, 1.0, 0.0]
 
 
-def test_a_variable_is_unpenalised_by_its_own_name_or_those_of_all_its_columns():
+def test_a_variable_is_unpenalized_by_its_own_name_or_those_of_all_its_columns():
     names = ["age", "city=a", "city=b"]
     groups = ["age", "city", "city"]
     for chosen in ("city", ["city"], ["city=a", "city=b"], [1, 2]):

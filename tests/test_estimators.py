@@ -23,8 +23,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pipeline import SparseMLPClassifier, SparseMLPRegressor
-from pipeline.column_groups import source_labels
 from pipeline.errors import InputError
+from pipeline.estimators.groups import source_labels
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -200,10 +200,10 @@ def test_noise_is_zeroed_and_what_informs_is_kept(penalty):
     assert rows_of_weights[:2].any(axis=1).all() and not rows_of_weights[2:].any()
 
 
-def test_unpenalised_columns_stay_when_all_others_are_zeroed():
+def test_unpenalized_columns_stay_when_all_others_are_zeroed():
     inputs, y = planted()
     frame = pd.DataFrame(inputs, columns=list("abcdef"))
-    model = quick(lambda_group=100.0, unpenalised=["a", "f"]).fit(frame, y)
+    model = quick(lambda_group=100.0, unpenalized=["a", "f"]).fit(frame, y)
     assert model.zeroed_.tolist() == ["b", "c", "d", "e"]
     assert np.all(model.first_layer_[[0, 5]].any(axis=1))
 
@@ -226,7 +226,7 @@ def test_the_best_epoch_is_kept_where_rows_are_held_out():
 
 def test_a_network_that_diverges_says_what_to_do():
     inputs, y = planted(rows=100)
-    with pytest.raises(InputError, match="standardise X"):
+    with pytest.raises(InputError, match="standardize X"):
         quick(SparseMLPRegressor, learning_rate=1e30).fit(inputs, y)
     with pytest.raises(InputError, match="finite in float32"):
         quick().fit(inputs * 1e60, y)
@@ -254,8 +254,8 @@ def test_an_unsettled_first_layer_warns():
         ({"groups": {"a": [0, 1], "b": [1]}}, "names column 1 for 'a' and for 'b'"),
         ({"groups": "education"}, "groups is None, a label for each column"),
         ({"groups": OneHotEncoder()}, "unfitted OneHotEncoder"),
-        ({"groups": [0, 0, 1, 1, 2, 2], "unpenalised": [0]}, "name the variable instead"),
-        ({"unpenalised": ["age"]}, "but got 'age'; X has 0, 1"),
+        ({"groups": [0, 0, 1, 1, 2, 2], "unpenalized": [0]}, "name the variable instead"),
+        ({"unpenalized": ["age"]}, "but got 'age'; X has 0, 1"),
     ],
 )
 def test_bad_parameters_are_named_with_their_law(parameters, law):

@@ -5,15 +5,9 @@ import pytest
 from PIL import Image
 from planted_study import clinical_inputs, genetic_inputs, layer
 
-from pipeline.figures import (
-    Panel,
-    lambda_paths,
-    panels,
-    selection_bars,
-    trajectories,
-)
-from pipeline.heatmap import PALETTE, ZERO, ZEROED, HeatMap, weight_scale, zeroed_text
-from pipeline.pareto import pareto_front
+from pipeline.inspection.pareto import pareto_front
+from pipeline.report.figures import Panel, lambda_paths, panels, selection_bars, trajectories
+from pipeline.report.heatmap import PALETTE, ZERO, ZEROED, HeatMap, weight_scale, zeroed_text
 from pipeline.results import Inputs
 
 BOTH = clinical_inputs() + genetic_inputs()
@@ -29,7 +23,7 @@ def decoded(png: bytes) -> Image.Image:
     return Image.open(io.BytesIO(png)).convert("RGB")
 
 
-def test_cells_are_centred_on_zero_and_zeroed_variables_are_grey():
+def test_cells_are_centered_on_zero_and_zeroed_variables_are_gray():
     inputs = Inputs(("a", "c=1", "c=2", "z"), ("a", "c", "c", "z"), ("clinical",) * 4)
     weights = np.array([[1.0, -1.0, 0.0], [0.5, 1e-9, -1e-9], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     heat = HeatMap(inputs, 3, simulated=False)
@@ -40,10 +34,10 @@ def test_cells_are_centred_on_zero_and_zeroed_variables_are_grey():
     assert cell(picture, heat, 3, 0) == ZEROED
 
 
-def test_zero_is_white_and_the_colours_are_symmetric_in_lightness():
-    colours = np.array(PALETTE[: 3 * (2 * ZERO + 1)]).reshape(-1, 3)
-    assert colours[ZERO].tolist() == [255, 255, 255]
-    assert colours[0, 2] > colours[0, 0] and colours[-1, 0] > colours[-1, 2]
+def test_zero_is_white_and_the_colors_are_symmetric_in_lightness():
+    colors = np.array(PALETTE[: 3 * (2 * ZERO + 1)]).reshape(-1, 3)
+    assert colors[ZERO].tolist() == [255, 255, 255]
+    assert colors[0, 2] > colors[0, 0] and colors[-1, 0] > colors[-1, 2]
 
 
 def test_one_picture_does_not_leave_traces_in_the_next():
@@ -82,7 +76,7 @@ def test_kept_rows_have_the_first_claim_to_a_label_among_400():
     heat = HeatMap(inputs, 50, True)
     strength = np.full(400, -1.0)
     strength[[3, 77, 201]] = 1.0
-    chosen = heat._labelled_rows(strength)
+    chosen = heat._labeled_rows(strength)
     assert set(chosen[:3]) == {3, 77, 201}
     gaps = np.diff(np.sort(heat.tops[chosen]))
     assert gaps.min() >= heat.line
@@ -102,15 +96,15 @@ def test_hostile_names_are_drawn_as_they_are():
     assert selection_bars(names, [1.0] * 6, [0.5] * 6, "$\\bad{$")
 
 
-def test_panels_share_one_colour_scale():
+def test_panels_share_one_color_scale():
     small = clinical_inputs()
     faint, strong = np.full((19, 4), 0.1), np.full((19, 4), 1.0)
     together, single = panels([Panel("a", small, faint), Panel("b", small, strong)], False)
     assert len(single) == 2
     assert decoded(together).width > decoded(single[0]).width * 2
-    colours = [decoded(png).getcolors(100_000) for png in single]
+    colors = [decoded(png).getcolors(100_000) for png in single]
     darkest = (103, 0, 31)  # the red end
-    area = [dict((c, n) for n, c in found).get(darkest, 0) for found in colours]
+    area = [dict((c, n) for n, c in found).get(darkest, 0) for found in colors]
     assert area[1] > 10 * max(area[0], 1)
 
 

@@ -13,14 +13,15 @@ from bed_reader import open_bed, to_bed
 from sklearn.metrics import roc_auc_score
 from study_runs import command, run_here, runs, study_run
 
-from pipeline import genotypes, joining
+from pipeline.data.table import read_table
 from pipeline.errors import InputError
-from pipeline.genotypes import load_genotypes
-from pipeline.plink import MISSING, open_fileset
-from pipeline.relationship import Filters
-from pipeline.simulated_fileset import causal_ids, simulate_genotypes, write_simulated
-from pipeline.simulation import Simulation, simulated_blocks
-from pipeline.table import read_table
+from pipeline.genetics import genotypes
+from pipeline.genetics import people as joining
+from pipeline.genetics.genotypes import load_genotypes
+from pipeline.genetics.plink import MISSING, open_fileset
+from pipeline.genetics.relationship import Filters
+from pipeline.genetics.simulated_fileset import causal_ids, simulate_genotypes, write_simulated
+from pipeline.genetics.simulation import Simulation, simulated_blocks
 
 PEOPLE, VARIANTS = 50, 30
 RNG = np.random.default_rng(7)

@@ -1,4 +1,4 @@
-"""Other tasks, weights, unpenalised variables, groups and shapes, through real studies.
+"""Other tasks, weights, unpenalized variables, groups and shapes, through real studies.
 
 Where a study's network has no hidden layer, scikit-learn solves the same problem: with weights of
 mean 1, mean loss + λ2·½Σw² is LogisticRegression's objective over n for C = 1/(λ2·n), and Ridge's
@@ -20,15 +20,15 @@ from sklearn.datasets import load_diabetes, load_wine
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.class_weight import compute_sample_weight
 
-from pipeline import tracked
-from pipeline.cohort import load_cohort
+from pipeline.data.cohort import load_cohort
 from pipeline.errors import InputError
-from pipeline.populations import People, Replicate, populations
 from pipeline.results import kept_variables
-from pipeline.sampling import Sampling
-from pipeline.search import run_study
-from pipeline.search_space import PROJECT, load_search_space
-from pipeline.study_cohort import study_cohort
+from pipeline.search_space.sampling import Sampling
+from pipeline.search_space.study_file import PROJECT, load_search_space
+from pipeline.study.populations import People, Replicate, populations
+from pipeline.study.run import run_study
+from pipeline.study.study_cohort import study_cohort
+from pipeline.tracking import reader as tracked
 
 FRAMINGHAM = PROJECT / "data/framingham.csv"
 PHENOLS = ["total_phenols", "nonflavanoid_phenols"]
@@ -72,7 +72,7 @@ task: binary
 categories: [education]
 genotypes: none
 groups: {lipids: [totChol, glucose]}
-unpenalised: [age, male]
+unpenalized: [age, male]
 configurations: 1
 seeds: 2
 cross: [hidden_layer_sizes]
@@ -219,10 +219,10 @@ def test_a_weighted_regression_is_scikit_learns_ridge_in_the_tables_unit(diabete
     weights = pd.read_csv("diabetes.csv")["visits"].to_numpy()[train]
     weights = weights / weights.mean()
     outcome = cohort.outcome[train]
-    centre, unit = outcome.mean(), outcome.std()
+    center, unit = outcome.mean(), outcome.std()
     model = Ridge(alpha=0.1 * len(train))
-    model.fit(cohort.features[train], (outcome - centre) / unit, sample_weight=weights)
-    seen = centre + unit * model.predict(cohort.features[test])
+    model.fit(cohort.features[train], (outcome - center) / unit, sample_weight=weights)
+    seen = center + unit * model.predict(cohort.features[test])
     expected = {
         "r2": sk.r2_score(cohort.outcome[test], seen),
         "mean_squared_error": sk.mean_squared_error(cohort.outcome[test], seen),
@@ -234,7 +234,7 @@ def test_a_weighted_regression_is_scikit_learns_ridge_in_the_tables_unit(diabete
         assert got == pytest.approx(expected, rel=0.01)
 
 
-def test_an_error_is_minimised_and_its_curve_is_in_the_tables_unit(diabetes):
+def test_an_error_is_minimized_and_its_curve_is_in_the_tables_unit(diabetes):
     assert not diabetes.record.maximize
     for network in diabetes.results.networks:
         curve = network.curves["val_mean_absolute_error"]
@@ -260,7 +260,7 @@ def test_a_regression_is_told_in_its_own_words(diabetes):
 # --- covariates that stay in --------------------------------------------------------------------
 
 
-def test_unpenalised_variables_stay_where_the_penalty_zeroes_all_others(covariates):
+def test_unpenalized_variables_stay_where_the_penalty_zeroes_all_others(covariates):
     for network in covariates.results.networks:
         kept = kept_variables(network.first_layer_final, network.inputs)
         assert {v for v, is_kept in kept.items() if is_kept} == {"age", "male"}
@@ -281,9 +281,9 @@ def test_the_covariates_alone_are_scikit_learns_balanced_logistic_regression(cov
         np.testing.assert_allclose(got, model.coef_[0], atol=5e-3)
 
 
-def test_unpenalised_variables_are_in_settings_and_facts(covariates):
-    assert covariates.record.settings["unpenalised"] == ["age", "male"]
-    assert covariates.record.facts["unpenalised"] == "male and age (penalty factor 0)"
+def test_unpenalized_variables_are_in_settings_and_facts(covariates):
+    assert covariates.record.settings["unpenalized"] == ["age", "male"]
+    assert covariates.record.facts["unpenalized"] == "male and age (penalty factor 0)"
     assert covariates.record.facts["cases"] == 644
     assert "lipids: totChol and glucose" in covariates.page
     columns, variables, _ = covariates.networks()[0].inputs.__dict__.values()
@@ -300,7 +300,7 @@ def _people_and_replicates(folder, text, **given):
     space = load_search_space(str(path), given)
     cohort = load_cohort(
         space.data, space.target, task=space.task, categories=space.categories,
-        groups=space.groups, unpenalised=space.unpenalised, sample_weight=space.sample_weight,
+        groups=space.groups, unpenalized=space.unpenalized, sample_weight=space.sample_weight,
     )  # fmt: skip
     space = space.for_task(cohort.task)
     configurations = Sampling(space).next({})
@@ -347,7 +347,7 @@ def test_row_weights_are_class_weight_times_sample_weight(folder):
         np.testing.assert_allclose(got, expected)
 
 
-def test_the_penalty_factor_is_zero_on_every_column_of_an_unpenalised_group(folder):
+def test_the_penalty_factor_is_zero_on_every_column_of_an_unpenalized_group(folder):
     text = COVARIATES.replace("[age, male]", "[lipids]")
     people, (replicate, *_) = _people_and_replicates(folder, text)
     factor = people.training_data(replicate.configuration).penalty_factor
@@ -399,8 +399,8 @@ def test_what_another_table_lacks_is_left_out_with_a_warning_if_it_matters(folde
     given = {"data": str(folder / "narrow.csv")}
     _, cohort, _ = study_cohort(load_search_space(str(folder / "covariates.yaml"), given))
     assert cohort.inputs.variable_names == ("age", "sysBP", "lipids")
-    assert cohort.unpenalised == ("age",)
+    assert cohort.unpenalized == ("age",)
     assert cohort.warnings == (
         "the table has no glucose, which the study names under groups; left out",
-        "the table has no male, which the study names under unpenalised; left out",
+        "the table has no male, which the study names under unpenalized; left out",
     )

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import genotypes, optimiser
 from pipeline.errors import InputError
-from pipeline.genotypes import load_genotypes
-from pipeline.relationship import (
+from pipeline.genetics import genotypes
+from pipeline.genetics.genotypes import load_genotypes
+from pipeline.genetics.relationship import (
     Filters,
     Relationship,
     factor,
@@ -20,14 +20,15 @@ from pipeline.relationship import (
     relationship_matrix,
     standard_blocks,
 )
-from pipeline.simulation import Simulation
+from pipeline.genetics.simulation import Simulation
+from pipeline.networks import optimizer
 
 RNG = np.random.default_rng(20)
 PEOPLE, TRAINING = 60, np.arange(0, 60, 2)
 COUNTS = RNG.binomial(2, RNG.uniform(0.1, 0.5, 300), (PEOPLE, 300)).astype(np.int8)
 
 
-def standardised(counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def standardized(counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """G by its formula, in float64, of variants that all vary in these rows."""
     frequency = counts[rows].mean(axis=0) / 2.0
     deviation = np.sqrt(2.0 * frequency * (1.0 - frequency) * counts.shape[1])
@@ -41,7 +42,7 @@ def related(blocks: list[np.ndarray], rows: np.ndarray = TRAINING) -> Relationsh
 @pytest.mark.parametrize("block", [7, 300, 1000])
 def test_the_relationship_matrix_is_g_g_transposed_in_any_blocks(block: int) -> None:
     found = related([COUNTS[:, start : start + block] for start in range(0, 300, block)])
-    g = standardised(COUNTS, TRAINING)
+    g = standardized(COUNTS, TRAINING)
     assert found.variants == 300 and sum(found.left_out) == 0
     np.testing.assert_allclose(found.matrix, g @ g.T, atol=2e-6)
     np.testing.assert_array_equal(found.matrix, found.matrix.T)
@@ -91,7 +92,7 @@ def test_a_missing_call_is_the_training_mean() -> None:
     counts[missing] = -127
     filled = np.where(missing, np.nan, counts)
     filled = np.where(missing, np.nanmean(filled[TRAINING], axis=0), filled)
-    g = standardised(filled, TRAINING)
+    g = standardized(filled, TRAINING)
     np.testing.assert_allclose(related([counts]).matrix, g @ g.T, atol=2e-6)
 
 
@@ -103,7 +104,7 @@ def test_a_missing_call_is_the_training_mean() -> None:
 def test_initial_encodings_are_those_of_weights_in_variants(counts: np.ndarray) -> None:
     """factor·z = G·V₀ for everyone, with V₀ = G_tᵀ·u, u = initial_dual(K_tt, z)."""
     n = 40
-    g = standardised(counts, np.arange(n))
+    g = standardized(counts, np.arange(n))
     relationship = related([counts], np.arange(n)).matrix
     z = np.random.default_rng(1).standard_normal((n, 500))
     weights = g[:n].T @ initial_dual(relationship[:n, :n], z)
@@ -219,7 +220,7 @@ def test_a_writer_that_is_stopped_leaves_no_file(
 
 
 class _Direct:
-    """The encoder's optimiser on the weights V (variants × d) themselves, in float64."""
+    """The encoder's optimizer on the weights V (variants × d) themselves, in float64."""
 
     def __init__(self, g: np.ndarray, v: np.ndarray, rank: int) -> None:
         self.g, self.v, self.rank = g, v.copy(), rank
@@ -237,8 +238,8 @@ class _Direct:
 
 
 def _dual_step(encoder, delta, batch, k_train, step, rank, rates, decays):
-    at_step = optimiser.Rates(*(x[0] for x in optimiser.rates(np.ones(1), step)))
-    return optimiser.encoder_step(
+    at_step = optimizer.Rates(*(x[0] for x in optimizer.rates(np.ones(1), step)))
+    return optimizer.encoder_step(
         encoder,
         tf.constant(np.transpose(delta, (0, 2, 1)), tf.float32),
         tf.constant(batch),
@@ -254,18 +255,18 @@ def test_the_encoder_in_dual_coordinates_is_the_encoder_on_the_variants() -> Non
     rng = np.random.default_rng(3)
     networks, outputs, n = 2, 3, len(TRAINING)
     rates, decays = [0.01, 0.03], [0.3, 2.0]
-    g = standardised(COUNTS, TRAINING)[np.r_[TRAINING, np.setdiff1d(np.arange(PEOPLE), TRAINING)]]
+    g = standardized(COUNTS, TRAINING)[np.r_[TRAINING, np.setdiff1d(np.arange(PEOPLE), TRAINING)]]
     k = g @ g.T
     start = rng.standard_normal((networks, g.shape[1], outputs))
     direct = [_Direct(g, start[i], n) for i in range(networks)]
     initial = tf.constant(np.stack([g @ v for v in start], axis=1), tf.float32)
     zeros = tf.zeros([n, networks, outputs])
-    encoder = optimiser.Encoder(zeros, zeros, tf.zeros([networks, outputs]), tf.ones([networks, 1]))
+    encoder = optimizer.Encoder(zeros, zeros, tf.zeros([networks, outputs]), tf.ones([networks, 1]))
     wanted = rng.standard_normal((PEOPLE, outputs))
 
     def encodings() -> np.ndarray:
         """(K, N, d)"""
-        seen = optimiser.encode(encoder, initial, tf.constant(k[:, :n], tf.float32))
+        seen = optimizer.encode(encoder, initial, tf.constant(k[:, :n], tf.float32))
         return np.transpose(seen.numpy(), (0, 2, 1))
 
     for step in range(50):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from small_data import ROWS, architecture, small, spec, train
 
-from pipeline import parts
-from pipeline.training import Population, Schedule
+from pipeline.networks.types import Schedule
+from pipeline.training import population as parts
+from pipeline.training.training import Population
 
 
 def assert_same(network, other):
@@ -107,7 +108,8 @@ def test_progress_is_told_until_the_last_network_has_left():
 
 
 def train_with_progress(data, specs, seen):
-    from pipeline.training import Schedule, train_population
+    from pipeline.networks.types import Schedule
+    from pipeline.training.training import train_population
 
     schedule = Schedule(epochs=30, batch_size=64, patience_epochs=4)
     return train_population(
@@ -162,7 +164,7 @@ def test_a_lambda_of_a_billion_is_no_divergence_and_leaves_the_intercept(sizes):
         np.testing.assert_allclose(probability, share, atol=0.02)
 
 
-def test_values_that_are_far_from_standardised_are_a_divergence():
+def test_values_that_are_far_from_standardized_are_a_divergence():
     data = small()
     columns = data.columns.copy()
     columns[:, 3] *= 1e17

@@ -7,16 +7,17 @@ from framingham_data import training_rows
 from scipy.optimize import lsq_linear
 from small_data import GROUP_INDEX, ROWS, architecture, small, spec, train
 
-from pipeline import kinks
-from pipeline.box_minimum import box_minimum
-from pipeline.network import Architecture
-from pipeline.training import NetworkSpec, Schedule, TrainingData, train_population
+from pipeline.networks.network import Architecture
+from pipeline.networks.types import NetworkSpec, Schedule, TrainingData
+from pipeline.solvers import kinks
+from pipeline.solvers.box_minimum import box_minimum
+from pipeline.training.training import train_population
 
 STEP = 1e-2
 
 
 def problem(columns, target, later, lambdas=(0.0, 0.0, 0.0), task="regression"):
-    """Every column but the last, which is the bias, is a penalised variable."""
+    """Every column but the last, which is the bias, is a penalized variable."""
     columns = np.asarray(columns, float)
     p = columns.shape[1]
     return kinks.Problem(
@@ -49,7 +50,7 @@ def test_the_steps_land_on_that_kink_from_either_side(start):
 
 
 def test_a_kink_that_bends_downwards_is_never_where_a_minimum_is_seen():
-    """−relu(b) beside b = 0: Clarke's generalised gradient has 0 there, and it is no minimum."""
+    """−relu(b) beside b = 0: Clarke's generalized gradient has 0 there, and it is no minimum."""
     down = problem([[0, 1], [1, 0]], [1.0, 1.0], ((np.eye(1), np.zeros((1, 1))),))
     for b in (0.0, 1e-9):
         later = kinks.kkt_residual(np.array([[1.0, b]]), STEP, down)

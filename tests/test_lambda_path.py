@@ -8,9 +8,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from pipeline import SparseMLPClassifier, lambda_path
-from pipeline.column_groups import column_groups
 from pipeline.errors import InputError
-from pipeline.lambda_paths import SHARES, vanishing_lambda
+from pipeline.estimators.groups import column_groups
+from pipeline.estimators.path import SHARES, vanishing_lambda
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -35,9 +35,9 @@ def test_vanishing_lambda_is_where_the_proximal_step_leaves_zero(penalty, units)
     assert found == pytest.approx(formulas.lambda_max(gradient, shares, INDEX), rel=1e-9)
 
 
-def test_what_is_unpenalised_has_no_part_in_lambda_max():
+def test_what_is_unpenalized_has_no_part_in_lambda_max():
     gradient = np.array([[9.0, 1.0, 2.0]])
-    groups = column_groups(None, 3, None, unpenalised=[0])
+    groups = column_groups(None, 3, None, unpenalized=[0])
     assert vanishing_lambda(gradient, groups, (1.0, 0.0, 0.0)) == 2.0
 
 

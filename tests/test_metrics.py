@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from pipeline import metrics
+from pipeline.metrics import metrics
 
 
 @pytest.fixture(params=["distinct", "tied"])

@@ -14,12 +14,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from study_runs import TABLE, of_kind, run_here, working_in
 
-from pipeline.cohort import load_cohort
+from pipeline.data.cohort import load_cohort
 from pipeline.errors import InputError
-from pipeline.network import Architecture, Layer, Weights, forward
-from pipeline.populations import plain_layers
+from pipeline.networks.network import Architecture, Layer, Weights, forward
 from pipeline.results import Inputs
-from pipeline.served_network import ServedNetwork, _load_pyfunc, save
+from pipeline.study.populations import plain_layers
+from pipeline.tracking.serving import ServedNetwork, _load_pyfunc, save
 
 STUDY = """
 # Do models predict what was recorded? Seconds.
@@ -161,7 +161,7 @@ def test_the_engines_forward_pass_with_encodings_is_the_models(tmp_path):
     own = Weights(first[0], tuple(Layer(w[0], b[0]) for w, b in later))
     table = pd.DataFrame(columns, columns=["a", "b"])
     identity = Pipeline([
-        ("encode", _Columns()), ("standardise", StandardScaler(with_mean=False, with_std=False)),
+        ("encode", _Columns()), ("standardize", StandardScaler(with_mean=False, with_std=False)),
     ])  # fmt: skip
     network = ServedNetwork(
         plain_layers(own, inputs), "gelu", "multiclass", identity.fit(table), (0, 1),

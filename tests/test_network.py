@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import network
-from pipeline.network import Architecture, Layer, Weights
+from pipeline.networks import network
+from pipeline.networks.network import Architecture, Layer, Weights
 
 ROWS, SHARED, GENETIC = 17, 4, 3
 

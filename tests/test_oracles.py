@@ -1,4 +1,4 @@
-"""With no hidden layer the engine is penalised regression: independent solvers agree, on real data.
+"""With no hidden layer the engine is penalized regression: independent solvers agree, on real data.
 
 The rows are the training rows of the bundled Framingham table. Each path of 12 penalties, from just
 below λ_max to λ_max/100, trains as one population. Both solutions are measured by one NumPy
@@ -17,8 +17,9 @@ from skglm.solvers import GroupBCD
 from skglm.utils.data import grp_converter
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 
-from pipeline.network import Architecture
-from pipeline.training import NetworkSpec, Schedule, TrainingData, train_population
+from pipeline.networks.network import Architecture
+from pipeline.networks.types import NetworkSpec, Schedule, TrainingData
+from pipeline.training.training import train_population
 
 OBJECTIVES_AGREE_TO = 1e-6
 """Relative; the engine's promise is 1e-4."""
@@ -35,7 +36,7 @@ SHARES = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Penalised regression of target on inputs (n, p); row_weights, if any, are whole numbers."""
+    """Penalized regression of target on inputs (n, p); row_weights, if any, are whole numbers."""
 
     inputs: np.ndarray
     target: np.ndarray
@@ -125,7 +126,7 @@ def schooling():
 
 
 def pressure():
-    """A quantity: systolic blood pressure, as standardised."""
+    """A quantity: systolic blood pressure, as standardized."""
     rows = without("sysBP")
     return Problem(rows.inputs, rows.target[:, 0], "regression", rows.group_index)
 
@@ -190,7 +191,7 @@ def skglm_group_lasso(problem, lambdas):
 
 def group_lasso_softmax(problem, lambdas):
     """The group-lasso package's softmax regression. Its steps take half the gradient and the whole
-    penalty, so that it minimises loss + 2·penalty; h = o units belong to every column."""
+    penalty, so that it minimizes loss + 2·penalty; h = o units belong to every column."""
     l1, _, group = lambdas
     model = (
         pytest.importorskip("group_lasso")

@@ -99,37 +99,37 @@ def test_a_diverging_network_fails_with_its_reason_and_alone(tmp_path: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def tumours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tumors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which two bundled studies of the Framingham table ran on another table."""
-    folder = tmp_path_factory.mktemp("tumours")
+    folder = tmp_path_factory.mktemp("tumors")
     table = load_breast_cancer(as_frame=True).frame
     table["benign"] = table.pop("target").map({0: "no", 1: "yes"})
-    table.to_parquet(folder / "tumours.parquet")
-    few = {"data": "tumours.parquet", "target": "benign", "configurations": 1, "seeds": 1}
+    table.to_parquet(folder / "tumors.parquet")
+    few = {"data": "tumors.parquet", "target": "benign", "configurations": 1, "seeds": 1}
     run_here(folder, "l1", genotypes="none", epochs=10, **few)
     run_here(folder, "group_lasso", epochs=3, **few)
     return folder
 
 
-def test_another_table_is_given_by_its_file_and_its_target(tumours: Path) -> None:
-    (network,) = networks_by(tumours, "regularizer")[("l1",)]
+def test_another_table_is_given_by_its_file_and_its_target(tumors: Path) -> None:
+    (network,) = networks_by(tumors, "regularizer")[("l1",)]
     assert network.params["inputs"] == "clinical"
     assert len(network.columns("first_layer.csv")) == 30
     assert "zeroed_genetic" not in network.metrics
     assert network.metrics["test_auroc"] > 0.9
 
 
-def test_genotypes_are_simulated_for_the_people_of_another_table(tumours: Path) -> None:
-    (network,) = networks_by(tumours, "regularizer")[("group_lasso",)]
+def test_genotypes_are_simulated_for_the_people_of_another_table(tumors: Path) -> None:
+    (network,) = networks_by(tumors, "regularizer")[("group_lasso",)]
     families = network.columns("first_layer.csv")["family"].value_counts()
     assert families.to_dict() == {"clinical": 30, "genetic": 20}
-    parent = next(r for r in of_kind(tumours, "study") if r.name == "group_lasso")
+    parent = next(r for r in of_kind(tumors, "study") if r.name == "group_lasso")
     assert parent.params["genotypes"] == "simulated"
     assert "simulated" in parent.tags["mlflow.note.content"]
 
 
-def test_the_report_of_nothing_else_is_that_of_the_newest_study(tumours: Path) -> None:
-    done = command(tumours, "report.py")
+def test_the_report_of_nothing_else_is_that_of_the_newest_study(tumors: Path) -> None:
+    done = command(tumors, "report.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("group_lasso:")
     assert done.stdout.rstrip().endswith("report: reports/group_lasso/report.html")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import penalties
+from pipeline.networks import penalties
 
 K, H, P = 4, 3, 5
 INDEX = np.array([0, 1, 1, 2, 1])
@@ -126,7 +126,7 @@ def test_elastic_net_without_l2_is_l1(weights):
     assert np.array_equal(l1.numpy(), net.numpy())
 
 
-def test_an_unpenalised_variable_is_left_alone(weights):
+def test_an_unpenalized_variable_is_left_alone(weights):
     steps = tf.ones([K, P], tf.float64)
     found = penalties.proximal_step(weights, steps, lambdas(0.5, 0.5, 0.5), groups(FACTOR))
     assert np.array_equal(found.numpy()[:, :, 3], weights[:, :, 3])

@@ -19,8 +19,8 @@ from planted_study import (
 )
 from rich.console import Console
 
-from pipeline import report
-from pipeline.report import build_report, markdown_summary, terminal_summary
+from pipeline.report import page as report
+from pipeline.report.page import build_report, markdown_summary, terminal_summary
 from pipeline.results import NetworkResult, StudyResults
 
 HOSTILE = "<script>alert(1)</script>"
@@ -237,7 +237,7 @@ def test_the_best_configurations_metrics_are_there_for_mlflow(case):
 
 def test_the_report_needs_none_of_the_searchs_libraries():
     code = (
-        "import sys, pipeline.report; "
+        "import sys, pipeline.report.page; "
         "print({'tensorflow', 'mlflow', 'optuna', 'matplotlib.pyplot'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

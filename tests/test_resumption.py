@@ -145,8 +145,8 @@ def test_more_configurations_and_more_seeds_add_to_a_study(story: dict[str, Mome
 def test_two_processes_do_not_train_one_study_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline import search
     from pipeline.errors import InputError
+    from pipeline.study import run as search
 
     monkeypatch.chdir(tmp_path)
     with search._alone("0123abcd"):

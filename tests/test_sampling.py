@@ -8,8 +8,8 @@ import warnings
 import optuna
 import pytest
 
-from pipeline.sampling import Sampling, distributions, frozen_params
-from pipeline.search_space import load_search_space
+from pipeline.search_space.sampling import Sampling, distributions, frozen_params
+from pipeline.search_space.study_file import load_search_space
 
 LASSO = """\
 regularizer: [group_lasso]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.search_space import PROJECT, load_search_space
-from pipeline.study_space import Range
+from pipeline.search_space.space import Range
+from pipeline.search_space.study_file import PROJECT, load_search_space
 
 STUDY = """\
 # Is lambda read?
@@ -123,7 +123,7 @@ def test_every_new_key_takes_part_in_the_identity(study):
     assert study(task="binary").identity() == study().for_task("binary").identity() != base
     for line in (
         "groups: {lipids: [totChol]}",
-        "unpenalised: [age]",
+        "unpenalized: [age]",
         "sample_weight: w",
         "network: {dropout: 0.1}",
         "training: {class_weight: balanced}",
@@ -145,7 +145,7 @@ def test_class_weights_may_be_searched_as_words(study):
     assert space["dropout"] == Range(low=0, high=0.5)
 
 
-def test_log_loss_is_minimised(study):
+def test_log_loss_is_minimized(study):
     assert not study(objective="val_log_loss").maximize
 
 
@@ -281,9 +281,9 @@ REFUSED = {
         STUDY + "task: regression\nobjective: val_auroc\n",
         ["objective of a regression target", "val_r2, val_mean_squared_error", "got val_auroc"],
     ),
-    "an unpenalised target": (
-        STUDY + "unpenalised: [TenYearCHD]\n",
-        ["`unpenalised` must be without the target"],
+    "an unpenalized target": (
+        STUDY + "unpenalized: [TenYearCHD]\n",
+        ["`unpenalized` must be without the target"],
     ),
     "the target as a weight": (
         STUDY + "sample_weight: TenYearCHD\n",

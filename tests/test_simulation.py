@@ -8,7 +8,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from pipeline.simulation import ANCESTORS, BLOCK_VARIANTS, Simulation, simulated_blocks
+from pipeline.genetics.simulation import ANCESTORS, BLOCK_VARIANTS, Simulation, simulated_blocks
 
 
 def drawn(outcome: np.ndarray, **decides) -> tuple[np.ndarray, np.ndarray, list]:
@@ -26,13 +26,13 @@ def many() -> tuple[np.ndarray, np.ndarray, list]:
     return drawn(CONTROLS_AND_CASES, variants=2000, score_auroc=0.7, seed=3)
 
 
-def test_a_logistic_regression_finds_the_effects_and_none_of_a_neighbour(many) -> None:
+def test_a_logistic_regression_finds_the_effects_and_none_of_a_neighbor(many) -> None:
     counts, effects, _ = many
     causal = np.flatnonzero(effects)
     assert len(causal) == 20
-    # A neighbour is linked to the causal variant, and has no effect of its own.
-    neighbours = np.where(causal % BLOCK_VARIANTS > 0, causal - 1, causal + 1)
-    x = counts[:, np.r_[causal, neighbours]].astype(float)
+    # A neighbor is linked to the causal variant, and has no effect of its own.
+    neighbors = np.where(causal % BLOCK_VARIANTS > 0, causal - 1, causal + 1)
+    x = counts[:, np.r_[causal, neighbors]].astype(float)
     fitted = LogisticRegression(C=np.inf, tol=1e-8, max_iter=500).fit(x, CONTROLS_AND_CASES)
     chance = expit(fitted.decision_function(x))
     z = np.column_stack([np.ones(len(x)), x])

@@ -11,10 +11,8 @@ from planted_study import (
     record,
 )
 
-from pipeline.agreement import selection_frequencies
-from pipeline.metrics import OF_TASK
-from pipeline.results import Inputs, NetworkResult, StudyResults
-from pipeline.solutions import (
+from pipeline.inspection.agreement import selection_frequencies
+from pipeline.inspection.solutions import (
     best_by_cell,
     best_row,
     configuration_table,
@@ -23,11 +21,13 @@ from pipeline.solutions import (
     most_seed_dependent,
     searched_text,
     solution_label,
-    solutions,
+    solutions_of,
     spread,
 )
-from pipeline.stability import death_epoch, entropy_bits, selection_stability
-from pipeline.summary import summarise
+from pipeline.inspection.stability import death_epoch, entropy_bits, selection_stability
+from pipeline.metrics.metrics import OF_TASK
+from pipeline.report.summary import summarize
+from pipeline.results import Inputs, NetworkResult, StudyResults
 
 BOTH = clinical_inputs() + genetic_inputs()
 
@@ -171,18 +171,18 @@ def test_without_weights_the_logged_counts_are_used():
 
 def test_planted_solutions_are_found_largest_first():
     study = group_lasso_study()
-    first, second = solutions(of(study, 2), "val_auroc")
+    first, second = solutions_of(of(study, 2), "val_auroc")
     assert (first.label, len(first.networks)) == ("clinical only", 6)
     assert (second.label, len(second.networks)) == ("genetic only", 4)
     assert first.variables == {"male": 1.0, "age": 1.0, "sysBP": 1.0}
     assert second.variables == {}
     assert [f.text for f in first.families] == ["3 of 15 clinical kept", "all 20 genetic zeroed"]
-    (at_best,) = solutions(of(study, 2), "val_auroc", "best")
+    (at_best,) = solutions_of(of(study, 2), "val_auroc", "best")
     assert at_best.label == "clinical + genetic" and at_best.share == 1.0
 
 
 def test_the_representative_has_the_median_objective():
-    (solution,) = solutions(of(group_lasso_study(5), 1), "val_auroc")
+    (solution,) = solutions_of(of(group_lasso_study(5), 1), "val_auroc")
     assert solution.representative.seed == 2
 
 
@@ -197,7 +197,7 @@ def test_test_metrics_have_no_say():
     study = group_lasso_study(4)
     for n in of(study, 3):
         n.metrics["test_auroc"] = 0.99
-    assert summarise(study).best == 1
+    assert summarize(study).best == 1
 
 
 def test_a_configuration_with_fewer_than_half_the_seeds_cannot_win():
@@ -207,12 +207,12 @@ def test_a_configuration_with_fewer_than_half_the_seeds_cannot_win():
         own = [n for n in study.networks if n.configuration != 1 or n.seed < keep]
         return StudyResults(study.record, tuple(own))
 
-    assert summarise(but(5)).best == 1
-    assert summarise(but(4)).best == 0
-    assert any("c1 finished fewer than half" in f for f in summarise(but(4)).flags)
+    assert summarize(but(5)).best == 1
+    assert summarize(but(4)).best == 0
+    assert any("c1 finished fewer than half" in f for f in summarize(but(4)).flags)
 
 
-def test_ties_go_to_the_lower_number_and_a_loss_is_minimised():
+def test_ties_go_to_the_lower_number_and_a_loss_is_minimized():
     nets = [network(BOTH, c, s, keep_best=("age",), keep_last=("age",), val=v)
             for c, v in ((2, 0.6), (1, 0.6), (0, 0.7)) for s in range(2)]  # fmt: skip
     table = configuration_table(StudyResults(record(), tuple(nets)))
@@ -255,18 +255,18 @@ def test_selection_frequencies_are_those_planted():
 
 
 def test_flags_say_border_failures_and_residuals_in_words():
-    summary = summarise(case_study())
+    summary = summarize(case_study())
     text = " ".join(summary.flags)
     assert "6 × the loss was not finite at epoch 3" in text
     assert "20 of 138 finished networks have a kkt_residual above 0.001 (largest 0.005)" in text
     nets = [network(BOTH, 0, s, keep_best=("age",), keep_last=("age",), val=0.6,
                     lambdas={"lambda_group": 0.00105}) for s in range(2)]  # fmt: skip
-    (flag,) = summarise(StudyResults(record(), tuple(nets))).flags
+    (flag,) = summarize(StudyResults(record(), tuple(nets))).flags
     assert flag.startswith("lambda_group 0.00105") and "lower end" in flag
 
 
 def test_the_answer_is_three_sentences_with_the_planted_truth():
-    how_good, which, seed = summarise(group_lasso_study()).answer
+    how_good, which, seed = summarize(group_lasso_study()).answer
     assert "configuration 1" in how_good and "0.720 ± 0.006 over 10 seeds" in how_good
     assert "3.5 of 15 clinical and 0.0 of 20 genetic (simulated)" in which
     assert "every seed keeps male, age and sysBP" in which
@@ -280,7 +280,7 @@ def test_families_and_metrics_of_the_users_own_are_taken_as_they_are():
         net = network(inputs, 0, s, keep_best=("a",), keep_last=("a",), val=0.5)
         metrics = {"val_r2": 0.3 + s / 100, "test_r2": 0.2, "val_mean_absolute_error": 1.0}
         nets.append(type(net)(net.params, inputs, metrics, {}, net.first_layer, net.first_layer))
-    summary = summarise(StudyResults(record(objective="val_r2", genotypes="none"), tuple(nets)))
+    summary = summarize(StudyResults(record(objective="val_r2", genotypes="none"), tuple(nets)))
     assert summary.metrics == ("r2", "mean_absolute_error")
     assert "test R² of 0.200 ± 0.000" in summary.answer[0]
     assert summary.focus[0].last[0].label == "blood only"

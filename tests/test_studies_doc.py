@@ -5,10 +5,16 @@ import re
 import pytest
 from pydantic_core import PydanticUndefined
 
-from pipeline import metrics
-from pipeline.search_space import PROJECT, load_search_space
-from pipeline.study_keys import OBJECTIVES, NetworkSettings, Split, StudyFile, TrainingSettings
-from pipeline.study_space import LAMBDAS, LAMBDAS_OF, Range
+from pipeline.metrics import metrics
+from pipeline.search_space.schema import (
+    OBJECTIVES,
+    NetworkSettings,
+    Split,
+    StudyFile,
+    TrainingSettings,
+)
+from pipeline.search_space.space import LAMBDAS, LAMBDAS_OF, Range
+from pipeline.search_space.study_file import PROJECT, load_search_space
 
 PAGE = (PROJECT / "docs/studies.md").read_text(encoding="utf-8")
 MODELS = {
@@ -83,7 +89,7 @@ def test_the_examples_of_the_page_are_valid_studies(tmp_path):
     path.write_text(f"target: y\n{example}space:\n{lines}")
     space = load_search_space(str(path))
     assert space.space["hidden_layer_sizes"] == ((50,), (30, 10), ())
-    assert (space.groups, space.unpenalised) == (
+    assert (space.groups, space.unpenalized) == (
         {"lipids": ("totChol", "glucose")},
         ("age", "male"),
     )

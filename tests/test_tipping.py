@@ -6,12 +6,12 @@ import pytest
 from planted_study import case_study, group_lasso_study, record
 
 from pipeline.errors import InputError
-from pipeline.importance import importances, searched_values
-from pipeline.report import compare_studies, markdown_summary
+from pipeline.inspection.importance import importances, searched_values
+from pipeline.inspection.solutions import LAMBDAS, configuration_table
+from pipeline.inspection.tipping import dividing_words
+from pipeline.report.page import compare_studies, markdown_summary
+from pipeline.report.summary import summarize
 from pipeline.results import StudyResults
-from pipeline.solutions import LAMBDAS, configuration_table
-from pipeline.summary import summarise
-from pipeline.tipping import dividing_words
 
 
 def dividing(study: StudyResults) -> tuple[str, ...]:
@@ -36,9 +36,9 @@ def test_nothing_divides_where_every_seed_of_every_lambda_ends_alike():
 def test_a_study_that_asks_for_disagreement_answers_with_it_first():
     study = group_lasso_study()
     torn = StudyResults(record(objectives=("solution_entropy",)), study.networks)
-    first = summarise(torn).answer[0]
+    first = summarize(torn).answer[0]
     assert "the seed decides at configuration 2" in first and "(0.97 bits)" in first
-    assert len(summarise(torn).answer) == 3
+    assert len(summarize(torn).answer) == 3
 
 
 def test_a_study_of_two_objectives_names_the_configurations_that_none_beats_in_both():

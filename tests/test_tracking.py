@@ -17,10 +17,12 @@ import pandas as pd
 import pytest
 from study_runs import mlflow_server
 
-from pipeline import run_format, tracked, tracking
 from pipeline.errors import InputError
 from pipeline.results import Inputs, NetworkResult, StudyRecord
-from pipeline.run_store import RunStore
+from pipeline.tracking import format as run_format
+from pipeline.tracking import reader as tracked
+from pipeline.tracking import writer as tracking
+from pipeline.tracking.store import RunStore
 
 PLANTED = "Anna Karenina 48151623"
 INPUTS = Inputs(
@@ -70,7 +72,7 @@ def network(configuration: int = 0, seed: int = 0, **changes: object) -> Network
 @pytest.fixture(scope="module")
 def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
     """A fresh database and what making it printed; it takes seconds, so it is copied."""
-    code = "from pipeline.run_store import RunStore; RunStore()"
+    code = "from pipeline.tracking.store import RunStore; RunStore()"
     env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
     env["PYTHONPATH"] = str(Path(tracking.__file__).parents[1])
     folder = tmp_path_factory.mktemp("fresh")

@@ -14,9 +14,11 @@ from framingham_data import training_rows
 from sklearn.metrics import mean_squared_error, roc_auc_score
 from small_data import GROUP_INDEX, ROWS, architecture, small, spec, train
 
-from pipeline import populations, training_types
-from pipeline.network import Architecture, initial_weights
-from pipeline.training import Population, Schedule, TrainingData
+from pipeline.networks import types as training_types
+from pipeline.networks.network import Architecture, initial_weights
+from pipeline.networks.types import Schedule, TrainingData
+from pipeline.study import populations
+from pipeline.training.training import Population
 
 PENALTIES_WITH_ZEROS = {
     "l1": (1.0, 0.0, 0.0),
@@ -312,7 +314,7 @@ def test_the_group_lasso_finds_planted_variables_from_every_seed():
         assert kept >= set(planted) and len(kept) <= 6, "and at most one of the 25 others"
 
 
-def test_an_unpenalised_variable_stays_under_any_lambda():
+def test_an_unpenalized_variable_stays_under_any_lambda():
     factor = np.array([1.0, 0.0, 0.0, 1.0, 1.0, 1.0])
     specs = [spec(lambda_group=1e3), spec(lambda_l1=1e3), spec(lambda_l1=10.0, lambda_group=10.0)]
     for sizes in ((), (8,)):

@@ -8,9 +8,9 @@ import pytest
 from planted_study import network
 from test_solutions import BOTH
 
-from pipeline.sampling import Sampling
-from pipeline.search_space import load_search_space
-from pipeline.trials import Trials
+from pipeline.search_space.sampling import Sampling
+from pipeline.search_space.study_file import load_search_space
+from pipeline.study.trials import Trials
 
 STUDY = """
 target: y

@@ -13,24 +13,26 @@ from bed_reader import to_bed
 from sklearn.metrics import roc_auc_score
 from study_runs import of_kind, run_here, study_run, working_in
 
-from pipeline import report, tracked, variant_search
-from pipeline.encoders import Encoders
 from pipeline.errors import InputError
-from pipeline.network import Architecture, initial_weights
-from pipeline.plink import open_fileset
-from pipeline.relationship import (
+from pipeline.genetics.encoder_cache import Encoders
+from pipeline.genetics.plink import Variants, open_fileset
+from pipeline.genetics.relationship import (
     Filters,
     factor,
     initial_dual,
     relationship_matrix,
     standard_blocks,
 )
+from pipeline.genetics.variant_weights import VariantWeights, encode, load_variant_weights
+from pipeline.networks.network import Architecture, initial_weights
+from pipeline.networks.types import NetworkSpec, Schedule, TrainingData
+from pipeline.report import page as report
 from pipeline.results import Inputs, NetworkResult
-from pipeline.study_cohort import study_cohort
-from pipeline.tensors import genetic_draws
-from pipeline.training import NetworkSpec, Schedule, TrainingData, train_population
-from pipeline.variant_weights import VariantWeights, encode, load_variant_weights
-from pipeline.variants import Variants
+from pipeline.study import variant_search
+from pipeline.study.study_cohort import study_cohort
+from pipeline.tracking import reader as tracked
+from pipeline.training.tensors import genetic_draws
+from pipeline.training.training import train_population
 
 STEPS, BATCH, UNITS, DIMENSIONS, COLUMNS = 50, 8, 6, 3, 4
 RATE, GENETIC_RATE, GENETIC_DECAY, LEFT = 3e-3, 1e-2, 0.3, 0.05
@@ -72,7 +74,7 @@ def trained_by_keras(g, columns, target, rows, v, seed: int) -> np.ndarray:
     encoder.set_weights([v])
     first.set_weights([np.delete(w, COLUMNS, axis=1).T, w[:, COLUMNS]])
     last.set_weights([start.later[0].weights.numpy()[0].T, start.later[0].bias.numpy()[0, :, 0]])
-    optimisers = [  # one step size a variable of the first layer, its bias being one
+    optimizers = [  # one step size a variable of the first layer, its bias being one
         SharedAdam(encoder.kernel, 0, min(rows[0], g.shape[1]), GENETIC_DECAY),
         SharedAdam(first.kernel, 1),
         SharedAdam(first.bias, 0),
@@ -89,11 +91,11 @@ def trained_by_keras(g, columns, target, rows, v, seed: int) -> np.ndarray:
             loss = tf.reduce_mean(
                 tf.nn.sigmoid_cross_entropy_with_logits(target[batch].astype(float), logits)
             )
-        gradients = tape.gradient(loss, [o.weights.value for o in optimisers])
+        gradients = tape.gradient(loss, [o.weights.value for o in optimizers])
         falling = 1 - (1 - LEFT) * (t - 1) / (len(batches) - 1)
-        for i, (optimiser, gradient) in enumerate(zip(optimisers, gradients)):
+        for i, (optimizer, gradient) in enumerate(zip(optimizers, gradients)):
             rate = GENETIC_RATE if i == 0 else RATE
-            optimiser.step(gradient.numpy(), rate * falling, t)
+            optimizer.step(gradient.numpy(), rate * falling, t)
     return model([g, columns]).numpy()[:, 0]
 
 
@@ -206,7 +208,7 @@ def test_recovered_weights_predict_as_the_network_did(finished) -> None:
     encoded = encode(weights, open_fileset(folder / "cohort"))
     assert (encoded.matched, encoded.swapped, encoded.missing) == (VARIANTS, 0, 0)
     with working_in(folder):
-        from pipeline.search_space import load_search_space
+        from pipeline.search_space.study_file import load_search_space
 
         _, cohort, joined = study_cohort(load_search_space("ask.yaml"))
     order = encoded.encodings.to_numpy()[joined.rows]

@@ -1,0 +1,3 @@
+from .estimators import SparseMLPClassifier as SparseMLPClassifier
+from .estimators import SparseMLPRegressor as SparseMLPRegressor
+from .estimators import lambda_path as lambda_path

@@ -1,0 +1,136 @@
+"""The target's column → the task, the outcome as numbers, and its classes.
+
+The task, unless a study says it (`task:`):
+
+- two distinct values, whatever they are: binary;
+- text, true/false or pandas categories of 3 to 20 distinct values, or 3 to 20 distinct whole
+  numbers: multiclass;
+- any other numbers: regression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data.features import plain_value
+from pipeline.data.table import CATEGORY, NUMBER, Table, as_numbers, kind_of, named
+from pipeline.errors import InputError
+
+BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
+MOST_INFERRED_CLASSES = 20
+MOST_CLASSES = 100
+
+_SELF_EXPLAINING = ((0, 1), (1, 2), (False, True), ("n", "y"), ("no", "yes"), ("false", "true"))
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """values (n,): positions in `classes` as integers, or quantities as float64 and no classes."""
+
+    task: str
+    values: np.ndarray
+    classes: tuple = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_outcome(table: Table, target: str, task: str = "auto") -> Outcome:
+    """The outcome of every row. Raises InputError where the target does not suit the task."""
+    column = table.frame[target]
+    if missing := int(column.isna().sum()):
+        raise InputError(
+            f"the target must be known in every row, but {target} of {table.source} is missing in "
+            f"{missing} of {len(column)} rows; remove these rows or complete them"
+        )
+    kind_of(table, target, declared=True)  # refuses what has no labels
+    distinct = int(column.astype(object).nunique())
+    if distinct == 1:
+        law = "differ between rows" if task == REGRESSION else "have two classes"
+        raise InputError(
+            f"the target must {law}, but {target} of {table.source} has one value in "
+            "all rows; take another target, or rows of the other class too"
+        )
+    found = _inferred(table, target, distinct) if task == "auto" else task
+    if found == REGRESSION:
+        return Outcome(found, _quantities(table, target))
+    _check_classes(table, target, found, distinct)
+    values, classes = _classes(column)
+    notes = _case_note(target, classes) if found == BINARY else ()
+    if task == "auto" and found == MULTICLASS and kind_of(table, target) == NUMBER:
+        notes = (
+            f"{target} is taken as {distinct} classes, as it has {distinct} distinct whole "
+            "numbers; say `task: regression` in the study if they are quantities",
+        )
+    return Outcome(found, values, classes, notes)
+
+
+def _inferred(table: Table, target: str, distinct: int) -> str:
+    """The task by the module's rule."""
+    if distinct == 2:
+        return BINARY
+    if kind_of(table, target) == CATEGORY:
+        if distinct > MOST_INFERRED_CLASSES:
+            raise InputError(
+                f"a target of text must have at most {MOST_INFERRED_CLASSES} distinct values, but "
+                f"{target} of {table.source} has {distinct}; take another target, join rare "
+                f"classes, or say `task: multiclass` in the study (up to {MOST_CLASSES} classes)"
+            )
+        return MULTICLASS
+    values = as_numbers(table.frame[[target]])
+    whole = bool(np.all(values == np.round(values)))
+    return MULTICLASS if whole and distinct <= MOST_INFERRED_CLASSES else REGRESSION
+
+
+def _quantities(table: Table, target: str) -> np.ndarray:
+    """(n,) float64; InputError unless the column is one of numbers."""
+    if kind_of(table, target) != NUMBER:
+        values = [repr(plain_value(v)) for v in table.frame[target].astype(object).unique()[:2]]
+        raise InputError(
+            f"a regression target must be numbers, but {target} of {table.source} holds "
+            f"{named(values)}; take another target, or say `task: multiclass` in the study"
+        )
+    return as_numbers(table.frame[[target]])[:, 0]
+
+
+def _check_classes(table: Table, target: str, task: str, distinct: int) -> None:
+    """InputError unless the number of distinct values suits a binary or multi-class task."""
+    about = f"{target} of {table.source} has {distinct}"
+    if task == BINARY and distinct != 2:
+        raise InputError(
+            f"the target must have exactly 2 distinct values, but {about}; take another target, "
+            "recode it to 0 and 1, or say `task: multiclass` or `task: regression` in the study"
+        )
+    if task == MULTICLASS and distinct == 2:
+        raise InputError(
+            f"a multi-class target must have 3 or more distinct values, but {about}; "
+            "say `task: binary` in the study"
+        )
+    if task == MULTICLASS and distinct > MOST_CLASSES:
+        raise InputError(
+            f"a multi-class target must have at most {MOST_CLASSES} distinct values, but {about}; "
+            "take another target, join rare classes, or say `task: regression` in the study"
+        )
+
+
+def _classes(column: pd.Series) -> tuple[np.ndarray, tuple]:
+    """((n,) positions in the classes, the classes in sorted order)."""
+    codes, values = pd.factorize(column.astype(object))
+    labels = [plain_value(value) for value in values]
+    try:
+        order = sorted(range(len(labels)), key=lambda i: labels[i])
+    except TypeError:  # text and a number
+        order = sorted(range(len(labels)), key=lambda i: str(labels[i]))
+    return np.argsort(order)[codes].astype(np.int64), tuple(labels[i] for i in order)
+
+
+def _case_note(target: str, classes: tuple) -> tuple[str, ...]:
+    lowered = tuple(c.lower() if isinstance(c, str) else c for c in classes)
+    if lowered in _SELF_EXPLAINING:
+        return ()
+    note = (
+        f"a case is {target} = {classes[1]}, the second of {classes[0]} and {classes[1]} in sorted "
+        "order; code it 0 and 1 if the other is meant"
+    )
+    return (note,)

@@ -1,0 +1,397 @@
+"""Sparse networks as scikit-learn estimators, on the same engine as the studies.
+
+For one network with W the (columns × units) weights of its first layer, h units, groups g =
+variables of |g| columns, and weights w_i of the n rows, what is minimized is
+
+    Σ_i w_i·loss_i / Σ_i w_i + λ1·Σ|W| + λ2·½ΣW² + λg·Σ_g √(|g|·h)·‖W_g‖_F + ½·weight_decay·‖V‖²
+
+with V the weights of all later layers; biases are neither penalized nor decayed. loss is the
+cross-entropy in nats, or *half* the squared error. It is a mean: λ does not change its meaning with
+n (scikit-learn's C is 1/(n·λ)). √(|g|·h) is Yuan and Lin's (2006) group size, so that λg = 0.01
+weighs equally on one column and on a category of ten.
+
+A λ compares weights, so X should be standardized (StandardScaler), and y as well in regression:
+neither is scaled inside, since then λ would no longer mean what the formula says.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_regressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from pipeline.errors import InputError
+from pipeline.estimators.fitting import (
+    Problem,
+    Rows,
+    certify_best,
+    fitted_network,
+    problem,
+    train_networks,
+    training_data,
+)
+from pipeline.estimators.groups import column_groups
+from pipeline.estimators.parameters import (
+    SHARED_DOCUMENTATION,
+    check_parameters,
+    hidden_sizes,
+    metric_of,
+    network_seeds,
+)
+from pipeline.networks import mean_log_probabilities
+
+
+class _SparseMLP(BaseEstimator):
+    """What both estimators share: parameters, training, and what is left of it."""
+
+    def __init__(
+        self,
+        *,
+        penalty="group_lasso",
+        lambda_l1=1e-3,
+        lambda_l2=1e-3,
+        lambda_group=1e-3,
+        groups=None,
+        unpenalized=None,
+        hidden_layer_sizes=(50,),
+        activation="relu",
+        dropout=0.0,
+        epochs=100,
+        batch_size=128,
+        learning_rate=1e-3,
+        final_learning_rate=0.05,
+        weight_decay=0.0,
+        validation_fraction=None,
+        validation_metric=None,
+        patience=None,
+        tol=1e-3,
+        finish_steps=400,
+        random_state=None,
+        n_seeds=1,
+        batch_seed=0,
+    ):
+        self.penalty = penalty
+        self.lambda_l1 = lambda_l1
+        self.lambda_l2 = lambda_l2
+        self.lambda_group = lambda_group
+        self.groups = groups
+        self.unpenalized = unpenalized
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.final_learning_rate = final_learning_rate
+        self.weight_decay = weight_decay
+        self.validation_fraction = validation_fraction
+        self.validation_metric = validation_metric
+        self.patience = patience
+        self.tol = tol
+        self.finish_steps = finish_steps
+        self.random_state = random_state
+        self.n_seeds = n_seeds
+        self.batch_seed = batch_seed
+
+    def __sklearn_clone__(self):
+        # A fitted transformer given as groups says what X is; cloning it would make it forget.
+        copy = super().__sklearn_clone__()
+        if isinstance(self.groups, BaseEstimator):
+            copy.groups = self.groups
+        return copy
+
+    def fit(self, X, y, sample_weight=None, validation_data=None):
+        """Train on X (rows, columns) and y (rows,).
+
+        With validation_data (X, y), or validation_fraction, each network keeps the weights of its
+        best epoch; without, those of the last, finished until the certificate holds.
+        """
+        given = self._prepared(X, y, sample_weight, validation_data)
+        self._train(given)
+        return self
+
+    def _prepared(self, X, y, sample_weight, validation_data, test_data=None) -> Problem:
+        """What is trained on, once parameters and data have been found to keep their laws."""
+        check_parameters(self)
+        rows, classes = self._rows(X, y, sample_weight)
+        rows, validation = self._split(rows, validation_data, classes)
+        return self._problem(rows, validation, None if test_data is None else self._seen(test_data))
+
+    def _rows(self, X, y, sample_weight):
+        """Rows of weight above 0, and classes_ if there are any."""
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=is_regressor(self))
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weighted = weights > 0
+        target, classes = self._target(y[weighted])
+        return Rows(X[weighted], target, weights[weighted]), classes
+
+    def _split(self, rows, validation_data, classes):
+        """(training rows, validation rows or None)."""
+        if validation_data is not None:
+            if self.validation_fraction is not None:
+                raise InputError(
+                    "validation rows are either given or held out, but got validation_data and "
+                    f"validation_fraction={self.validation_fraction}; set one of them to None"
+                )
+            return rows, self._seen(validation_data)
+        if self.validation_fraction is None:
+            return rows, None
+        held_in, held_out = train_test_split(
+            np.arange(len(rows)),
+            test_size=self.validation_fraction,
+            random_state=self.batch_seed,
+            stratify=None if classes is None else rows.target,
+        )
+        return rows[np.sort(held_in)], rows[np.sort(held_out)]
+
+    def _seen(self, data) -> Rows:
+        """Rows that are only predicted, from (X, y)."""
+        if not isinstance(data, tuple | list) or len(data) != 2:
+            raise InputError(f"validation_data is a pair (X, y), but got {type(data).__name__}")
+        X, y = validate_data(
+            self, *data, reset=False, dtype=np.float64, y_numeric=is_regressor(self)
+        )
+        return Rows(X, self._position(y), np.ones(len(y)))
+
+    def _problem(self, rows, validation, test) -> Problem:
+        rows = self._weighted(rows)
+        names = getattr(self, "feature_names_in_", None)
+        groups = column_groups(self.groups, rows.columns.shape[1], names, self.unpenalized)
+        one_batch = self.batch_size is None or len(rows) <= self.batch_size
+        one_batch = one_batch and not self.dropout
+        return problem(rows, validation, self._task(), groups, one_batch=one_batch, test=test)
+
+    def _train(self, given: Problem) -> None:
+        from pipeline.networks import REGULARIZERS, NetworkSpec
+
+        used = {name: getattr(self, name) for name in REGULARIZERS[self.penalty]}
+        rates = {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay}
+        specs = [
+            NetworkSpec(seed=seed, **rates, **used)
+            for seed in network_seeds(self.random_state, self.n_seeds)
+        ]
+        data, architecture = training_data(given), self._architecture(given)
+        schedule = self._schedule(given, self.epochs)
+        trained = train_networks(data, architecture, specs, schedule)
+        if given.validation is not None:
+            certify_best(data, architecture, specs, trained)
+        self.networks_ = [
+            fitted_network(network, spec, given, self.activation)
+            for network, spec in zip(trained, specs, strict=True)
+        ]
+        self.variables_ = given.groups.names
+        self._describe(certified=given.validation is None)
+
+    def _architecture(self, given: Problem):
+        from pipeline.networks import Architecture
+
+        return Architecture(
+            shared_columns=given.train.columns.shape[1],
+            genetic_dimensions=0,
+            hidden_layer_sizes=hidden_sizes(self.hidden_layer_sizes),
+            outputs=len(self.classes_) if given.task == "multiclass" else 1,
+            activation=self.activation,
+            dropout=float(self.dropout),
+        )
+
+    def _schedule(self, given: Problem, epochs: int):
+        from pipeline.networks import Schedule
+
+        return Schedule(
+            epochs=epochs,
+            batch_size=len(given.train) if self.batch_size is None else self.batch_size,
+            final_learning_rate=self.final_learning_rate,
+            patience_epochs=epochs if self.patience is None else self.patience,
+            batch_seed=self.batch_seed,
+            objective=metric_of(self.validation_metric, given.task),
+            tolerance=self.tol if given.validation is None else None,
+            finish_steps=self.finish_steps,
+        )
+
+    def _describe(self, certified: bool) -> None:
+        """The attributes that sum the networks up, and warnings about those that went wrong."""
+        good = self._good()
+        failed = [network for network in self.networks_ if network.failure is not None]
+        if not good:
+            raise InputError(
+                "training must stay finite, but every network "
+                f"{failed[0].failure}; standardize X (and y in regression), or lower learning_rate"
+            )
+        if failed:
+            warnings.warn(
+                f"{len(failed)} of {len(self.networks_)} networks diverged and are left out: "
+                f"seed {failed[0].seed} {failed[0].failure}",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        each = np.full((len(self.networks_), *good[0].first_layer.shape), np.nan)
+        for i, network in enumerate(self.networks_):
+            if network.failure is None:
+                each[i] = network.first_layer
+        self.first_layer_ = each[0] if self.n_seeds == 1 else each
+        self.zeroed_ = self.variables_[np.all([network.zeroed for network in good], axis=0)]
+        self.kkt_residual_ = max(network.kkt_residual for network in good)
+        histories = [network.history for network in self.networks_]
+        self.history_ = histories[0] if self.n_seeds == 1 else histories
+        self.n_iter_ = max(network.final_epoch for network in self.networks_)
+        if certified and self.tol is not None and self.kkt_residual_ > self.tol:
+            warnings.warn(
+                f"kkt_residual is {self.kkt_residual_:.2g}, above tol={self.tol:g}: the first "
+                "layer is not at a stationary point; raise epochs or finish_steps",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _good(self):
+        return [network for network in self.networks_ if network.failure is None]
+
+    def _columns(self, X) -> np.ndarray:
+        check_is_fitted(self)
+        return validate_data(self, X, reset=False, dtype=np.float64)
+
+
+class SparseMLPClassifier(ClassifierMixin, _SparseMLP):
+    __doc__ = f"""Networks that tell which variables they need to tell two or more classes apart.
+
+    The mean of the networks' probabilities decides.
+{SHARED_DOCUMENTATION}
+    classes_ : (classes,) the labels of y, in order.
+
+    class_weight : None, "balanced" or a mapping class → weight (a parameter)
+        Multiplies the rows' weights; balanced is inverse to the classes' weighted numbers of rows.
+    """
+
+    def __init__(
+        self,
+        *,
+        penalty="group_lasso",
+        lambda_l1=1e-3,
+        lambda_l2=1e-3,
+        lambda_group=1e-3,
+        groups=None,
+        unpenalized=None,
+        hidden_layer_sizes=(50,),
+        activation="relu",
+        dropout=0.0,
+        epochs=100,
+        batch_size=128,
+        learning_rate=1e-3,
+        final_learning_rate=0.05,
+        weight_decay=0.0,
+        class_weight=None,
+        validation_fraction=None,
+        validation_metric=None,
+        patience=None,
+        tol=1e-3,
+        finish_steps=400,
+        random_state=None,
+        n_seeds=1,
+        batch_seed=0,
+    ):
+        super().__init__(
+            penalty=penalty,
+            lambda_l1=lambda_l1,
+            lambda_l2=lambda_l2,
+            lambda_group=lambda_group,
+            groups=groups,
+            unpenalized=unpenalized,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            dropout=dropout,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            final_learning_rate=final_learning_rate,
+            weight_decay=weight_decay,
+            validation_fraction=validation_fraction,
+            validation_metric=validation_metric,
+            patience=patience,
+            tol=tol,
+            finish_steps=finish_steps,
+            random_state=random_state,
+            n_seeds=n_seeds,
+            batch_seed=batch_seed,
+        )
+        self.class_weight = class_weight
+
+    def _target(self, y):
+        check_classification_targets(y)
+        self.classes_, positions = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise InputError(
+                f"y must hold at least 2 classes, but rows of weight above 0 hold 1 class, "
+                f"{self.classes_[0]!r}; a classifier needs rows of another"
+            )
+        return positions, self.classes_
+
+    def _position(self, y):
+        unknown = np.setdiff1d(y, self.classes_)
+        if unknown.size:
+            raise InputError(
+                "validation rows hold classes that training rows hold too, but "
+                f"{unknown.tolist()} is not among {self.classes_.tolist()}"
+            )
+        return np.searchsorted(self.classes_, y)
+
+    def _weighted(self, rows: Rows) -> Rows:
+        weights = compute_class_weight(
+            self.class_weight,
+            classes=self.classes_,
+            y=self.classes_[rows.target],
+            sample_weight=rows.weights,
+        )
+        return Rows(rows.columns, rows.target, rows.weights * weights[rows.target])
+
+    def _task(self) -> str:
+        return "binary" if len(self.classes_) == 2 else "multiclass"
+
+    def predict_proba(self, X):
+        """(rows, classes): the mean of the networks' probabilities."""
+        return np.exp(self._log_probabilities(X))
+
+    def decision_function(self, X):
+        """Of two classes, the log-odds of the second under the mean probability, (rows,); of more,
+        the logarithm of the mean probabilities, (rows, classes)."""
+        logs = self._log_probabilities(X)
+        return logs[:, 1] - logs[:, 0] if logs.shape[1] == 2 else logs
+
+    def predict(self, X):
+        """(rows,): the class with the largest mean probability."""
+        best = self._log_probabilities(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def _log_probabilities(self, X):
+        columns = self._columns(X)
+        return mean_log_probabilities(self._good(), columns)
+
+
+class SparseMLPRegressor(RegressorMixin, _SparseMLP):
+    __doc__ = f"""Networks that tell which variables they need to predict a quantity.
+
+    The mean of the networks' predictions is predicted. y is centered inside, which is a first value
+    of the unpenalized bias and changes nothing else, and it is not scaled: standardize it where
+    its standard deviation is far from 1 (TransformedTargetRegressor), or λ weighs little or much.
+{SHARED_DOCUMENTATION}"""
+
+    def _target(self, y):
+        return self._position(y), None
+
+    def _position(self, y):
+        return np.asarray(y, np.float64)
+
+    def _weighted(self, rows: Rows) -> Rows:
+        return rows
+
+    def _task(self) -> str:
+        return "regression"
+
+    def predict(self, X):
+        """(rows,): the mean of the networks' predictions."""
+        columns = self._columns(X)
+        return np.mean([network.outputs(columns)[:, 0] for network in self._good()], axis=0)

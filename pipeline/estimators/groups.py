@@ -1,0 +1,330 @@
+"""Which columns make one variable: from labels, a mapping, a function, or a fitted transformer.
+
+Columns that were one source feature belong together, since a person asks whether the network needs
+*education*, not whether it needs one of its one-hot levels. A fitted transformer knows where its
+columns came from, and that is read off its own attributes: `categories_`, `drop_idx_`,
+`infrequent_categories_`, `output_indices_`, `indicator_`, `statistics_`.
+
+Shapes: p columns of X, m features before the transformer, g variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import SelectorMixin
+from sklearn.impute import MissingIndicator
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotEncoder
+from sklearn.utils.validation import check_is_fitted
+
+from pipeline.errors import InputError
+
+
+class ColumnGroups(NamedTuple):
+    """names (g,) of the variables, in the order of their first column; index (p,) the position in
+    names of each column's variable; factor (p,) 0 on unpenalized columns and 1 elsewhere."""
+
+    names: np.ndarray
+    index: np.ndarray
+    factor: np.ndarray
+
+
+def column_groups(
+    groups: object, columns: int, names: Sequence[str] | None, unpenalized: object = None
+) -> ColumnGroups:
+    """Resolve the parameters `groups` and `unpenalized` of an estimator for p = columns columns.
+
+    groups       None: every column is a variable of its own; a label for each column; a mapping
+                 variable → column or columns, where columns left out are variables of their own;
+                 a function from a column's name to its variable; or a fitted transformer whose
+                 output X is, see `source_labels`.
+    names        of the columns, or None where X has none; positions stand for them then.
+    unpenalized  columns (names or positions) or variables that no λ touches.
+    """
+    own = list(range(columns)) if names is None else [str(name) for name in names]
+    labels = _labels(groups, own, names is not None)
+    variables = list(dict.fromkeys(labels))
+    position = {variable: i for i, variable in enumerate(variables)}
+    index = np.array([position[label] for label in labels], dtype=np.int64)
+    factor = np.ones(columns)
+    factor[_unpenalized(unpenalized, own, labels)] = 0.0
+    for i, variable in enumerate(variables):
+        if np.ptp(factor[index == i]) > 0:
+            touched = [own[j] for j in np.flatnonzero((index == i) & (factor == 0))]
+            raise InputError(
+                "a variable is penalized as a whole or not at all, but unpenalized names only "
+                f"{touched} of the columns of variable {variable!r}; name the variable instead"
+            )
+    return ColumnGroups(_as_array(variables), index, factor)
+
+
+def _as_array(labels: list) -> np.ndarray:
+    if all(isinstance(label, int | np.integer) for label in labels):
+        return np.array(labels, dtype=np.int64)
+    made = np.empty(len(labels), dtype=object)
+    made[:] = labels
+    return made
+
+
+def _labels(groups: object, own: list, named: bool) -> list:
+    """The variable of every column."""
+    columns = len(own)
+    if groups is None:
+        return own
+    if isinstance(groups, BaseEstimator):
+        labels = source_labels(groups)
+        what = f"the output of {type(groups).__name__}"
+    elif isinstance(groups, Mapping):
+        return _labels_of_mapping(groups, own)
+    elif callable(groups):
+        if not named:
+            raise InputError(
+                "a function as groups maps column names to variables, but X has no column names; "
+                "fit with a pandas DataFrame, or give a label for each column"
+            )
+        return [groups(name) for name in own]
+    elif isinstance(groups, Sequence | np.ndarray | pd.Series) and not isinstance(groups, str):
+        labels, what = list(groups), "groups"
+    else:
+        raise InputError(
+            "groups is None, a label for each column, a mapping variable → columns, a function "
+            f"of column names, or a fitted transformer, but got {groups!r}"
+        )
+    if len(labels) != columns:
+        raise InputError(
+            f"groups holds one label for each column of X, but {what} has {len(labels)} "
+            f"and X has {columns}"
+        )
+    return labels
+
+
+def _labels_of_mapping(groups: Mapping, own: list) -> list:
+    labels, taken = list(own), {}
+    for variable, columns in groups.items():
+        for i in column_positions(columns, own):
+            if i in taken:
+                raise InputError(
+                    f"a column belongs to one variable, but groups names column {own[i]!r} for "
+                    f"{taken[i]!r} and for {variable!r}"
+                )
+            taken[i], labels[i] = variable, variable
+    for i, name in enumerate(own):
+        if i not in taken and name in groups:
+            raise InputError(
+                f"column {name!r} is in no variable of groups, so it would be one of its own, but "
+                f"groups has another variable of that name; list the column, or rename {name!r}"
+            )
+    return labels
+
+
+def _unpenalized(chosen: object, own: list, labels: list) -> list[int]:
+    if chosen is None:
+        return []
+    found: list[int] = []
+    for one in [chosen] if isinstance(chosen, str) else list(np.asarray(chosen, object).ravel()):
+        if one not in own and one in labels:
+            found += [i for i, label in enumerate(labels) if label == one]
+        else:
+            found += column_positions([one], own)
+    return found
+
+
+def column_positions(columns: object, own: Sequence) -> list[int]:
+    """Positions of the columns that scikit-learn's column selectors mean: a name or position, a
+    list of either, a slice, or a mask."""
+    if isinstance(columns, str | int | np.integer):
+        columns = [columns]
+    if isinstance(columns, slice):
+        start, stop = (
+            end if end is None or not isinstance(end, str) else _position(end, own) + shift
+            for end, shift in ((columns.start, 0), (columns.stop, 1))
+        )
+        return list(range(len(own)))[slice(start, stop, columns.step)]
+    chosen = list(columns)
+    if chosen and all(isinstance(one, bool | np.bool_) for one in chosen):
+        return np.flatnonzero(chosen).tolist()
+    return [_position(one, own) for one in chosen]
+
+
+def _position(column: object, own: Sequence) -> int:
+    if isinstance(column, int | np.integer) and -len(own) <= column < len(own):
+        return int(column) % len(own)
+    names = list(own)
+    if column in names:
+        return names.index(column)
+    raise InputError(
+        f"columns are given by the names or positions of X's {len(names)} columns, but got "
+        f"{column!r}; X has {_some(names)}"
+    )
+
+
+def _some(names: Sequence) -> str:
+    shown = ", ".join(str(name) for name in names[:8])
+    return shown + (", …" if len(names) > 8 else "")
+
+
+def source_labels(transformer: BaseEstimator) -> list:
+    """The source feature of every output column of a fitted transformer: its name where the
+    transformer was fitted on a DataFrame, else its position.
+
+    Knows ColumnTransformer, Pipeline and FeatureUnion, and within them whatever maps one feature to
+    one column, OneHotEncoder (dropped and infrequent categories too), KBinsDiscretizer, imputers
+    with their missing-indicators, MissingIndicator and feature selectors. All columns of any other
+    transformer belong to its feature if it was given a single one.
+    """
+    try:
+        check_is_fitted(transformer)
+    except NotFittedError:
+        raise InputError(
+            "groups takes a fitted transformer, whose columns exist, but got the unfitted "
+            f"{type(transformer).__name__}; fit it first, or, where it is fitted anew within a "
+            "Pipeline, give groups a function from column names to variables"
+        ) from None
+    if isinstance(transformer, Pipeline):
+        features = getattr(transformer[0], "n_features_in_", None)
+    else:
+        features = getattr(transformer, "n_features_in_", None)
+    if features is None:
+        raise _unknown(transformer, "does not say how many features it was fitted on")
+    names = getattr(transformer, "feature_names_in_", None)
+    names = list(range(features)) if names is None else [str(name) for name in names]
+    return [names[i] for i in sources(transformer, len(names), names)]
+
+
+def sources(transformer: object, features: int, names: Sequence | None = None) -> list[int]:
+    """The position, among m = features, of the feature each output column was made from."""
+    if isinstance(transformer, str):
+        return list(range(features)) if transformer == "passthrough" else []
+    for kind, rule in _RULES:
+        if isinstance(transformer, kind):
+            found = rule(transformer, features, names)
+            if found is not None:
+                return [int(i) for i in found]
+    if features == 1:
+        return [0] * _outputs(transformer)
+    raise _unknown(transformer, f"mixes or rearranges its {features} features")
+
+
+def _unknown(transformer: object, why: str) -> InputError:
+    return InputError(
+        "groups are derived from transformers whose columns each come from one feature, but "
+        f"{type(transformer).__name__} {why}; give groups as a label for each column"
+        + (
+            ", or declare FunctionTransformer(feature_names_out='one-to-one')"
+            if isinstance(transformer, FunctionTransformer)
+            else ""
+        )
+    )
+
+
+def _outputs(transformer: object) -> int:
+    try:
+        return len(transformer.get_feature_names_out())
+    except Exception:
+        raise _unknown(transformer, "does not name its output columns") from None
+
+
+def _of_pipeline(pipeline: Pipeline, features: int, names: Sequence | None) -> list[int]:
+    made = list(range(features))
+    steps = [step for _, step in pipeline.steps if step not in (None, "passthrough")]
+    for i, step in enumerate(steps):
+        # A function of one feature does not say how many columns it made; the next step does.
+        after = getattr(steps[i + 1], "n_features_in_", None) if i + 1 < len(steps) else None
+        if len(made) == 1 and after is not None:
+            found = [0] * after
+        else:
+            found = sources(step, len(made), names if i == 0 else None)
+        made = [made[j] for j in found]
+    return made
+
+
+def _of_column_transformer(
+    transformer: ColumnTransformer, features: int, names: Sequence | None
+) -> list[int]:
+    own = getattr(transformer, "feature_names_in_", range(features))
+    columns = max((part.stop for part in transformer.output_indices_.values()), default=0)
+    made = [0] * columns
+    for name, fitted, chosen in transformer.transformers_:
+        part = transformer.output_indices_[name]
+        if part.stop <= part.start:
+            continue
+        given = column_positions(chosen, own)
+        if len(given) == 1:  # whatever was done to it
+            found = [0] * (part.stop - part.start)
+        else:
+            found = sources(fitted, len(given), [own[i] for i in given])
+        if len(found) != part.stop - part.start:
+            raise _unknown(fitted, f"made {part.stop - part.start} columns, not {len(found)}")
+        made[part] = [given[i] for i in found]
+    return made
+
+
+def _of_union(union: FeatureUnion, features: int, names: Sequence | None) -> list[int]:
+    parts = (fitted for _, fitted in union.transformer_list)
+    return [i for fitted in parts for i in sources(fitted, features, names)]
+
+
+def _of_one_hot(encoder: OneHotEncoder, features: int, names: Sequence | None) -> np.ndarray:
+    infrequent = getattr(encoder, "infrequent_categories_", [None] * features)
+    dropped = [None] * features if encoder.drop_idx_ is None else encoder.drop_idx_
+    made = [
+        len(categories) - (0 if rare is None else len(rare) - 1) - (drop is not None)
+        for categories, rare, drop in zip(encoder.categories_, infrequent, dropped, strict=True)
+    ]
+    return np.repeat(np.arange(features), made)
+
+
+def _of_bins(binned: KBinsDiscretizer, features: int, names: Sequence | None) -> np.ndarray:
+    if binned.encode == "ordinal":
+        return np.arange(features)
+    return np.repeat(np.arange(features), np.asarray(binned.n_bins_, dtype=int))
+
+
+def _of_imputer(imputer: object, features: int, names: Sequence | None) -> list[int] | None:
+    """The features kept, in order, then a column for each feature with a missing-indicator."""
+    indicator = getattr(imputer, "indicator_", None)
+    marked = [] if indicator is None else list(indicator.features_)
+    if not hasattr(imputer, "indicator_"):
+        return None
+    given = getattr(imputer, "feature_names_in_", [f"x{i}" for i in range(features)])
+    place = {name: i for i, name in enumerate(given)}
+    kept = imputer.get_feature_names_out()
+    kept = kept[: len(kept) - len(marked)]
+    return [*(place[name] for name in kept), *marked]
+
+
+def _of_one_to_one(transformer: object, features: int, names: Sequence | None) -> list[int] | None:
+    try:
+        same = len(transformer.get_feature_names_out()) == features
+    except Exception:
+        return None
+    return list(range(features)) if same else None
+
+
+def _of_function(
+    transformer: FunctionTransformer, features: int, names: Sequence | None
+) -> list[int] | None:
+    plain = transformer.func is None or transformer.feature_names_out == "one-to-one"
+    return list(range(features)) if plain else None
+
+
+_RULES: tuple[tuple[type, Callable], ...] = (
+    (Pipeline, _of_pipeline),
+    (ColumnTransformer, _of_column_transformer),
+    (FeatureUnion, _of_union),
+    (OneHotEncoder, _of_one_hot),
+    (KBinsDiscretizer, _of_bins),
+    (MissingIndicator, lambda marked, features, names: marked.features_),
+    (SelectorMixin, lambda chosen, features, names: np.flatnonzero(chosen.get_support())),
+    (FunctionTransformer, _of_function),
+    (OneToOneFeatureMixin, _of_one_to_one),
+    (object, _of_imputer),
+)
+"""Kind of transformer → how its columns map to its features; None from a rule means unknown."""

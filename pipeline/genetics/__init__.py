@@ -1,0 +1,10 @@
+"""Genotypes: PLINK files, the people joined to a table, and the relationship matrix.
+
+`plink` reads and writes filesets, `people` joins by id, `relationship` and `genotypes` give the
+matrix in which encoders train, `simulation` and `simulated_fileset` draw genotypes with linkage,
+`variant_weights` writes an encoder in variants again, `encoder_cache` keeps what that needs.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

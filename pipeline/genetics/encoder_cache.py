@@ -1,0 +1,37 @@
+"""What training learned of each network's encoder, kept in the local cache until it is needed.
+
+The dual coefficients C have a row a training person, so they never leave this machine: the tracking
+store gets weights of variants (pipeline.genetics.variant_weights) and nothing of a person.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+
+class Encoders:
+    """(configuration, seed) → C (n, d) and scale a of the network's best epoch, in a folder."""
+
+    def __init__(self, cache: Path, study_id: str):
+        self._folder = Path(cache) / "encoders" / study_id
+
+    def _path(self, cell: tuple[int, int]) -> Path:
+        return self._folder / f"c{cell[0]}_s{cell[1]}.npz"
+
+    def keep(self, cell: tuple[int, int], coefficients: np.ndarray, scale: float) -> None:
+        """Written whole or not at all."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        part = self._folder / f".part-{os.getpid()}.npz"
+        np.savez(part, coefficients=coefficients, scale=scale)
+        os.replace(part, self._path(cell))
+
+    def read(self, cell: tuple[int, int]) -> tuple[np.ndarray, float] | None:
+        """None where this machine does not have it, or not whole."""
+        try:
+            with np.load(self._path(cell), allow_pickle=False) as stored:
+                return stored["coefficients"], float(stored["scale"])
+        except Exception:  # whatever a foreign file makes of NumPy's reader
+            return None

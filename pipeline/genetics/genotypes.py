@@ -1,0 +1,244 @@
+"""The genotypes of a study's people → their relationship matrix, in which the encoder is trained.
+
+A linear encoder of the variants, E = G·V, needs nothing of the standardized genotypes G but
+K = G·Gᵀ (`pipeline.networks.optimizer` says why), so a study costs the same for 5,000 variants as
+for 500,000.
+K is computed once for a fileset, its people and their split, and then read from the cache.
+
+The real genotypes of the Framingham study are under controlled access: `simulated` stands in for
+them, drawn given the real outcome (`pipeline.genetics.simulation`) and kept in the cache as a
+fileset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import InputError
+from pipeline.genetics.people import Joined, row_names
+from pipeline.genetics.plink import Fileset, open_fileset
+from pipeline.genetics.relationship import (
+    Filters,
+    LeftOut,
+    Relationship,
+    StandardBlock,
+    block_variants,
+    relationship_matrix,
+    standard_blocks,
+)
+from pipeline.genetics.simulated_fileset import was_simulated, write_simulated
+from pipeline.genetics.simulation import SIMULATION_VERSION, Simulation
+
+_PART, _ABANDONED_SECONDS = ".part-", 3600.0
+"""Prefix of a file that is being written, and the age at which nobody writes it any more."""
+
+_SETTLED_NANOSECONDS = 2_000_000_000
+"""A file's times say that it is unchanged only if it was this old when its hash was taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Genotypes:
+    """relationship (N, N) float32, rows as in the table.
+
+    variants        used, after the filters; left_out counts the others
+    rank            min(training people, variants)
+    simulated       whether they were drawn, here or by scripts/simulate_genotypes.py
+    fingerprint     of the fileset's content, its people, their split and the filters
+    fileset, rows   where they are read again, and each person's row in it
+    """
+
+    relationship: np.ndarray
+    variants: int
+    left_out: LeftOut
+    rank: int
+    simulated: bool
+    fingerprint: str
+    fileset: Fileset
+    rows: np.ndarray
+    training_rows: np.ndarray
+    filters: Filters
+
+    def facts(self) -> dict[str, str | int]:
+        """Counts for the reader; nothing of a person."""
+        rare, missing = self.filters.minor_allele_frequency, self.filters.missing_rate
+        return {
+            "variants": self.variants,
+            "variants_left_out": (
+                f"{self.left_out.constant} that do not vary, {self.left_out.rare} of a "
+                f"minor-allele frequency below {rare:g}, {self.left_out.missing} of a missing rate "
+                f"above {missing:g}, among training people"
+            ),
+            "genotypes_sha256": self.fingerprint,
+            "genotypes": "simulated" if self.simulated else "read",
+        }
+
+    def standard_blocks(self, only: np.ndarray | None = None) -> Iterator[StandardBlock]:
+        """The standardized genotypes of everyone, or of `only` these rows of the table, again.
+
+        Frequencies and filters are of the training rows, which `only` must contain.
+        """
+        training = self.training_rows
+        if only is not None:
+            place = {row: i for i, row in enumerate(only)}
+            training = np.array([place[row] for row in training])
+        rows = self.rows if only is None else self.rows[only]
+        return standard_blocks(read_blocks(self.fileset, rows), training, self.filters)
+
+
+def read_blocks(
+    fileset: Fileset, rows: np.ndarray, on_block: Callable[[int], None] | None = None
+) -> Iterator[np.ndarray]:
+    """Counts (len(rows), m) of all variants; on_block(variants read so far)."""
+    size, total = block_variants(len(rows)), len(fileset.variants)
+    for start in range(0, total, size):
+        stop = min(start + size, total)
+        yield fileset.read(rows, start, stop)
+        if on_block is not None:
+            on_block(stop)
+
+
+def load_genotypes(
+    joined: Joined | None,
+    outcome: np.ndarray,
+    training_rows: np.ndarray,
+    cache: Path,
+    filters: Filters | None = None,
+    on_block: Callable[[int, int], None] | None = None,
+) -> Genotypes:
+    """The genotypes of the table's people, computed once and then read from the cache directory.
+
+    joined: their fileset and their rows in it; None for simulated ones, drawn given the outcome
+    0/1. on_block(variants done, of all) is called while the matrix is computed.
+    """
+    filters, cache = filters or Filters(), Path(cache)
+    if joined is None:
+        joined = Joined(_simulated(outcome, cache), np.arange(len(outcome)))
+    fileset = joined.fileset
+    decides = {
+        "fileset": content_sha256(fileset, cache),
+        "filters": asdict(filters),
+        "people": _digest(joined.rows),
+        "training": _digest(training_rows),
+    }
+    fingerprint = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    path = cache / f"relationship-{fingerprint[:16]}.npy"
+    stored = _read(path, fingerprint, len(joined.rows))
+    if stored is None:
+        total = len(fileset.variants)
+        told = None if on_block is None else (lambda done: on_block(done, total))
+        blocks = read_blocks(fileset, joined.rows, told)
+        stored = relationship_matrix(standard_blocks(blocks, training_rows, filters))
+        _write(path, fingerprint, stored)
+    return Genotypes(
+        relationship=stored.matrix,
+        variants=stored.variants,
+        left_out=stored.left_out,
+        rank=min(len(training_rows), stored.variants),
+        simulated=was_simulated(fileset.prefix),
+        fingerprint=fingerprint,
+        fileset=fileset,
+        rows=joined.rows,
+        training_rows=np.asarray(training_rows),
+        filters=filters,
+    )
+
+
+def _digest(numbers: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(numbers, np.int64).tobytes()).hexdigest()
+
+
+def _simulated(outcome: np.ndarray, cache: Path) -> Fileset:
+    """The fileset of the default simulation for this outcome; its name says what it was drawn of,
+    and its files are renamed to it one by one, .bed last, only when they are whole."""
+    told = {"version": SIMULATION_VERSION, **asdict(Simulation()), "outcome": _digest(outcome)}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    prefix = cache / f"simulated-{digest[:16]}"
+    try:
+        return open_fileset(prefix)
+    except InputError:  # none yet, or damaged
+        cache.mkdir(parents=True, exist_ok=True)
+        write_simulated(prefix, outcome, row_names(len(outcome)), Simulation())
+        return open_fileset(prefix)
+
+
+def content_sha256(fileset: Fileset, cache: Path) -> str:
+    """Of the fileset's bytes; read whole once, and again whenever a file's stamp has changed.
+
+    Sizes, times (ctime among them, which nobody can set back) and places on the disk are those of
+    the files that were hashed, and these were older than a moment: then they are the same.
+    """
+    where = hashlib.sha256(str(fileset.prefix.absolute()).encode()).hexdigest()
+    path, stamp = cache / f"fileset-{where[:16]}.json", fileset.stamp()
+    try:
+        note = json.loads(path.read_text())
+        if note["stamp"] == stamp and note["settled"]:
+            return str(note["sha256"])
+    except Exception:  # none yet, or of another form
+        pass
+    before = time.time_ns()
+    digest = fileset.sha256()
+    newest = max(max(times[1:3]) for times in stamp)
+    note = {
+        "stamp": stamp,
+        "settled": fileset.stamp() == stamp and before - newest > _SETTLED_NANOSECONDS,
+        "sha256": digest,
+    }
+    _replace(path, lambda handle: handle.write(json.dumps(note).encode()))
+    return digest
+
+
+def _checksum(relationship: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(relationship)).hexdigest()
+
+
+def _read(path: Path, fingerprint: str, people: int) -> Relationship | None:
+    """What is cached, or None where there is nothing or it is damaged: a cache is not trusted."""
+    try:
+        note = json.loads(path.with_suffix(".json").read_text())
+        matrix = np.load(path, allow_pickle=False)
+        sound = (
+            note["fingerprint"] == fingerprint
+            and matrix.shape == (people, people)
+            and note["sha256"] == _checksum(matrix)
+        )
+        left_out = LeftOut(**{name: int(count) for name, count in note["left_out"].items()})
+        return Relationship(matrix, int(note["variants"]), left_out) if sound else None
+    except Exception:  # whatever a foreign file makes of NumPy's and JSON's readers
+        return None
+
+
+def _write(path: Path, fingerprint: str, relationship: Relationship) -> None:
+    """Both files by rename, so that a killed process leaves the old ones or the new ones."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for part in path.parent.glob(f"{_PART}*"):
+        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+            part.unlink(missing_ok=True)  # of a killed process
+    note = {
+        "fingerprint": fingerprint,
+        "sha256": _checksum(relationship.matrix),
+        "variants": relationship.variants,
+        "left_out": relationship.left_out._asdict(),
+    }
+    _replace(path, lambda handle: np.save(handle, relationship.matrix))
+    _replace(path.with_suffix(".json"), lambda handle: handle.write(json.dumps(note).encode()))
+
+
+def _replace(path: Path, write: Callable) -> None:
+    """Write a file under another name, and rename it when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_PART, delete=False) as handle:
+        try:
+            write(handle)
+        except BaseException:
+            os.unlink(handle.name)
+            raise
+    os.replace(handle.name, path)

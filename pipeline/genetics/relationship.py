@@ -1,0 +1,179 @@
+"""Counts of alleles → standardized genotypes → the genomic relationship matrix, block by block.
+
+With G the standardized genotypes (people × variants), divided by √variants,
+
+    G_ij = (count_ij − 2·p_j) / √(2·p_j·(1 − p_j)·variants)        K = G·Gᵀ
+
+(VanRaden 2008, method 2; Yang et al. 2010, eq. 3). Frequencies p_j and what is left out follow from
+the training rows alone, no outcome is used, and a missing call is the training mean: G_ij = 0.
+
+Shapes: N people, n training rows, m variants of a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from scipy.linalg import blas, lapack, solve_triangular
+
+from pipeline.errors import InputError
+from pipeline.genetics.plink import MISSING
+
+BLOCK_BYTES = 64 * 2**20
+"""Of one block's standardized genotypes; about five such are held at once, besides K."""
+
+JITTER = 1e-3
+"""Of the mean diagonal: lets people be duplicated or outnumber the variants, and changes the
+variance of initial encodings by as much, nothing else."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Variants that stay: of at least this frequency of the rarer allele, and of at most this share
+    of missing calls, both among the training rows."""
+
+    minor_allele_frequency: float = 0.0
+    missing_rate: float = 1.0
+
+
+class LeftOut(NamedTuple):
+    """Variants left out: too many missing calls, the same in all training rows, too rare."""
+
+    missing: int = 0
+    constant: int = 0
+    rare: int = 0
+
+    def __add__(self, other: LeftOut) -> LeftOut:
+        return LeftOut(*(a + b for a, b in zip(self, other)))
+
+
+class StandardBlock(NamedTuple):
+    """A block after the filters.
+
+    genotypes  (N, m) float32 in Fortran order, √variants·G
+    kept       (m,) positions of its variants among all
+    frequency  (m,) p
+    left_out   how many of the block are not in it
+    """
+
+    genotypes: np.ndarray
+    kept: np.ndarray
+    frequency: np.ndarray
+    left_out: LeftOut
+
+
+class Relationship(NamedTuple):
+    """K (N, N) float32, how many variants it is of, and how many were left out."""
+
+    matrix: np.ndarray
+    variants: int
+    left_out: LeftOut
+
+
+def block_variants(people: int) -> int:
+    """How many variants of so many people make a block."""
+    return max(1, BLOCK_BYTES // (4 * people))
+
+
+def standard_blocks(
+    blocks: Iterable[np.ndarray], training_rows: np.ndarray, filters: Filters
+) -> Iterator[StandardBlock]:
+    """Of blocks of counts (N, ·) int8, MISSING where there is no call."""
+    start = 0
+    for counts in blocks:
+        yield _standardized(counts, start, training_rows, filters)
+        start += counts.shape[1]
+
+
+def _standardized(
+    counts: np.ndarray, start: int, training_rows: np.ndarray, filters: Filters
+) -> StandardBlock:
+    calls = counts[training_rows]
+    without = np.count_nonzero(calls == MISSING, axis=0)
+    called = len(training_rows) - without
+    total = calls.sum(axis=0, dtype=np.int64) - MISSING * without
+    unknown = (called == 0) | (without > filters.missing_rate * len(training_rows))
+    constant = ~unknown & ((total == 0) | (total == 2 * called))
+    frequency = total / (2.0 * np.maximum(called, 1))
+    rarer = np.minimum(frequency, 1.0 - frequency)
+    rare = ~unknown & ~constant & (rarer < filters.minor_allele_frequency)
+    kept = np.flatnonzero(~(unknown | constant | rare))
+    frequency = frequency[kept]
+    own = counts if len(kept) == counts.shape[1] else counts[:, kept]
+    genotypes = own.astype(np.float32, order="F")
+    genotypes -= (2.0 * frequency).astype(np.float32)
+    genotypes *= (1.0 / np.sqrt(2.0 * frequency * (1.0 - frequency))).astype(np.float32)
+    missing = own == MISSING
+    if missing.any():
+        genotypes[missing] = 0.0
+    left_out = LeftOut(int(unknown.sum()), int(constant.sum()), int(rare.sum()))
+    return StandardBlock(genotypes, start + kept, frequency, left_out)
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The items, the next one being made in a thread while one is used."""
+    items, end = iter(items), object()
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, items, end)
+            yield item
+
+
+def relationship_matrix(blocks: Iterable[StandardBlock]) -> Relationship:
+    """K, by symmetric rank-k updates, so that memory does not grow with the variants."""
+    total, used, left_out = None, 0, LeftOut()
+    for block in ahead(blocks):
+        people = len(block.genotypes)
+        if total is None:
+            total = np.zeros((people, people), np.float32, order="F")
+        if len(block.kept):
+            total = blas.ssyrk(1.0, block.genotypes, beta=1.0, c=total, overwrite_c=1, lower=1)
+        used += len(block.kept)
+        left_out += block.left_out
+    if not used:
+        raise InputError(
+            "at least one variant must vary among the training people and pass the filters, but "
+            f"none does: {left_out.missing} have too many missing calls, {left_out.constant} do "
+            f"not vary, {left_out.rare} are too rare; give other genotypes, change "
+            "`minor_allele_frequency` or `missing_rate`, or give `genotypes=none`"
+        )
+    lower = np.tril(total) / np.float32(used)
+    return Relationship(lower + np.tril(lower, -1).T, used, left_out)
+
+
+def factor(relationship: np.ndarray, training_rows: int) -> np.ndarray:
+    """(N, n) float32: K_t·L⁻ᵀ with L·Lᵀ = K_tt + jitter, of people of whom the first n train.
+
+    It turns standard normal z (n, d) into the initial encodings E₀ = G·V₀ of everyone, whose
+    weights V₀ = G_tᵀ·L⁻ᵀ·z are normal with variance 1/variants in the span of the training
+    people's genotypes, and 0 outside it: a dense encoder's weights there never get a gradient, and
+    would add noise to everyone who is not trained on. Nobody else's genotypes have a say in V₀.
+    """
+    lower = _lower(relationship[:training_rows, :training_rows])
+    of_training = np.asarray(relationship[:, :training_rows], np.float64)
+    return solve_triangular(lower, of_training.T, lower=True).T.astype(np.float32, order="C")
+
+
+def initial_dual(relationship: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """u = L⁻ᵀ·z (n, ·) float64 with V₀ = G_tᵀ·u; relationship K_tt (n, n), drawn z (n, ·)."""
+    return solve_triangular(_lower(relationship), drawn.astype(float), lower=True, trans="T")
+
+
+def _lower(relationship: np.ndarray) -> np.ndarray:
+    """L (n, n) float64 of K_tt with JITTER times its mean diagonal added to the diagonal."""
+    matrix = np.asarray(relationship, np.float64)
+    matrix = matrix + JITTER * np.mean(np.diag(matrix)) * np.eye(len(matrix))
+    lower, info = lapack.dpotrf(matrix, lower=1, clean=1)
+    if info != 0:
+        raise InputError(
+            "the genomic relationship matrix must be positive semidefinite, but its factorization "
+            f"failed at person {info}: check the genotypes for impossible values"
+        )
+    return lower

@@ -1,0 +1,9 @@
+"""Predictions → numbers, and how sure the numbers are.
+
+`metrics` has the scores of each task by scikit-learn's definitions, `bootstrap` their intervals
+over test rows. Nothing here knows of networks, studies or files.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,11 @@
+"""The mathematics of one network, written for a population of K networks at once.
+
+`network` is the forward pass and its gradients, `penalties` value and proximal step of every
+regularizer, `optimizer` one training step, `epoch` the compiled program of a whole epoch, `types`
+what training is given and gives back, `fitted_network` a trained network in NumPy alone. Nothing
+here decides when to stop or reads a table.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

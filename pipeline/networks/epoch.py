@@ -1,0 +1,263 @@
+"""The compiled program that trains a part of a population: an epoch, and predictions.
+
+Every shape but the numbers of rows is fixed when it is compiled. Of a step's time the arithmetic is
+then all but a tenth; with shapes that are only known at run time it was a third.
+
+Shapes: K slots, N people (n training rows first), c columns of the data's tensor (the table's p_s,
+the bias, and columns of zeros), h units, p = c + d first-layer columns, o outputs, d encoder
+outputs, q weights and biases of the other layers, b rows of a batch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from pipeline.networks import optimizer, penalties
+from pipeline.networks.network import (
+    Architecture,
+    Layer,
+    Weights,
+    backward,
+    flat_gradient,
+    forward,
+    later_layers,
+    loss_gradient,
+    row_losses,
+)
+
+
+class Constants(NamedTuple):
+    """The tensors of the data, in the engine's layout."""
+
+    columns: tf.Tensor  # (N, c)
+    target: tf.Tensor  # (o, N)
+    row_weights: tf.Tensor  # (n,), mean 1
+    relationship: tf.Tensor  # (N, n), or (0, 0)
+    rank: tf.Tensor
+    groups: penalties.Groups
+
+    def of_training_rows(self) -> Constants:
+        """Columns and target of the training rows alone."""
+        rows = tf.shape(self.row_weights)[0]
+        return self._replace(columns=self.columns[:rows], target=self.target[:, :rows])
+
+
+class Epoch(NamedTuple):
+    """Which batches a pass over the rows takes, and how far it steps.
+
+    order (n,) of the rows; batch_size (); rates of the steps; seed () of what dropout draws.
+    """
+
+    order: tf.Tensor
+    batch_size: tf.Tensor
+    rates: optimizer.Rates
+    seed: tf.Tensor
+
+
+class Seen(NamedTuple):
+    """Of every slot after an epoch.
+
+    losses       (K,) mean training loss, of each batch before its step
+    kept         (K, p) whether a column has a weight that is not exactly 0
+    size         (K,) Σ|W| and second moments of the first layer, infinite or nan where one is
+    predictions  (K, o, validation rows)
+    """
+
+    losses: tf.Tensor
+    kept: tf.Tensor
+    size: tf.Tensor
+    predictions: tf.Tensor
+
+
+ROWS_AT_ONCE = 256
+"""People whose predictions are computed together: their activations stay in a core's cache, and
+memory does not grow with the rows."""
+
+
+class Program(NamedTuple):
+    """The compiled functions for one architecture and task, and a number of slots.
+
+    train_epoch(state, hyperparameters, initial encodings (N, K, d), constants, epoch, start, stop)
+    → (state, Seen), with predictions of people start … stop
+    predict(first, later, encoder, initial encodings, constants, start, stop) → (K, o, stop − start)
+    """
+
+    train_epoch: Callable
+    predict: Callable
+
+
+def tensor_specs(
+    architecture: Architecture, slots: int, columns: int, precision=tf.float32
+) -> dict[str, object]:
+    """Shapes of what compiled functions take: numbers of rows are open, so that another split,
+    table or batch is no new compilation. precision is that of the constants."""
+
+    def of(*shape, dtype=tf.float32):
+        return tf.TensorSpec(shape, dtype)
+
+    def exact(*shape):
+        return of(*shape, dtype=precision)
+
+    d = architecture.genetic_dimensions
+    p, h = columns + d, architecture.layer_sizes[0]
+    q = len(architecture.decayed)
+    few = p if p <= penalties.MOST_MEMBERS else 0
+    index = of(p, dtype=tf.int32)
+    groups = penalties.Groups(index, of(dtype=tf.int32), exact(p), exact(p), exact(few, few))
+    encoder = ()
+    if d:
+        dual = of(None, slots, d)
+        encoder = optimizer.Encoder(dual, dual, of(slots, d), of(slots, 1))
+    first, later, each = of(slots, h, p), of(slots, q), of(slots)
+    lambdas = penalties.Lambdas(each, each, each)
+    steps = of(None)
+    return {
+        "state": optimizer.State(first, first, of(slots, p), later, later, later, encoder),
+        "hyper": optimizer.Hyperparameters(lambdas, each, each, each, each),
+        "initial": of(None, slots, d),
+        "constants": Constants(
+            exact(None, columns),
+            exact(architecture.outputs, None),
+            exact(None),
+            exact(None, None),
+            exact(),
+            groups,
+        ),
+        "epoch": Epoch(
+            of(None, dtype=tf.int32),
+            of(dtype=tf.int32),
+            optimizer.Rates(steps, steps, steps),
+            of(dtype=tf.int32),
+        ),
+        "position": of(dtype=tf.int32),
+        "layers": tuple(
+            Layer(of(slots, h_out, h_in), of(slots, h_out, 1))
+            for h_in, h_out in itertools.pairwise(architecture.layer_sizes)
+        ),
+        "encodings": of(slots, d, None),
+    }
+
+
+def _step(architecture: Architecture, task: str, uses: penalties.Uses) -> Callable:
+    """One step of all slots on a batch: → the state after it, and the losses (K,) before it."""
+
+    def step(state, fixed, initial, constants, batch, dropout_seed, rates):
+        strengths, decay, hyper = fixed
+        with tf.name_scope("rows"):
+            columns = tf.gather(constants.columns, batch)
+            target = tf.gather(constants.target, batch, axis=1)
+            row_weights = tf.gather(constants.row_weights, batch)
+            share = row_weights / tf.cast(tf.shape(batch)[0], tf.float32)
+        encodings = related = None
+        if architecture.genetic_dimensions:
+            with tf.name_scope("encode"):
+                related = tf.gather(constants.relationship, batch)  # (b, n)
+                encodings = optimizer.encode(state.encoder, tf.gather(initial, batch), related)
+        with tf.name_scope("forward"):
+            weights = Weights(state.first, later_layers(state.later, architecture))
+            seen = forward(weights, columns, encodings, architecture, dropout_seed)
+        with tf.name_scope("backward"):
+            upstream = loss_gradient(seen.predictions, target, task) * share
+            gradient, to_encodings = backward(
+                weights, columns, encodings, seen, upstream, architecture
+            )
+        with tf.name_scope("first_layer_step"):
+            rate = (hyper.learning_rate * rates.factor)[:, None]
+            first = optimizer.first_layer_step(
+                state, gradient.first, rate, rates, strengths, constants.groups, uses
+            )
+        with tf.name_scope("later_step"):
+            own = flat_gradient(gradient.later, state.first.shape[0])
+            later = optimizer.later_step(state, own, rate, rates, decay)
+        encoder = state.encoder
+        if architecture.genetic_dimensions:
+            with tf.name_scope("encoder_step"):
+                encoder = optimizer.encoder_step(
+                    encoder,
+                    to_encodings,
+                    batch,
+                    tf.gather(related, batch, axis=1),
+                    constants.rank,
+                    hyper.genetic_learning_rate * rates.factor,
+                    hyper.genetic_weight_decay,
+                    rates,
+                )
+        with tf.name_scope("loss"):
+            loss = tf.linalg.matvec(row_losses(seen.predictions, target, task), row_weights)
+        return optimizer.State(*first, *later, encoder), loss
+
+    return step
+
+
+@lru_cache(maxsize=64)
+def program(
+    architecture: Architecture, task: str, slots: int, columns: int, uses: penalties.Uses
+) -> Program:
+    """The functions for K slots and c columns of the data's tensor; compiled at the first call."""
+    specs = tensor_specs(architecture, slots, columns)
+    step = _step(architecture, task, uses)
+
+    def predicted(first, later, encoder, initial, constants, start, stop):
+        weights = Weights(first, later_layers(later, architecture))
+
+        def some(begin, end):
+            """(rows, K, o)"""
+            encodings = None
+            if architecture.genetic_dimensions:
+                related = constants.relationship[begin:end]
+                encodings = optimizer.encode(encoder, initial[begin:end], related)
+            columns = constants.columns[begin:end]
+            seen = forward(weights, columns, encodings, architecture).predictions
+            return tf.transpose(seen, [2, 0, 1])
+
+        def body(i, parts):
+            begin = start + i * ROWS_AT_ONCE
+            end = tf.minimum(begin + ROWS_AT_ONCE, stop)
+            return i + 1, parts.write(i, some(begin, end))
+
+        count = -((start - stop) // ROWS_AT_ONCE)
+        shape = [None, slots, architecture.outputs]
+        parts = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=shape)
+        _, parts = tf.while_loop(lambda i, _: i < count, body, (0, parts), parallel_iterations=1)
+        return tf.transpose(parts.concat(), [1, 2, 0])
+
+    def train_epoch(state, hyper, initial, constants, epoch, start, stop):
+        rows, steps = tf.shape(epoch.order)[0], tf.shape(epoch.rates.factor)[0]
+        strengths = penalties.strengths(hyper.lambdas, constants.groups, state.first.shape[1])
+        decay = hyper.weight_decay[:, None] * architecture.decayed
+        fixed = strengths, decay, hyper
+
+        def body(i, state, losses):
+            done = i * epoch.batch_size
+            batch = epoch.order[done : tf.minimum(done + epoch.batch_size, rows)]
+            seed = tf.stack([epoch.seed, i * 97])
+            rates = optimizer.Rates(*(x[i] for x in epoch.rates))
+            state, loss = step(state, fixed, initial, constants, batch, seed, rates)
+            return i + 1, state, losses + loss
+
+        _, state, losses = tf.while_loop(
+            lambda i, *_: i < steps, body, (0, state, tf.zeros([slots])), parallel_iterations=1
+        )
+        with tf.name_scope("validation"):
+            size = tf.reduce_sum(tf.abs(state.first), axis=[1, 2])
+            size += tf.reduce_sum(state.first_second, axis=1)
+            kept = tf.reduce_any(state.first != 0.0, axis=1)
+            shown = state.first, state.later, state.encoder, initial, constants
+            predictions = predicted(*shown, start, stop)
+        return state, Seen(losses / tf.cast(rows, tf.float32), kept, size, predictions)
+
+    of, position = specs["state"], specs["position"]
+    given = [specs[name] for name in ("state", "hyper", "initial", "constants", "epoch")]
+    shown = [of.first, of.later, of.encoder, specs["initial"], specs["constants"]]
+    # Concrete functions: a call of a polymorphic one checks every tensor for 2 ms.
+    return Program(
+        *(
+            tf.function(each, input_signature=[*own, position, position]).get_concrete_function()
+            for each, own in ((train_epoch, given), (predicted, shown))
+        )
+    )

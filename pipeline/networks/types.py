@@ -1,0 +1,178 @@
+"""What training is given and what it returns.
+
+Shapes: N people (n training rows first, then validation, then test), p_s columns of the table,
+p first-layer columns without the bias, h units, o outputs, d encoder outputs, T epochs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.networks.network import Architecture, Weights
+
+PART_BYTES, MOST_OF_A_PART = 32 * 2**20, 32
+"""Bytes that one training step of a part may touch, and the most networks of a part: with more, a
+step's tensors leave the caches, and with fewer its small operations weigh more."""
+
+POPULATION_BYTES = 2**30
+"""Bytes that a population may take besides its data."""
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What every network of a population sees; rows in the order training, validation, test.
+
+    columns        (N, p_s) float32, standardized; p_s may be 0
+    target         (N,) class positions 0, 1, … or quantities
+    task           binary, multiclass or regression
+    rows           numbers of training, validation and test rows, adding up to N
+    group_index    (p,) the variable of each first-layer column: shared ones, then encodings
+    penalty_factor (p,) multiplies the λs on that column, 0 for none; None means 1
+    row_weights    (n,) of the training rows, any positive scale; None means 1
+    relationship   (N, N) float32 genomic relationship matrix, or None
+    factor         (N, n) float32: standard normal draws → initial encodings; of its first n rows
+                   factor·factorᵀ is nearly relationship
+    rank           r of pipeline.networks.optimizer: min(training people, variants)
+    """
+
+    columns: np.ndarray
+    target: np.ndarray
+    task: str
+    rows: tuple[int, int, int]
+    group_index: np.ndarray
+    penalty_factor: np.ndarray | None = None
+    row_weights: np.ndarray | None = None
+    relationship: np.ndarray | None = None
+    factor: np.ndarray | None = None
+    rank: int = 1
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What one network has of its own. The seed decides the initial weights alone."""
+
+    seed: int
+    lambda_l1: float = 0.0
+    lambda_l2: float = 0.0
+    lambda_group: float = 0.0
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    genetic_learning_rate: float = 1e-2
+    genetic_weight_decay: float = 0.3
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a population trains.
+
+    epochs               at most
+    batch_size           rows of a step
+    final_learning_rate  share of the learning rate left at the last step, falling linearly
+    patience_epochs      a network leaves after so many epochs without a better validation score
+    batch_seed           decides the order of the rows in every epoch
+    objective            metric of the validation rows that decides the best epoch
+    tolerance            the last state is finished on all rows at once until its kkt_residual is
+                         no larger, or until finish_steps are done; None leaves it as it is
+    finish_steps         at most so many full-batch steps at a time (`pipeline.solvers.finish`)
+    keep_best            whether the best epoch by the validation score is wanted, or the last alone
+    follow_kinks         ReLU networks that those leave above the tolerance go on to their kinks;
+                         otherwise their kkt_residual is the gradient's
+    """
+
+    epochs: int = 60
+    batch_size: int = 128
+    final_learning_rate: float = 0.05
+    patience_epochs: int = 60
+    batch_seed: int = 0
+    objective: str = "auroc"
+    tolerance: float | None = 1e-3
+    finish_steps: int = 400
+    keep_best: bool = True
+    follow_kinks: bool = True
+
+
+@dataclass
+class TrainedNetwork:
+    """What training returns of one network.
+
+    The last state is that of the last epoch, after its full-batch finish.
+
+    first_layer, first_layer_final  (p, h) at the best epoch and of the last state, bias left out
+    predictions, final_predictions  (o, N) of all people, of both
+    weights, final_weights          all weights of both, NumPy: first (h, p_s + 1 + d) with the
+                                    bias as column p_s, later weights (h_out, h_in), bias (h_out, 1)
+    encoder        C (n, d) and a of `optimizer` at the best epoch; None without genotypes
+    curves         name → (T,): train_loss, val_<objective>; kept (T, p) whether each column has
+                   a weight that is not exactly 0
+    kkt_residual, objective         of the last state and the full training objective
+    train_seconds  the population's seconds over its networks
+    """
+
+    best_epoch: int = 0
+    final_epoch: int = 0
+    first_layer: np.ndarray | None = None
+    first_layer_final: np.ndarray | None = None
+    predictions: np.ndarray | None = None
+    final_predictions: np.ndarray | None = None
+    weights: Weights | None = None
+    final_weights: Weights | None = None
+    encoder: tuple[np.ndarray, float] | None = None
+    curves: dict[str, list] = field(default_factory=lambda: {"train_loss": [], "score": []})
+    kept: list[np.ndarray] = field(default_factory=list)
+    kkt_residual: float = float("nan")
+    objective: float = float("nan")
+    train_seconds: float = 0.0
+    failure: str | None = None
+
+
+def _bytes_of_one(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
+    """What a step of one network touches, 4·(3·Σ weights + 3·b·Σ units + 2·n·d) bytes:
+
+    weights with their moments, activations of b rows with their gradients, and the encoder's
+    coefficients with their moment.
+    """
+    sizes = (architecture.columns, *architecture.layer_sizes)
+    weights = sum(h_in * h_out for h_in, h_out in itertools.pairwise(sizes))
+    units = sum(architecture.layer_sizes) + architecture.genetic_dimensions
+    encoder = data.rows[0] * architecture.genetic_dimensions
+    batch = min(schedule.batch_size, data.rows[0])
+    return 4 * (3 * weights + 3 * batch * units + 2 * encoder)
+
+
+def networks_of_a_part(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
+    """Networks that train on one core: as many as keep a step's tensors within PART_BYTES."""
+    one = _bytes_of_one(data, architecture, schedule)
+    return int(np.clip(PART_BYTES // one, 1, MOST_OF_A_PART))
+
+
+def bytes_of_a_network(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
+    """Of a population: a step's, and 4·(6·Σ weights + 2·(N + n)·d + 6·N·o) for its best and its
+    last state, the weights that come out of them, its initial encodings, and its predictions of
+    all N people and what they are made of."""
+    sizes = (architecture.columns, *architecture.layer_sizes)
+    weights = sum(h_in * h_out for h_in, h_out in itertools.pairwise(sizes))
+    encoder = (len(data.target) + data.rows[0]) * architecture.genetic_dimensions
+    kept = 4 * (6 * weights + 2 * encoder + 6 * len(data.target) * architecture.outputs)
+    return _bytes_of_one(data, architecture, schedule) + kept
+
+
+def networks_at_once(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
+    """K, the networks of one population: a part for each core (so that a study that is killed loses
+    little), or as many as POPULATION_BYTES hold."""
+    one = bytes_of_a_network(data, architecture, schedule)
+    return int(np.clip(POPULATION_BYTES // one, 1, MOST_OF_A_PART * cores()))
+
+
+def split_networks(networks: int, most: int) -> list[slice]:
+    """All networks in populations of the most that there may be, and what is left: parts have a
+    fixed number of slots, so full ones cost least."""
+    return [slice(start, min(start + most, networks)) for start in range(0, networks, most)]

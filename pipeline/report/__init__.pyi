@@ -1,0 +1,5 @@
+from .heatmap import HeatMap as HeatMap
+from .mlflow_views import TAG as TAG
+from .mlflow_views import views_of as views_of
+from .summary import Summary as Summary
+from .tables import solutions_table as solutions_table

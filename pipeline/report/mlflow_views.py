@@ -1,0 +1,58 @@
+"""How MLflow's list of runs opens for a study: the columns that matter, sorted, grouped.
+
+MLflow keeps a shared view as a tag of the experiment and opens it by its key in the address. The
+tag's content is that of MLflow 3's pages; another version that does not know it shows its own list.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from pipeline.inspection import LAMBDAS
+from pipeline.report.summary import Summary, all_families
+from pipeline.results import StudyRecord
+
+TAG = "mlflow.sharedViewState."
+
+
+def _columns(summary: Summary) -> list[str]:
+    record, table = summary.record, summary.configurations
+    metric = record.objective.removeprefix("val_")
+    metrics = [record.objective, f"test_{metric}"]
+    metrics += [f"final_zeroed_{family}" for family in all_families(table)] if len(table) else []
+    used = [name for name in LAMBDAS if len(table) and table[name].nunique() > 1]
+    params = ["configuration", *used, "regularizer", "seed"]
+    return [
+        *(f"metrics.`{name}`" for name in metrics),
+        *(f"params.`{name}`" for name in params),
+        "tags.`solution`",
+    ]
+
+
+def views_of(summary: Summary) -> dict[str, str]:
+    """Key → content: a study's networks, best first, and the same by configuration."""
+    record: StudyRecord = summary.record
+    networks: Mapping[str, object] = {
+        "searchFilter": f"tags.study_id = '{record.study_id}' and tags.kind = 'network'",
+        "orderByKey": f"metrics.`{record.objective}`",
+        "orderByAsc": not record.maximize,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "selectedColumns": _columns(summary),
+        "runsExpanded": {},
+        "runsPinned": [],
+    }
+    keys = [{"mode": "param", "groupByData": "configuration"}]
+    # In the order of training, so that of the runs that a page loads first no group is cut apart.
+    grouped = {
+        **networks,
+        "orderByKey": "attributes.`Created`",
+        "orderByAsc": True,
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": keys},
+    }
+    return {
+        f"{record.study_id}": json.dumps(networks),
+        f"{record.study_id}-by-configuration": json.dumps(grouped),
+    }

@@ -1,0 +1,257 @@
+"""Solutions + figures → one self-contained HTML page, with its PNG and CSV beside it.
+
+The page needs no network and no scripts. Where scripts run, some pictures give way to the same
+figure for a pointer. Its content security policy allows the scripts written here, by their digests,
+and nothing else: a name from the data could not run even if it were not escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipeline.errors import InputError
+from pipeline.inspection import pareto_front
+from pipeline.metrics import RESAMPLES
+from pipeline.provenance import versions
+from pipeline.report import interactive
+from pipeline.report import pictures as report_pictures
+from pipeline.report.pictures import Picture, chosen_panels
+from pipeline.report.summary import (
+    BEST_ROLE,
+    TIPPING_ROLE,
+    Summary,
+    compared_rows,
+    results_rows,
+    summarize,
+)
+from pipeline.report.summary_text import (
+    markdown_of,
+    markdown_summary,
+    terminal_of,
+    terminal_summary,
+)
+from pipeline.report.tables import (
+    Rows,
+    death_rows,
+    frequencies_table,
+    front_rows,
+    solution_rows,
+    solutions_table,
+)
+from pipeline.report.variant_report import VariantChapter, variant_chapter
+from pipeline.results import StudyResults
+from pipeline.words import metric_words
+
+__all__ = [
+    "build_report",
+    "chosen_panels",
+    "compare_studies",
+    "markdown_of",
+    "markdown_summary",
+    "summarize",
+    "terminal_of",
+    "terminal_summary",
+]
+
+OWN_PICTURE = re.compile(
+    r"(panels|pareto|importances|variants|(trajectories|selection)_c\d+|lambda_\d+)\.png"
+)
+LARGEST_BYTES = 4_800_000
+SCRIPTS_RUN = "if (window.Bokeh) document.documentElement.classList.add('js')"
+
+
+@dataclass
+class Chapter:
+    """All that the page says of one study, in the order of the page."""
+
+    summary: Summary
+    objective: str
+    sections: list[dict]
+    trajectories: list[Picture]
+    selections: list[Picture]
+    lambdas: list[Picture]
+    pareto: Picture | None
+    front: Rows | None
+    importance: Picture | None
+    variants: VariantChapter | None
+    settings: str
+
+    @property
+    def pictures(self) -> list[Picture]:
+        found = [*self.trajectories, *self.selections, *self.lambdas, self.pareto, self.importance]
+        found.append(self.variants and self.variants.picture)
+        return [picture for picture in found if picture]
+
+
+def _chapter(summary: Summary) -> Chapter:
+    close = [f for f in summary.focus if {BEST_ROLE, TIPPING_ROLE} & set(f.roles)]
+    selecting = [f for f in summary.focus if f.selects and len(f.frequencies)]
+    sections = [
+        {
+            "focus": f,
+            "open": f in close,
+            "tables": [(epoch, *solution_rows(f, epoch, summary)) for epoch in ("last", "best")],
+            "deaths": death_rows(f) if f.selects and len(f.frequencies) else None,
+        }
+        for f in summary.focus
+        if f in close or f.selects
+    ]
+    pairs = report_pictures.kept_and_score(summary)
+    front = None
+    if pairs:
+        means = pairs[1]
+        on_front = pareto_front(
+            means["kept"].to_numpy(), means["score"].to_numpy(), summary.record.maximize
+        )
+        front = front_rows(summary, means, on_front)
+    settings = dict(summary.record.settings)
+    return Chapter(
+        summary=summary,
+        objective=metric_words(summary.record.objective),
+        sections=sections,
+        trajectories=[p for f in close if (p := report_pictures.trajectory(f, summary))],
+        selections=[report_pictures.selection(f) for f in selecting[:4]],
+        lambdas=report_pictures.lambda_pictures(summary),
+        pareto=report_pictures.pareto(summary),
+        front=front,
+        importance=report_pictures.importance(summary),
+        variants=variant_chapter(summary),
+        settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
+    )
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _scripts(pictures: Sequence[Picture]) -> tuple[list[str], dict[int, str]]:
+    """The page's scripts, and id of a picture → the element that its plot fills."""
+    plots = {f"plot_{i}": p.plot for i, p in enumerate(pictures) if p.plot is not None}
+    if not plots:
+        return [], {}
+    script, elements = interactive.embedded(plots)
+    scripts = [interactive.script_of_the_library(), SCRIPTS_RUN, script]
+    places = {id(pictures[int(name.removeprefix("plot_"))]): e for name, e in elements.items()}
+    return [s.replace("</script", "<\\/script") for s in scripts], places
+
+
+def _page(summaries: Sequence[Summary]) -> tuple[str, list[Picture]]:
+    """The page and its pictures as files; pictures alone where plots would make it too large."""
+    html, files = _rendered(summaries)
+    if len(html.encode()) > LARGEST_BYTES:
+        html, files = _rendered(summaries, pointed=False)
+    return html, files
+
+
+def _rendered(summaries: Sequence[Summary], pointed: bool = True) -> tuple[str, list[Picture]]:
+    together, single = report_pictures.panel_pictures(*summaries)
+    chapters = [_chapter(summary) for summary in summaries]
+    several = len(summaries) > 1
+    joint = report_pictures.pareto(*summaries) if several else None
+    pictures = [*([joint] if joint else []), *(p for c in chapters for p in c.pictures)]
+    scripts, places = _scripts(pictures if pointed else [])
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    head, rows = compared_rows(summaries) if several else results_rows(summaries[0])
+    html = environment.get_template("report.html.j2").render(
+        chapters=chapters, record=summaries[0].record, several=several, head=head, rows=rows,
+        panels=single, joint=joint, place=lambda picture: places.get(id(picture), ""),
+        resamples=RESAMPLES, scripts=scripts, digests=[_digest(script) for script in scripts],
+        versions=versions(),
+        simulated=any(s.record.simulated for s in summaries),
+        title=" · ".join(s.record.study for s in summaries),
+        objective=metric_words(summaries[0].record.objective),
+    )  # fmt: skip
+    files = [*([together] if together else []), *([joint] if joint else [])]
+    for number, chapter in enumerate(chapters):
+        own = chapter.pictures
+        if several:
+            study = re.sub(r"[^\w.-]", "_", chapter.summary.record.study)
+            own = [replace(p, name=f"{number + 1}_{study}_{p.name}") for p in own]
+        files += own
+    return html, files
+
+
+def _write_all(folder: Path, writers: dict[str, Callable[[Path], object]]) -> None:
+    """All files are written beside, then moved in one by one in this order: whole or not at all.
+
+    Pictures of an earlier report that this one does not have are removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=".report-", dir=folder))
+    try:
+        for name, write in writers.items():
+            write(beside / name)
+        for name in writers:
+            os.replace(beside / name, folder / name)
+        for old in folder.glob("*.png"):
+            if old.name not in writers and OWN_PICTURE.fullmatch(old.name):
+                old.unlink()
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _write(summaries: Sequence[Summary], tables: dict[str, pd.DataFrame], output: Path) -> None:
+    html, pictures = _page(summaries)
+    writers: dict[str, Callable[[Path], object]] = {}
+    for name, table in tables.items():
+        writers[f"{name}.csv"] = lambda path, t=table: t.to_csv(path, index=False, encoding="utf-8")
+    for picture in pictures:
+        writers[f"{picture.name}.png"] = lambda path, p=picture: path.write_bytes(p.png)
+    writers["report.html"] = lambda path: path.write_text(html, encoding="utf-8")
+    _write_all(Path(output), writers)
+
+
+def _tables(summary: Summary) -> dict[str, pd.DataFrame]:
+    return {
+        "results": summary.cells,
+        "configurations": summary.configurations,
+        "networks": summary.networks,
+        "solutions": solutions_table(summary),
+        "selection_frequencies": frequencies_table(summary),
+    }
+
+
+def build_report(results: StudyResults, output: Path) -> Summary:
+    """Write `report.html`, its PNG and its CSV into the folder `output`; return what they say."""
+    summary = summarize(results)
+    _write([summary], _tables(summary), output)
+    return summary
+
+
+def compare_studies(studies: Sequence[StudyResults], output: Path) -> list[Summary]:
+    """One page for several studies: their results in one table, their first layers on one scale.
+
+    Raises InputError unless they have the same target and objective.
+    """
+    for name in ("target", "objective"):
+        found = {s.record.study: getattr(s.record, name) for s in studies}
+        if len(set(found.values())) > 1:
+            said = ", ".join(f"{study} has {value}" for study, value in found.items())
+            raise InputError(f"studies on one page must have the same {name}, but {said}")
+    summaries = [summarize(results) for results in studies]
+    tables = {
+        name: pd.concat(
+            [_tables(s)[name].assign(study=s.record.study) for s in summaries], ignore_index=True
+        )
+        for name in _tables(summaries[0])
+    }
+    _write(summaries, tables, output)
+    return summaries

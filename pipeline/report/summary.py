@@ -1,0 +1,208 @@
+"""What a study says, once: every number and sentence that the page, the terminal and MLflow show.
+
+Plain text throughout; whoever prints it escapes it for its own medium.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.inspection import (
+    BEST_ROLE,
+    EXCHANGEABLE,
+    TIPPING_ROLE,
+    Focus,
+    Solution,
+    best_by_cell,
+    best_row,
+    cell_spread,
+    configuration_front,
+    configuration_table,
+    dividing_words,
+    focuses,
+    metric_names,
+    most_seed_dependent,
+    other_searched,
+    solution_label,
+)
+from pipeline.report.answer import answer_of
+from pipeline.report.flags import flags_of
+from pipeline.results import StudyRecord, StudyResults
+from pipeline.words import abbreviated, family_words, inputs_words, listed, metric_words, shared
+
+__all__ = ["BEST_ROLE", "TIPPING_ROLE", "Focus", "Summary", "summarize"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All of a study's results in words and tables.
+
+    configurations  one row a configuration; `cells` the best of each inputs × regularizer.
+    best, tipping   the number of the best and of the most seed-dependent configuration.
+    networks        one row a network: parameters, metrics, solutions, why it failed.
+    answer          three sentences.
+    dividing        where along λ the solutions change, a sentence for each path.
+    flags           sentences on what to be careful about.
+    """
+
+    results: StudyResults
+    metrics: tuple[str, ...]
+    configurations: pd.DataFrame
+    cells: pd.DataFrame
+    networks: pd.DataFrame
+    best: int | None
+    tipping: int | None
+    focus: tuple[Focus, ...]
+    answer: tuple[str, ...]
+    dividing: tuple[str, ...]
+    flags: tuple[str, ...]
+
+    @property
+    def record(self) -> StudyRecord:
+        return self.results.record
+
+    @property
+    def best_metrics(self) -> dict[str, float]:
+        """`best_test_auroc_mean`, `best_test_auroc_sd` …: the best configuration's, for MLflow."""
+        if self.best is None:
+            return {}
+        row = self.configurations.set_index("configuration").loc[self.best]
+        names = [f"{s}_{m}_{k}" for s in ("val", "test", "train") for m in self.metrics
+                 for k in ("mean", "sd")]  # fmt: skip
+        return {f"best_{n}": float(row[n]) for n in names if np.isfinite(row.get(n, np.nan))}
+
+
+def zeroed_words(row: Mapping[str, object] | pd.Series, family: str) -> str:
+    """`13.4 → 20.0 of 20`: zeroed variables of a family, mean over seeds, best → last epoch.
+
+    – where the family is not an input.
+    """
+    means = [row.get(f"{prefix}zeroed_{family}_mean", np.nan) for prefix in ("", "final_")]
+    said = [f"{mean:.1f}" for mean in means if np.isfinite(mean)]
+    return " → ".join(said) + f" of {int(row[f'total_{family}'])}" if said else "–"
+
+
+def all_families(table: pd.DataFrame) -> list[str]:
+    return [c.removeprefix("total_") for c in table.columns if c.startswith("total_")]
+
+
+def front_words(summary: Summary) -> str | None:
+    """Of a study of two objectives, the configurations that none beats in both."""
+    record, table = summary.record, summary.configurations
+    if len(record.objectives) < 2 or table.empty:
+        return None
+    front = configuration_front(table, all_families(table), record.maximize)
+    said = [f"c{p['configuration']} ({p['kept']:.1f} kept, {p['score']:.3f})" for p in front]
+    word = metric_words(record.objective)
+    return f"No configuration beats these in both {word} and variables kept: {listed(said, 12)}."
+
+
+METRICS_IN_TABLE = 3
+
+
+def results_rows(
+    summary: Summary, families: Sequence[str] | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows of the table of results, as text for every medium.
+
+    families: those to have a column; all that the study has unless given.
+    """
+    families = all_families(summary.cells) if families is None else families
+    metrics = summary.metrics[:METRICS_IN_TABLE]
+    head = ["inputs", "regularizer"]
+    head += [f"test {metric_words(m)}" for m in metrics]
+    head += [f"zeroed {family_words(f, summary.record)}, best → last epoch" for f in families]
+    others = other_searched(summary.record.settings)
+    head += ["best", "searched values" if others else "lambdas", "networks"]
+    rows = []
+    for _, row in summary.cells.iterrows():
+        cells = [inputs_words(row["inputs"], summary.record), row["regularizer"]]
+        cells += [cell_spread(row, f"test_{m}").text for m in metrics]
+        cells += [zeroed_words(row, family) for family in families]
+        failed = f" ({row['failed']} failed)" if row["failed"] else ""
+        cells += [f"c{row['configuration']}", row["lambdas"], f"{row['finished']}{failed}"]
+        rows.append([str(c) for c in cells])
+    return head, rows
+
+
+def compared_rows(summaries: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
+    """The tables of results of several studies as one, the study's name first."""
+    families = list(dict.fromkeys(f for s in summaries for f in all_families(s.cells)))
+    tables = [results_rows(summary, families) for summary in summaries]
+    rows = [
+        [s.record.study, *row] for s, (_, own) in zip(summaries, tables, strict=True) for row in own
+    ]
+    return ["study", *tables[0][0]], rows
+
+
+def brief_results_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
+    """The same numbers for a terminal of 80 columns: short headers; lambdas and counts left out.
+
+    That genotypes are simulated is left to the table's title.
+    """
+    head, rows = results_rows(summary)
+    metrics, families = summary.metrics[:METRICS_IN_TABLE], all_families(summary.cells)
+    short = [abbreviated(metric_words(m)) for m in metrics]
+    short += [f"{family} zeroed" for family in families]
+    names = [*head[:2], *short, "best"]
+    last_epoch = [[cell.split(" → ")[-1] for cell in row] for row in rows]
+    kept = [[row[0].replace(" (simulated)", ""), *row[1:-2]] for row in last_epoch]
+    return names, kept
+
+
+def solution_words(solution: Solution, rank: int, record: StudyRecord) -> str:
+    """`solution 1 (clinical only): 7 of 10 seeds, all 20 genetic (simulated) zeroed, …`."""
+    parts = [f"{len(solution.networks)} of {solution.of_networks} seeds"]
+    for kept in solution.families:
+        text = kept.text.replace(kept.family, family_words(kept.family, record))
+        names = list(solution.variables.items()) if kept.family not in EXCHANGEABLE else []
+        family_of = solution.networks[0].inputs.family_of
+        names = [shared(v, s) for v, s in names if family_of[v] == kept.family]
+        if names and kept.low < kept.total:
+            text += f" ({listed(names, 6)})"
+        if kept.high == 0 and kept.deaths:
+            text += f" by epoch {kept.deaths[-1]}"
+        parts.append(text)
+    metric = record.objective.removeprefix("val_")
+    if not np.isnan(solution.score(f"test_{metric}").mean):
+        parts.append(f"test {metric_words(metric)} {solution.score(f'test_{metric}').text}")
+        if (interval := solution.interval_text()) != "–":
+            parts[-1] += f" (95 % interval over test rows {interval})"
+    if not np.isnan(solution.best_epoch.mean):
+        parts.append(f"best epoch {solution.best_epoch.mean:.0f} on average")
+    return f"solution {rank} ({solution.label}): " + ", ".join(parts)
+
+
+def network_table(results: StudyResults) -> pd.DataFrame:
+    """One row a network."""
+    rows = []
+    for n in sorted(results.networks, key=lambda n: (n.configuration, n.seed)):
+        labels = {f"solution_{e}": solution_label(n, e) for e in ("best", "last")}
+        rows.append({"network": n.name, **n.params, **n.metrics, **labels, "failure": n.failure})
+    return pd.DataFrame(rows)
+
+
+def summarize(results: StudyResults) -> Summary:
+    """Everything the report says, from the networks alone; for partial studies too."""
+    table = configuration_table(results)
+    maximize = results.record.maximize
+    cells = best_by_cell(table, maximize)
+    best, tipping = best_row(table, maximize), most_seed_dependent(table)
+    focus = focuses(best, tipping, cells, results)
+    return Summary(
+        results=results,
+        metrics=metric_names(results.networks, results.record.objective),
+        configurations=table,
+        cells=cells,
+        networks=network_table(results),
+        best=None if best is None else int(best["configuration"]),
+        tipping=None if tipping is None else int(tipping["configuration"]),
+        focus=focus,
+        answer=answer_of(focus, table, results.record),
+        dividing=dividing_words(results, table),
+        flags=flags_of(results, table, cells),
+    )

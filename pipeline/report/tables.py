@@ -1,0 +1,101 @@
+"""The tables of a report, as text for the page and as data frames for the CSV beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from pipeline.inspection import EPOCHS, EXCHANGEABLE, Focus, Solution
+from pipeline.report.summary import Summary
+from pipeline.words import family_words, listed, metric_words, shared
+
+Rows = tuple[list[str], list[list[str]]]
+
+
+def _scores(solution: Solution, metric: str) -> list[str]:
+    """Of training, validation and test rows, and the interval: best → last epoch."""
+    cells = [
+        [solution.score(f"{split}_{metric}", epoch).text for epoch in EPOCHS]
+        for split in ("train", "val", "test")
+    ]
+    cells.append([solution.interval_text(epoch) for epoch in EPOCHS])
+    return ["–" if set(pair) == {"–"} else " → ".join(pair) for pair in cells]
+
+
+def _died(solution: Solution) -> str:
+    died = [
+        f"{k.family} {k.deaths[0]}" + (f" to {k.deaths[-1]}" if len(set(k.deaths)) > 1 else "")
+        for k in solution.families
+        if k.deaths
+    ]
+    return ", ".join(died) or "–"
+
+
+def solution_rows(focus: Focus, epoch: str, summary: Summary) -> Rows:
+    """The solutions of a configuration, grouped by what is left at the best or the last epoch."""
+    metric = summary.record.objective.removeprefix("val_")
+    word = metric_words(metric)
+    head = ["solution", "seeds", "left", "kept by name (share of these seeds)"]
+    head += [f"{split} {word}, best → last epoch" for split in ("training", "validation", "test")]
+    head += [f"95 % interval of test {word} over test rows", "best epoch", "family died at epoch"]
+    head += ["representative"]
+    rows = []
+    for i, s in enumerate(focus.last if epoch == "last" else focus.best, 1):
+        left = ", ".join(
+            k.text.replace(k.family, family_words(k.family, summary.record)) for k in s.families
+        )
+        named = [k for k in s.families if k.family not in EXCHANGEABLE]
+        all_kept = bool(named) and all(k.low == k.total for k in named)
+        names = [shared(v, share) for v, share in s.variables.items()]
+        best = s.best_epoch
+        when = "–" if np.isnan(best.mean) else f"{best.mean:.0f}"
+        when += "" if np.isnan(best.sd) else f" ± {best.sd:.0f}"
+        rows.append([
+            f"{i}: {s.label}", f"{len(s.networks)} of {s.of_networks}", left or "–",
+            "all" if all_kept else listed(names, 12) or "–",
+            *_scores(s, metric), when, _died(s), f"s{s.representative.seed}",
+        ])  # fmt: skip
+    return head, rows
+
+
+def death_rows(focus: Focus) -> Rows:
+    """Variables in the order in which they died, those that live longest first."""
+    head = ["variable", "family", "kept by", "died in", "epoch of death, median (range)"]
+    rows, seeds = [], len([n for n in focus.networks if n.failure is None])
+    for _, row in focus.frequencies.iterrows():
+        when = "–"
+        if row["died"]:
+            when = f"{row['died_epoch']:.0f} ({row['died_low']:.0f} to {row['died_high']:.0f})"
+        kept, died = row["share_last"], int(row["died"])
+        kept = "–" if pd.isna(kept) else f"{round(kept * seeds)} of {seeds} seeds"
+        rows.append([str(row["variable"]), str(row["family"]), kept, f"{died} of {seeds}", when])
+    return head, rows
+
+
+def solutions_table(summary: Summary) -> pd.DataFrame:
+    """All solutions of all configurations that are looked at closely."""
+    rows = []
+    for focus in summary.focus:
+        for epoch in EPOCHS:
+            head, body = solution_rows(focus, epoch, summary)
+            about = {"configuration": focus.number, "roles": "; ".join(focus.roles), "epoch": epoch}
+            rows += [about | dict(zip(head, row, strict=True)) for row in body]
+    return pd.DataFrame(rows)
+
+
+def frequencies_table(summary: Summary) -> pd.DataFrame:
+    """Selection frequencies and deaths of all configurations that are looked at closely."""
+    tables = [f.frequencies.assign(configuration=f.number) for f in summary.focus]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def front_rows(summary: Summary, means: pd.DataFrame, front: list[int]) -> Rows:
+    """Configurations that none beats in both mean score and mean number of kept variables."""
+    word = f"mean {metric_words(summary.record.objective)}"
+    head = ["configuration", "regularizer", "searched values", "variables kept, mean", word]
+    rows = [
+        [f"c{row['configuration']}", str(row["regularizer"]), str(row["values"]),
+         f"{row['kept']:.1f}", f"{row['score']:.3f}"]
+        for _, row in means.iloc[front].iterrows()
+    ]  # fmt: skip
+    return head, rows

@@ -1,0 +1,364 @@
+"""A study file → a validated, frozen SearchSpace: what is asked, what is fixed, what is searched.
+
+Every mistake is an InputError of one sentence: the file (or the parameter), the key, what was
+expected and what stood there. How configurations are drawn from it is `sampling`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline.errors import InputError
+from pipeline.search_space import yaml12 as study_yaml
+from pipeline.search_space.schema import (
+    ENTROPY,
+    KEPT,
+    MAXIMIZED,
+    OBJECTIVES,
+    NetworkSettings,
+    Split,
+    StudyFile,
+    TrainingSettings,
+)
+from pipeline.search_space.space import (
+    LAMBDAS,
+    Source,
+    Space,
+    check_cross,
+    check_grid,
+    check_lambdas,
+    plain,
+    read_space,
+    without_genetic,
+)
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A study: everything its file and the given parameters say, checked and resolved.
+
+    space    key → a tuple of choices (one: a constant) or a Range. `regularizer` and `inputs`
+             (tuples of families) always stand in it, and the lambdas that some regularizer uses.
+    cross    the keys of which every combination is searched, `configurations` times each.
+    seeds    the replicates; `seeds: 10` is 0 … 9.
+    training.patience is None only where epochs are searched: then it is each configuration's own.
+    task     `auto` until the table is read and `for_task` is called.
+    given_objective  as the study has it: a name, two of them, or None where it is left to the task.
+    data_replaced: a parameter named another table than the study's own, so the study's
+             `categories`, `drop`, `families`, `groups` and `unpenalized` may name columns that
+             are not in it.
+    """
+
+    study: str
+    path: Path
+    question: str
+    data: Path
+    target: str
+    task: str
+    categories: tuple[str, ...]
+    drop: tuple[str, ...]
+    families: Mapping[str, tuple[str, ...]]
+    groups: Mapping[str, tuple[str, ...]]
+    unpenalized: tuple[str, ...]
+    sample_weight: str | None
+    genotypes: str
+    id: str | None
+    minor_allele_frequency: float
+    missing_rate: float
+    split: Split
+    given_objective: str | tuple[str, str] | None
+    sampler: str
+    sampler_seed: int
+    configurations: int
+    seeds: tuple[int, ...]
+    cross: tuple[str, ...]
+    space: Space
+    network: NetworkSettings
+    training: TrainingSettings
+    scheduler: str
+    data_replaced: bool
+    warnings: tuple[str, ...]
+
+    @property
+    def objective(self) -> str:
+        """The metric of the validation rows that decides; the task's default unless given.
+
+        It picks every network's best epoch and ranks configurations, whatever the sampler is told.
+        """
+        default = OBJECTIVES["binary" if self.task == "auto" else self.task][0]
+        return self._given_metric or default
+
+    @property
+    def _given_metric(self) -> str | None:
+        given = self.given_objective
+        return given[0] if isinstance(given, tuple) else None if given == ENTROPY else given
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What the sampler is told of a configuration, by name."""
+        if self.given_objective == ENTROPY:
+            return (ENTROPY,)
+        return (
+            (self.objective, KEPT) if isinstance(self.given_objective, tuple) else (self.objective,)
+        )
+
+    @property
+    def maximized(self) -> tuple[bool, ...]:
+        """Whether larger is better, for each of `objectives`."""
+        return tuple({ENTROPY: True, KEPT: False}.get(o, self.maximize) for o in self.objectives)
+
+    @property
+    def maximize(self) -> bool:
+        """Whether a larger objective is better."""
+        return MAXIMIZED[self.objective]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Every family that some configuration uses: clinical, the user's own, genetic."""
+        used = {family for families in self.space["inputs"] for family in families}
+        return tuple(f for f in _known_families(self.families) if f in used)
+
+    def for_task(self, task: str) -> SearchSpace:
+        """The study with its task known. Raises InputError where its objective is another's."""
+        fitting = OBJECTIVES[task]
+        if self._given_metric not in (None, *fitting):
+            raise InputError(
+                f"the objective of a {task} target must be one of {', '.join(fitting)}, but got "
+                f"{self._given_metric}; change `objective` in {study_yaml.shown(self.path)}, or "
+                f"its `task` if {self.target} is to be predicted as something else"
+            )
+        return replace(self, task=task)
+
+    def settings(self) -> dict[str, object]:
+        """Everything resolved, as plain JSON values, for the reader and for reproduction."""
+        return {
+            "study": self.study,
+            "data": study_yaml.shown(self.data),
+            "genotypes": study_yaml.shown(Path(self.genotypes)),
+            "configurations": self.configurations,
+            "seeds": list(self.seeds),
+            "scheduler": self.scheduler,
+            **{key: value for key, value in self.identity().items() if key != "genotypes"},
+        }
+
+    def identity(self) -> dict[str, object]:
+        """What decides a network's result or which configurations come, as plain JSON values.
+
+        Not in it: the study's name, question and place, `configurations`, `seeds`, `scheduler`,
+        and the paths of table and fileset, whose contents need fingerprints of their own.
+        """
+        kind = self.genotypes if self.genotypes in ("simulated", "none") else "plink"
+        return {
+            "target": self.target,
+            "task": self.task,
+            "categories": sorted(self.categories),
+            "drop": sorted(self.drop),
+            "families": {name: sorted(columns) for name, columns in self.families.items()},
+            "groups": {name: sorted(columns) for name, columns in self.groups.items()},
+            "unpenalized": sorted(self.unpenalized),
+            "sample_weight": self.sample_weight,
+            "genotypes": kind,
+            "id": self.id,
+            "minor_allele_frequency": self.minor_allele_frequency,
+            "missing_rate": self.missing_rate,
+            "split": self.split.model_dump(),
+            "objective": list(self.objectives) if len(self.objectives) > 1 else self.objectives[0],
+            "sampler": self.sampler,
+            "sampler_seed": self.sampler_seed,
+            "cross": list(self.cross),
+            "space": {key: plain(values) for key, values in self.space.items()},
+            "network": self.network.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
+        }
+
+
+def load_search_space(
+    study: str,
+    overrides: Mapping[str, object] | None = None,
+    directory: Path = PROJECT / "search_spaces",
+) -> SearchSpace:
+    """The study named `study` in `directory`, or at a path, with given parameters put over it.
+
+    overrides: parameters by name, any key of a study file or of its `network` and `training`
+    (`epochs`); None and "" mean not given, text is read as in YAML, lists may be comma-separated.
+    One that the study searches is then a constant. Raises InputError for anything that is wrong.
+    """
+    path = study_yaml.find_study(study, Path(directory))
+    question, content = study_yaml.read_study(path)
+    given = {k: v for k, v in (overrides or {}).items() if v is not None and v != ""}
+    for key, value in given.items():
+        _put(content, key, value)
+    source = Source(study_yaml.shown(path), frozenset(given))
+    for key in content:
+        if key in _SECTION_OF and key not in StudyFile.model_fields:
+            law = f"`{key}` must stand under `{_SECTION_OF[key]}:`"
+            raise InputError(f"{source.file}: {law}, but got it at the top.")
+    keys = _validated(StudyFile, content, source)
+    return _resolve(keys, source, path, question)
+
+
+def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> SearchSpace:
+    """A study's keys, each right by itself → a SearchSpace whose keys fit together."""
+    _check_columns(keys, source)
+    families = _known_families(keys.families)
+    if keys.inputs is not None and "inputs" in keys.space:
+        source.fail("inputs", "left out where `space.inputs` is given", list(keys.inputs))
+    inputs = keys.inputs if keys.inputs is not None else families
+    models = {"network": NetworkSettings, "training": TrainingSettings}
+    space = read_space(keys.space, inputs, families, models, source)
+    warnings: tuple[str, ...] = ()
+    if keys.genotypes == "none":
+        space, warnings = without_genetic(space, source)
+    cross = tuple(dict.fromkeys(keys.cross))
+    check_lambdas(space, source)
+    check_cross(space, cross, source)
+    if keys.sampler == "grid":
+        check_grid(space, source)
+    training = keys.training
+    if training.patience is None and "epochs" not in space:
+        training = training.model_copy(update={"patience": training.epochs})
+    shared = {name: getattr(keys, name) for name in _UNCHANGED}
+    found = SearchSpace(
+        **shared,
+        given_objective=keys.objective,
+        study=path.stem,
+        path=path,
+        question=question,
+        data=_located(keys.data, source, "data", path),
+        genotypes=_located_genotypes(keys.genotypes, source, path),
+        seeds=_seeds(keys.seeds, source),
+        cross=cross,
+        space=space,
+        training=training,
+        data_replaced="data" in source.given,
+        warnings=warnings,
+    )
+    if found.objectives == (ENTROPY,) and len(found.seeds) < 2:
+        source.fail("seeds", f"at least 2 where the objective is {ENTROPY}", keys.seeds)
+    return found if keys.task == "auto" else found.for_task(keys.task)
+
+
+_UNCHANGED = ("target", "task", "categories", "drop", "families", "groups", "unpenalized")
+_UNCHANGED += ("sample_weight", "split", "sampler", "sampler_seed", "configurations", "network")
+_UNCHANGED += ("scheduler", "id", "minor_allele_frequency", "missing_rate")
+
+
+def _put(content: dict, key: str, value: object) -> None:
+    """Lays the parameter `key` over a study file's content, as a constant."""
+    section: Any = content
+    fields = StudyFile.model_fields
+    for name, model in (("network", NetworkSettings), ("training", TrainingSettings)):
+        if key in model.model_fields:
+            section, fields = content.setdefault(name, {}), model.model_fields
+    if key not in fields:
+        near = study_yaml.did_you_mean(key, [*StudyFile.model_fields, *_SECTION_OF])
+        raise InputError(f"parameter `{key}` is not known{near or '.'}")
+    if not isinstance(section, dict):
+        return
+    if isinstance(value, Path):
+        value = str(value)
+    if isinstance(value, str) and key not in _TEXTS:
+        is_list = ("," in value or key in _LISTS) and "{" not in value
+        if key == "inputs":
+            value = value.replace("+", ",")
+        value = study_yaml.parse_value(f"[{value}]" if is_list and "[" not in value else value)
+    section[key] = value
+    if isinstance(content.get("space"), dict) and key in content["space"]:
+        del content["space"][key]
+        if isinstance(content.get("cross"), list):
+            content["cross"] = [crossed for crossed in content["cross"] if crossed != key]
+
+
+_SECTION_OF = {
+    **dict.fromkeys(("regularizer", *LAMBDAS), "space"),
+    **dict.fromkeys(NetworkSettings.model_fields, "network"),
+    **dict.fromkeys(TrainingSettings.model_fields, "training"),
+}
+_LISTS = ("categories", "drop", "unpenalized", "inputs", "cross")
+_TEXTS = ("data", "target", "task", "sample_weight", "id", "genotypes", "sampler", "scheduler")
+_TEXTS += ("activation",)
+
+
+def _validated(model: type[BaseModel], content: object, source: Source) -> Any:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise source.translated(error, model) from None
+
+
+def _check_columns(keys: StudyFile, source: Source) -> None:
+    """The laws between target, weight, drop, families, groups, unpenalized and split."""
+    if keys.target in keys.drop:
+        source.fail("drop", f"without the target {keys.target!r}", list(keys.drop))
+    if keys.target in keys.unpenalized:
+        source.fail("unpenalized", f"without the target {keys.target!r}", list(keys.unpenalized))
+    if keys.target == keys.sample_weight:
+        source.fail("sample_weight", "another column than the target", keys.target)
+    for family in keys.families:
+        if family in ("clinical", "genetic") or "+" in family:
+            source.fail("families", "named other than clinical or genetic, without '+'", family)
+    _check_groups(keys, source)
+    held_out = keys.split.validation_fraction + keys.split.test_fraction
+    if held_out >= 1:
+        source.fail("split", "such that validation_fraction + test_fraction < 1", held_out)
+
+
+def _check_groups(keys: StudyFile, source: Source) -> None:
+    """The laws of families and groups that need no table."""
+    for key in ("families", "groups"):
+        owner: dict[str, str] = {}
+        for name, columns in getattr(keys, key).items():
+            for column in columns:
+                if owner.setdefault(column, name) != name:
+                    got = f"{column!r} in two {key}"
+                    source.fail(key, "such that each column is in one", got)
+    for name, columns in keys.groups.items():
+        if not name or not columns:
+            source.fail("groups", "named, and of at least one column each", {name: list(columns)})
+        for column in (keys.target, keys.sample_weight):
+            if column in columns:
+                source.fail("groups", f"without {column!r}, which is no variable", list(columns))
+
+
+def _known_families(families: Mapping[str, object]) -> tuple[str, ...]:
+    return ("clinical", *families, "genetic")
+
+
+def _seeds(value: object, source: Source) -> tuple[int, ...]:
+    """`10` → 0 … 9; a list of seeds → itself."""
+    if type(value) is int and 1 <= value <= 100_000:
+        return tuple(range(value))
+    seeds = value if isinstance(value, list) else []
+    whole = all(type(seed) is int and 0 <= seed < 2**31 for seed in seeds)
+    if not seeds or not whole or len(set(seeds)) < len(seeds):
+        expected = "how many seeds, from 1 to 100000, or a list of different seeds of at least 0"
+        source.fail("seeds", expected, value)
+    return tuple(seeds)
+
+
+def _located(text: str, source: Source, key: str, study: Path) -> Path:
+    """A path of a study file is relative to the file or the project; a parameter's, to here."""
+    path = Path(text).expanduser()
+    near = Path.cwd() if key in source.given else study.resolve().parent
+    for base in (near, PROJECT):
+        if (base / path).exists() or (base / f"{path}.bed").exists():
+            return base / path
+    return (near if key in source.given else PROJECT) / path
+
+
+def _located_genotypes(genotypes: str, source: Source, study: Path) -> str:
+    if genotypes in ("simulated", "none"):
+        return genotypes
+    prefix = _located(genotypes.removesuffix(".bed"), source, "genotypes", study)
+    if not Path(f"{prefix}.bed").is_file():
+        expected = str(StudyFile.model_fields["genotypes"].description)
+        near = study_yaml.did_you_mean(genotypes, ("simulated", "none"))
+        source.fail("genotypes", expected, genotypes, near or f" (there is no {genotypes}.bed)")
+    return str(prefix)

@@ -1,0 +1,10 @@
+"""First layers brought to a stationary point, and the certificate that they are there.
+
+`fista` takes accelerated proximal steps on all training rows, `kinks` (with `box_minimum`)
+settles ReLU networks whose minimum lies where units bend, `finish` runs both until `kkt`, the
+certificate in float64, holds.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,354 @@
+"""Where a ReLU network's minimum sits: on kinks, where units bend exactly at data points.
+
+In the first-layer weights W_u of unit u the loss bends at row i where z_ui = W_u·x_i = 0. With
+c_ui = ∂loss/∂relu(z_ui), the slope of the mean loss, it bends upwards where c_ui > 0: a minimum
+may sit there, on as many as a unit has free weights. The gradient jumps there by c_ui·x_i, so
+that gradient steps go back and forth across, and no gradient beside a minimum is small. What is
+small at it is an element of the generalized gradient (Clarke 1975; 1983, section 2.3), which gives
+relu′ any value s in [0, 1] at z = 0:
+
+    ∇(s) = Σ_ui c_ui·s_ui·x_i,      s_ui = 1 where z_ui > 0, 0 where z_ui < 0, [0, 1] at a kink
+
+A step to the kinks is a proximal one in which those near the point Y are part of what is solved
+exactly, beside the penalty, and the others are in the gradient ∇₀ as they are:
+
+    W⁺ = argmin_W  ½‖W − Y‖²/t + ∇₀·(W − Y) + Σ_near c_ui·relu(W_u·x_i) + Ω(W)
+       = prox_{t·Ω}(Y − t·(∇₀ + Σ_near σ_ui·x_i))
+
+with the multipliers σ_ui = c_ui·s_ui in [0, c_ui] that maximize the dual: σ = 0 where the row ends
+below the kink, c above, and what keeps z_ui = 0 in between. It falls apart into one small problem
+with bounds for each unit (projected Newton, Bertsekas 1982), but for the penalty's part, whose
+derivative is taken as that of the weights it leaves (1/(1 + t·λ2), and 0 for zeros).
+
+One network at a time, in NumPy and float64: no other network has a say in the arithmetic.
+
+Shapes: h units, p columns (bias and encodings included), n training rows, o outputs, m pairs of a
+unit at most, padded. Only first-layer units are followed to their kinks; deeper ones, of which
+relu′(0) = 0, keep the side on which they are.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit, logsumexp, softmax
+
+from pipeline.solvers.box_minimum import box_minimum
+
+ROUNDING = 2.0**-24
+"""Half a unit in the last place of float32: rounding moves W_u by up to so much of its length."""
+
+REACH, STEPS_AHEAD = 3e-3, 2.0
+"""Kinks are part of a step where they are nearer to W_u than this share of its length, or than so
+many times the way that a gradient step would take it."""
+
+MOST_PAIRS, MOST_BYTES = 64, 64 * 2**20
+"""Kinks of a unit that a step or a residual looks at, the nearest ones; and bytes of their rows."""
+
+SAFETY, POWER_STEPS = 1.3, 5
+"""Power iteration approaches the largest curvature from below."""
+
+WITH_MOMENTUM, WITHOUT, MOST_STEPS = 12, 4, 48
+"""Steps before each look at the residual, the first ones without momentum; and all together."""
+
+SHORTER = 0.25
+"""Where the objective rose."""
+
+NEWTON_STEPS, RESIDUAL_NEWTON_STEPS = 6, 15
+"""In which multipliers are found, of a step and of the residual."""
+
+RESIDUAL_REPEATS = 4
+"""Times that those of the residual are found again, for what the penalty's derivative leaves."""
+
+
+class Problem(NamedTuple):
+    """One network without its first layer, float64.
+
+    columns    (n, p) of the training rows, with the bias and the network's own encodings
+    lengths    (n,) ‖x_i‖
+    target     (o, n) as `pipeline.networks.network` has it
+    share      (n,) of each row in the mean loss, adding up to 1
+    later      ((h_out, h_in) weights, (h_out, 1) bias) of every later layer
+    lambdas    λ1, λ2, λg
+    group, size, factor  (p,) of `penalties.Groups`
+    """
+
+    columns: np.ndarray
+    lengths: np.ndarray
+    target: np.ndarray
+    share: np.ndarray
+    task: str
+    later: tuple[tuple[np.ndarray, np.ndarray], ...]
+    lambdas: tuple[float, float, float]
+    group: np.ndarray
+    size: np.ndarray
+    factor: np.ndarray
+
+
+class Pairs(NamedTuple):
+    """Kinks of each unit, padded with rows of zeros: rows (h, m, p), slopes c (h, m), 0 where
+    padded, and the indices (units, rows) of those that are kinks, and (units, places) here."""
+
+    rows: np.ndarray
+    slopes: np.ndarray
+    at: tuple[np.ndarray, np.ndarray]
+    places: tuple[np.ndarray, np.ndarray]
+
+
+def proximal_step(first: np.ndarray, step: float, problem: Problem) -> np.ndarray:
+    """prox_{t·Ω}(W), as `penalties.proximal_step` of one network."""
+    l1, l2, group = problem.lambdas
+    scaled = step * problem.factor
+    soft = first - np.clip(first, -scaled * l1, scaled * l1) if l1 else first
+    kept = 1.0
+    if group:
+        norms = _variable_norms(soft, problem)[problem.group]
+        radius = scaled * group * np.sqrt(problem.size * len(first))
+        kept = np.maximum(
+            1.0 - np.divide(radius, norms, out=np.zeros_like(norms), where=norms > 0), 0.0
+        )
+    return soft * (kept / (1.0 + scaled * l2))
+
+
+def _variable_norms(first: np.ndarray, problem: Problem) -> np.ndarray:
+    """(g,): ‖W_g‖_F."""
+    return np.sqrt(np.bincount(problem.group, np.square(first).sum(axis=0)))
+
+
+def _predictions(activated: np.ndarray, problem: Problem) -> list[np.ndarray]:
+    """Of the first layer's activations (h, n): those of all hidden layers, and the predictions."""
+    seen = [activated]
+    for i, (weights, bias) in enumerate(problem.later):
+        z = weights @ seen[-1] + bias
+        seen.append(z if i == len(problem.later) - 1 else np.maximum(z, 0.0))
+    return seen
+
+
+def _slopes(activated: np.ndarray, problem: Problem) -> np.ndarray:
+    """c (h, n): ∂ mean loss / ∂ the first layer's activations (h, n)."""
+    *hidden, seen = _predictions(activated, problem)
+    guess = {"binary": expit, "multiclass": lambda z: softmax(z, axis=0)}
+    upstream = (guess.get(problem.task, lambda z: z)(seen) - problem.target) * problem.share
+    for (weights, _), activation in zip(problem.later[:0:-1], hidden[:0:-1], strict=True):
+        upstream = (weights.T @ upstream) * (activation > 0.0)
+    return problem.later[0][0].T @ upstream
+
+
+def objective(first: np.ndarray, problem: Problem) -> float:
+    """Mean loss + Ω(W)."""
+    seen = _predictions(np.maximum(first @ problem.columns.T, 0.0), problem)[-1]
+    if problem.task == "binary":
+        losses = np.logaddexp(0.0, seen[0]) - seen[0] * problem.target[0]
+    elif problem.task == "multiclass":
+        losses = logsumexp(seen, axis=0) - np.sum(seen * problem.target, axis=0)
+    else:
+        losses = 0.5 * np.sum(np.square(seen - problem.target), axis=0)
+    l1, l2, group = problem.lambdas
+    roots = np.sqrt(problem.size * len(first))
+    norms = _variable_norms(first, problem)[problem.group] / problem.size
+    per_column = l1 * np.abs(first).sum(axis=0) + 0.5 * l2 * np.square(first).sum(axis=0)
+    return float(losses @ problem.share + problem.factor @ (per_column + group * roots * norms))
+
+
+def _curvature(first: np.ndarray, problem: Problem) -> float:
+    """L: the largest curvature of the mean loss around W where no unit changes its side, by
+    power iteration on differences of gradients."""
+    side = (first @ problem.columns.T > 0.0).astype(float)
+
+    def slope(weights):
+        return (_slopes(weights @ problem.columns.T * side, problem) * side) @ problem.columns
+
+    direction = np.random.default_rng(0).standard_normal(first.shape)
+    here, far, largest = slope(first), 1e-4, 0.0
+    for _ in range(POWER_STEPS):
+        direction *= far / np.linalg.norm(direction)
+        direction = (slope(first + direction) - here) / far
+        largest = np.linalg.norm(direction)
+        if not largest > 0.0:
+            return 1.0
+    return largest
+
+
+def _pairs(z: np.ndarray, slopes: np.ndarray, reach: np.ndarray, problem: Problem) -> Pairs:
+    """Of every unit the nearest kinks that bend upwards, |z_ui|/‖x_i‖ ≤ reach_u; none where
+    reach_u = 0."""
+    near = np.abs(z) <= np.multiply.outer(reach, problem.lengths)
+    near &= slopes > 0.0
+    near[reach == 0.0] = False
+    units, rows = np.nonzero(near)
+    order = np.lexsort((rows, np.abs(z[units, rows]) / problem.lengths[rows], units))
+    units, rows = units[order], rows[order]
+    counts = np.bincount(units, minlength=len(z))
+    place = np.arange(len(units)) - np.repeat(np.cumsum(counts) - counts, counts)
+    p = problem.columns.shape[1]
+    most = int(np.clip(MOST_BYTES // (8 * len(z) * p), 1, MOST_PAIRS))
+    units, rows, place = (x[place < most] for x in (units, rows, place))
+    m = int(place.max(initial=0)) + 1
+    their_rows, their_slopes = np.zeros((len(z), m, p)), np.zeros((len(z), m))
+    their_rows[units, place] = problem.columns[rows]
+    their_slopes[units, place] = slopes[units, rows]
+    return Pairs(their_rows, their_slopes, (units, rows), (units, place))
+
+
+def _lands(
+    point: np.ndarray,
+    step: float,
+    rest: np.ndarray,
+    pairs: Pairs,
+    start: np.ndarray,
+    problem: Problem,
+    newton_steps: int,
+    repeats: int,
+):
+    """Yield W⁺ (h, p) and σ (h, m) of the step from `point`, `repeats` times the better solved.
+
+    rest is ∇₀ (h, p), start the σ to begin with.
+    """
+    multipliers = start
+
+    def landed():
+        return proximal_step(point - step * (rest + _pull(pairs, multipliers)), step, problem)
+
+    first = landed()
+    shrink = step / (1.0 + step * problem.factor * problem.lambdas[1])
+    for _ in range(repeats):
+        free = pairs.rows * (np.sqrt(shrink) * (first != 0.0))[:, None]
+        hessian = np.matmul(free, free.transpose(0, 2, 1))
+        heights = np.matmul(pairs.rows, first[:, :, None])[:, :, 0]
+        multipliers = box_minimum(hessian, -heights, multipliers, pairs.slopes, newton_steps)
+        first = landed()
+        yield first, multipliers
+
+
+def _onto_kinks(first: np.ndarray, pairs: Pairs, multipliers: np.ndarray) -> np.ndarray:
+    """W moved as little as possible to z_ui = 0 of all pairs with 0 < σ < c; zeros stay zero."""
+    inside = (multipliers > 0.0) & (multipliers < pairs.slopes)
+    m = int(inside.sum(axis=1).max(initial=0))
+    chosen = np.argsort(~inside, axis=1, kind="stable")[:, :m]
+    held = np.take_along_axis(inside, chosen, axis=1)
+    rows = np.take_along_axis(pairs.rows, chosen[:, :, None], axis=1) * held[:, :, None]
+    rows = rows * (first != 0.0)[:, None]
+    gram = np.matmul(rows, rows.transpose(0, 2, 1))
+    diagonal = gram[:, np.arange(m), np.arange(m)]
+    lifted = diagonal + 1e-12 * diagonal.max(axis=1, initial=0.0, keepdims=True) + 1e-300
+    gram[:, np.arange(m), np.arange(m)] = np.where(held, lifted, 1.0)
+    for _ in range(2):  # the second time for what the first left by rounding
+        away = np.matmul(rows, first[:, :, None])
+        first = first - np.matmul(rows.transpose(0, 2, 1), np.linalg.solve(gram, away))[:, :, 0]
+    return first
+
+
+def _multipliers(pairs: Pairs, s: np.ndarray) -> np.ndarray:
+    """σ (h, m) of these pairs, from s (h, n)."""
+    multipliers = np.zeros_like(pairs.slopes)
+    multipliers[pairs.places] = s[pairs.at]
+    return multipliers * pairs.slopes
+
+
+def _pull(pairs: Pairs, multipliers: np.ndarray) -> np.ndarray:
+    """Σ σ_ui·x_i, (h, p)."""
+    return np.matmul(multipliers[:, None], pairs.rows)[:, 0]
+
+
+def _kinks_apart(first: np.ndarray, reach: float, step: float, problem: Problem):
+    """Around W: s as the gradient has it (h, n), the kinks within reach·‖W_u‖ or within STEPS_AHEAD
+    gradient steps, and ∇₀ without them. No kinks of a unit that is 0, as relu′(0) = 0 has it."""
+    z = first @ problem.columns.T
+    side = (z > 0.0).astype(float)
+    slopes = _slopes(np.maximum(z, 0.0), problem)
+    gradient = (slopes * side) @ problem.columns
+    lengths = _lengths(first)
+    limits = reach * lengths
+    if step:
+        moved = first - proximal_step(first - step * gradient, step, problem)
+        limits = np.maximum(limits, STEPS_AHEAD * _lengths(moved) * (lengths > 0.0))
+    pairs = _pairs(z, slopes, limits, problem)
+    return side, pairs, gradient - _pull(pairs, _multipliers(pairs, side))
+
+
+def _lengths(first: np.ndarray) -> np.ndarray:
+    """(h,): ‖W_u‖."""
+    return np.sqrt(np.square(first).sum(axis=1))
+
+
+def kkt_residual(first: np.ndarray, step: float, problem: Problem) -> float:
+    """max_g ‖W_g − prox_t(W_g − t·∇(s)_g)‖/t with the s that make it small.
+
+    s_ui is free in [0, 1] at the kinks that bend upwards and that rounding W to float32 can have
+    moved W_u away from: |z_ui| ≤ 2⁻²⁴·‖W_u‖·‖x_i‖, half a unit in the last place of W_u, seen as a
+    length. (These ∇(s) are a part of Goldstein's (1977) generalized gradient of that radius.)
+    Elsewhere s is the gradient's, 1 where z_ui > 0 and 0 where not.
+
+    s is found by maximizing the dual of the proximal step from W, which at Ω = 0 is the shortest
+    ∇(s); of the s on the way, the gradient's among them, the best counts. Any s gives an upper
+    bound that can be checked by itself. Where all kinks that W is on bend upwards, the loss is
+    regular (Clarke 1983, section 2.3), and a residual of 0 says that no direction leads downhill.
+    """
+    side, pairs, rest = _kinks_apart(first, ROUNDING, 0.0, problem)
+    by_gradient = first - step * (rest + _pull(pairs, _multipliers(pairs, side)))
+    residual = _variable_norms(first - proximal_step(by_gradient, step, problem), problem).max()
+    if len(pairs.at[0]):
+        how = 0.5 * pairs.slopes, problem, RESIDUAL_NEWTON_STEPS, RESIDUAL_REPEATS
+        for landed, _ in _lands(first, step, rest, pairs, *how):
+            residual = min(residual, _variable_norms(first - landed, problem).max())
+    return float(residual / step)
+
+
+class Settled(NamedTuple):
+    """First layers (h, p) of numbers that float32 holds: the one with the smallest kkt_residual,
+    that residual, and the last one."""
+
+    best: np.ndarray
+    residual: float
+    last: np.ndarray
+
+
+def onto_kinks(first: np.ndarray, tolerance: float, step: float, problem: Problem) -> Settled:
+    """From W by accelerated proximal steps to the kinks, until kkt_residual, whose t is `step`, is
+    within the tolerance or MOST_STEPS are over.
+
+    The steps are those of `pipeline.solvers.fista`, Beck and Teboulle's, with the kinks in the
+    proximal step. Between two looks momentum is let go of: it carries W past what it came for.
+    A round after which the objective is higher crossed kinks that its steps did not look at: it
+    is not taken, and the next steps are SHORTER.
+    """
+    at = best = last = first.astype(np.float64)
+    residual = kkt_residual(at, step, problem)
+    if residual <= tolerance:
+        return Settled(best, residual, last)
+    length = 1.0 / (SAFETY * _curvature(at, problem))
+    s, value = None, objective(at, problem)
+    steps = with_momentum = 0
+    while residual > tolerance and steps < MOST_STEPS:
+        moved, kinks, s_moved = _round(at, s, length, with_momentum, problem)
+        steps += with_momentum + WITHOUT
+        now = objective(moved, problem)
+        if not now <= value:
+            length, with_momentum = SHORTER * length, 0
+            continue
+        at, s, value, with_momentum = moved, s_moved, now, WITH_MOMENTUM
+        last = _onto_kinks(at, *kinks).astype(np.float32).astype(np.float64)
+        found = kkt_residual(last, step, problem)
+        if found < residual:
+            best, residual = last, found
+    return Settled(best, residual, last)
+
+
+def _round(at, s, length, with_momentum, problem):
+    """From `at` with s (h, n) of every pair (None: as the gradient has it), so many steps with
+    momentum and WITHOUT: W (h, p), the last step's kinks and their σ, and s."""
+    before, momentum = at, 1.0
+    for i in range(with_momentum + WITHOUT):
+        momentum = 1.0 if i >= with_momentum else momentum
+        after = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum * momentum))
+        point = at + ((momentum - 1.0) / after) * (at - before)
+        side, pairs, rest = _kinks_apart(point, REACH, length, problem)
+        start = _multipliers(pairs, side if s is None else s)
+        ((landed, multipliers),) = _lands(
+            point, length, rest, pairs, start, problem, NEWTON_STEPS, 1
+        )
+        side[pairs.at] = multipliers[pairs.places] / pairs.slopes[pairs.places]
+        uphill = np.sum((point - landed) * (landed - at)) > 0.0
+        s, before, at, momentum = side, at, landed, 1.0 if uphill else after
+    return at, (pairs, multipliers), s

@@ -1,0 +1,155 @@
+"""The networks that stand for the best configuration's solutions, as models to use.
+
+One network a solution: the solutions at the best epoch, since it is those weights that were scored.
+A network that keeps genetic dimensions takes their values (`genetic_3` …) as columns, because the
+table alone does not have them; it is logged and never the champion.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.data import BINARY, REGRESSION, Cohort
+from pipeline.inspection import BEST_ROLE, EXCHANGEABLE, Solution
+from pipeline.report import Summary
+from pipeline.results import NetworkResult
+from pipeline.tracking import ServedNetwork, StudyRun, param_text, save, synthetic_rows
+from pipeline.tracking import models as model_store
+from pipeline.words import listed, metric_words
+
+MOST_MODELS = 6
+LINKED = re.compile(r"(val|test|train)_")
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A solution, the network that stands for it, and that network to predict with."""
+
+    rank: int
+    solution: Solution
+    network: NetworkResult
+    served: ServedNetwork
+
+    @property
+    def from_table(self) -> bool:
+        """Whether the table alone is enough."""
+        return not self.served.needed
+
+
+def served_network(network: NetworkResult, cohort: Cohort) -> ServedNetwork:
+    """A network of a study with its study's preprocessing."""
+    families = network.inputs.families
+    own = [f for f in families if f not in EXCHANGEABLE]
+    encodings = [c for c, f in zip(network.inputs.columns, families) if f in EXCHANGEABLE]
+    if cohort.task == REGRESSION:
+        outputs = (cohort.target,)
+    else:
+        seen = cohort.classes[1:] if cohort.task == BINARY else cohort.classes
+        outputs = tuple(f"probability of {cohort.target}={label}" for label in seen)
+    return ServedNetwork(
+        layers=network.layers,
+        activation=str(network.params.get("activation", "relu")),
+        task=cohort.task,
+        preprocessor=cohort.preprocessor,
+        chosen=tuple(i for i, f in enumerate(cohort.inputs.families) if f in own),
+        encodings=tuple(encodings),
+        outputs=outputs,
+        scale=cohort.scale,
+    )
+
+
+def finalists_of(summary: Summary, cohort: Cohort) -> list[Finalist]:
+    """The representatives of the best configuration's solutions, the commonest solution first."""
+    best = next((f for f in summary.focus if BEST_ROLE in f.roles), None)
+    solutions = enumerate(best.best[:MOST_MODELS], 1) if best else ()
+    return [
+        Finalist(i, s, s.representative, served_network(s.representative, cohort))
+        for i, s in solutions
+        if s.representative.layers and s.representative.run_id
+    ]
+
+
+def champion_of(finalists: list[Finalist], summary: Summary) -> Finalist | None:
+    """The best by the validation rows of those that predict from the table alone."""
+    sign = 1 if summary.record.maximize else -1
+    usable = [f for f in finalists if f.from_table]
+    objective = summary.record.objective
+    return max(usable, key=lambda f: sign * f.network.metrics[objective], default=None)
+
+
+def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str, ...]:
+    """Log the finalists that are not logged yet, register the champion; sentences in Markdown."""
+    finalists = finalists_of(summary, cohort)
+    if not finalists:
+        return ()
+    ids = {}
+    try:
+        known = model_store.logged_models(run.store, run.experiment_id)
+        for finalist in finalists:
+            run_id = finalist.network.run_id
+            ids[finalist.rank] = known.get(run_id) or _log(run, finalist, summary)
+    except model_store.Refused:
+        return ("No model is logged: this tracking store keeps none.",)
+    lines = [_line(f, ids[f.rank], run, summary) for f in finalists]
+    champion = champion_of(finalists, summary)
+    if champion is None:
+        lines.append(
+            "No model is registered: every one of them keeps genetic dimensions, so it needs more "
+            "than the table."
+        )
+        return tuple(lines)
+    name = "lariat-" + re.sub(r"[/:%\"']", "_", summary.record.study)
+    about = f"{champion.network.name} of the study {summary.record.study}"
+    version = model_store.register_champion(
+        run.store, name, ids[champion.rank], champion.network.run_id, about
+    )
+    if version is None:
+        lines.append("No model is registered: this tracking store has no registry.")
+    else:
+        uri = f"models:/{name}@{model_store.CHAMPION}"
+        lines.append(f'`mlflow.pyfunc.load_model("{uri}").predict(table)` uses the best of them.')
+    return tuple(lines)
+
+
+def _line(finalist: Finalist, model_id: str, run: StudyRun, summary: Summary) -> str:
+    """`Model s4 of solution 1: from the table alone.` with a link."""
+    does = "predicts from the table alone"
+    if not finalist.from_table:
+        does = f"needs {listed(finalist.served.needed, 4)} as columns besides the table's"
+    link = f"#/experiments/{run.experiment_id}/models/{model_id}"
+    score = metric_words(summary.record.objective)
+    value = finalist.network.metrics.get(summary.record.objective, float("nan"))
+    which = f"[Model of best-epoch solution {finalist.rank}, s{finalist.network.seed}]({link})"
+    return f"{which}: {score} {value:.3f}, {does}."
+
+
+def _log(run: StudyRun, finalist: Finalist, summary: Summary) -> str:
+    network, served = finalist.network, finalist.served
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "network"
+        save(served, place)
+        return model_store.log_model(
+            run.store,
+            run.experiment_id,
+            model_store.ModelToLog(
+                name=network.name.replace(" ", "-"),
+                run_id=network.run_id,
+                folder=place,
+                loader="pipeline.tracking.serving",
+                any_columns=served.columns,
+                number_columns=served.needed,
+                outputs=served.outputs,
+                example=synthetic_rows(served),
+                metrics={k: v for k, v in network.metrics.items() if LINKED.match(k)},
+                params={k: param_text(v) for k, v in network.params.items()},
+                tags={
+                    "study": summary.record.study,
+                    "study_id": summary.record.study_id,
+                    "solution": finalist.solution.label,
+                },
+                dataset=run.dataset,
+            ),
+        )

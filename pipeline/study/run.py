@@ -1,0 +1,352 @@
+"""The story of a study: ask → train → record → tell, then the report.
+
+Trials are kept by Optuna, networks' results by MLflow. A trial is told only once its run is
+recorded, and runs that no trial knows are discarded on the next start: so a killed study loses
+at most the population that was training, and counts nothing twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+from rich.console import Console
+
+from pipeline.data import Cohort
+from pipeline.errors import InputError
+from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
+from pipeline.inspection import solution_label
+from pipeline.progress import BlockProgress, StudyProgress
+from pipeline.provenance import reproduction_facts
+from pipeline.report import TAG, HeatMap, Summary, solutions_table, views_of
+from pipeline.report import page as report
+from pipeline.results import NetworkResult, StudyRecord, StudyResults
+from pipeline.search_space import Sampling, SearchSpace, encoded, load_search_space
+from pipeline.study import finalists
+from pipeline.study.populations import GENETIC, People, Population, Replicate, populations, train
+from pipeline.study.study_cohort import study_cohort
+from pipeline.study.trials import Trials, check_storage
+from pipeline.study.variant_search import find_variants
+from pipeline.tracking import RunStore
+from pipeline.tracking import reader as tracked
+from pipeline.tracking import writer as tracking
+
+CACHE = Path(".lariat")
+"""Folder in the working directory for what can be computed again."""
+
+
+def run_study(
+    study: str,
+    *,
+    storage: str = "sqlite:///optuna.db",
+    scheduler: str = "local",
+    output: str | Path = "reports",
+    given: Mapping[str, object] | None = None,
+    console: Console | None = None,
+) -> Path:
+    """Run a study to its end, or go on where it stopped; returns the folder of its report.
+
+    given: parameters that win over the study file (`data`, `target`, `genotypes`,
+    `configurations`, `seeds`, `epochs`). Raises InputError for anything that is wrong.
+    """
+    console = console or Console()
+    if scheduler != "local":
+        raise InputError(
+            f"scheduler must be `local`, but got {scheduler!r}: networks train in this process; "
+            "leave the parameter out"
+        )
+    space = load_search_space(study, dict(given or {}))
+    folder = Path(output) / space.study
+    _check_writable(folder)
+    check_storage(storage)
+    console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
+    space, cohort, joined = study_cohort(space)
+    genotypes = _genotypes(space, cohort, joined, console)
+    study_id = _study_id(space, cohort, genotypes)
+    record = _record(space, cohort, genotypes, study_id, _command(study, given or {}))
+    for warning in _for_terminal(record.warnings, joined, console):
+        console.print(f"warning: {warning}", markup=False, highlight=False, style="yellow")
+    fingerprint = tracking.Fingerprint(
+        cohort.source,
+        cohort.fingerprint,
+        {name: "double" for name in cohort.inputs.variable_names},
+    )
+    RunStore()  # refuses here, before a trial is kept, where the tracking store cannot be used
+    with _alone(study_id):
+        trials = Trials(space, study_id, storage)
+        with tracking.open_study(record, dataset=fingerprint, params=_shown(space)) as run:
+            discarded = run.discard_unrecorded(trials.finished)
+            if discarded:
+                console.print(f"discarded {discarded} unfinished runs of an earlier start")
+            trials.forget(trials.finished.keys() - run.recorded().keys())
+            try:
+                _train_all(space, People(cohort, genotypes), trials, run, record, console)
+            finally:
+                trials.give_up()
+            results = tracked.load_study(run.run_id)
+            if genotypes is not None:
+                results = _with_variants(results, genotypes, run, console)
+            _finish(results, run, cohort, folder, console)
+    return folder
+
+
+def _shown(space: SearchSpace) -> dict[str, str | int]:
+    """What the study's run shows beside its target and objective."""
+    return {
+        "configurations": space.configurations,
+        "seeds": len(space.seeds),
+        "sampler": space.sampler,
+        "regularizers": ", ".join(space.space["regularizer"]),
+        "inputs": ", ".join(space.inputs),
+    }
+
+
+def _check_writable(folder: Path) -> None:
+    """InputError unless a report can be written there; makes nothing."""
+    there = folder.absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise InputError(f"output must be a folder, but {there} is a file; give another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(
+            f"output must be a folder that can be written to, but {there} cannot; give another "
+            "folder, or mend its permissions"
+        )
+
+
+@contextmanager
+def _alone(study_id: str) -> Iterator[None]:
+    """Keep a second process in this working directory from training the same networks."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / f"{study_id}.lock").open("w") as lock:
+        try:
+            if fcntl is not None:  # the lock goes with the process, however that ends
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                "one process at a time must run a study, but another one is running this study "
+                "here; wait for it, or stop it"
+            ) from None
+        yield
+
+
+def _for_terminal(
+    warnings: Sequence[str], joined: Joined | None, console: Console
+) -> tuple[str, ...]:
+    """The warnings; a person at a terminal also sees the first ids of people who are left out."""
+    if joined is None or not console.is_terminal:
+        return tuple(warnings)
+    named = dict(zip(joined.warnings, joined.named, strict=True))
+    return tuple(named.get(warning, warning) for warning in warnings)
+
+
+def _genotypes(
+    space: SearchSpace, cohort: Cohort, joined: Joined | None, console: Console
+) -> Genotypes | None:
+    if GENETIC not in space.inputs:
+        return None
+    filters = Filters(space.minor_allele_frequency, space.missing_rate)
+    with BlockProgress(console, "relationship matrix", "variants") as progress:
+        return load_genotypes(
+            joined, cohort.outcome, cohort.split.train, CACHE, filters, progress.done
+        )
+
+
+def _study_id(space: SearchSpace, cohort: Cohort, genotypes: Genotypes | None) -> str:
+    """Twelve hexadecimal digits of what decides the networks' results."""
+    decides = {
+        "space": space.identity(),
+        "data": cohort.fingerprint,
+        "genotypes": genotypes.fingerprint if genotypes else None,
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _command(study: str, given: Mapping[str, object]) -> str:
+    parameters = {"study": study, **given}
+    return "mlflow run . " + " ".join(
+        f"-P {key}={shlex.quote(str(value))}" for key, value in parameters.items()
+    )
+
+
+def _question(text: str) -> str:
+    """The opening of a study file up to its question mark, without what follows."""
+    asked, mark, _ = " ".join(text.split()).partition("?")
+    return asked + mark
+
+
+def _shown_genotypes(genotypes: Genotypes | None) -> str:
+    """`none`, `simulated`, or the fileset's name without its folders."""
+    if genotypes is None:
+        return "none"
+    return "simulated" if genotypes.simulated else genotypes.fileset.name
+
+
+def _record(
+    space: SearchSpace,
+    cohort: Cohort,
+    genotypes: Genotypes | None,
+    study_id: str,
+    command: str,
+) -> StudyRecord:
+    facts = {"data": cohort.source, "task": cohort.task, **cohort.facts}
+    by_class = space.space.get("class_weight", (space.training.class_weight,))
+    if by_class != ("none",):
+        said = " or ".join(str(encoded("class_weight", value)) for value in by_class)
+        facts["class_weight"] = f"{said} (in the loss; metrics are unweighted)"
+    facts |= reproduction_facts()
+    return StudyRecord(
+        study=space.study,
+        study_id=study_id,
+        question=_question(space.question),
+        target=space.target,
+        objective=space.objective,
+        maximize=space.maximize,
+        genotypes=_shown_genotypes(genotypes),
+        settings=space.settings(),
+        facts=facts | genotypes.facts() if genotypes else facts,
+        objectives=space.objectives,
+        warnings=(*space.warnings, *cohort.warnings),
+        command=command,
+    )
+
+
+def _train_all(
+    space: SearchSpace,
+    people: People,
+    trials: Trials,
+    run: tracking.StudyRun,
+    record: StudyRecord,
+    console: Console,
+) -> None:
+    sampling = Sampling(space, trials.params)
+    wanted = {(c, s) for c in range(sampling.total) for s in space.seeds}
+    done = len(wanted & trials.finished.keys())
+    if done:
+        console.print(f"going on: {done} of {len(wanted)} networks are done")
+    recorder, encoders = _Recorder(run, record), Encoders(CACHE, record.study_id)
+    with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
+        while configurations := sampling.next(trials.scores()):
+            replicates = [
+                Replicate(configuration, seed)
+                for configuration in configurations
+                for seed in space.seeds
+                if (configuration.number, seed) not in trials.finished
+            ]
+            for population in populations(replicates, people, space.objective):
+                _train_one(population, space, people, trials, recorder, progress, encoders)
+
+
+def _train_one(
+    population: Population,
+    space: SearchSpace,
+    people: People,
+    trials: Trials,
+    recorder: _Recorder,
+    progress: StudyProgress,
+    encoders: Encoders,
+) -> None:
+    """Ask for a population's trials, train it, and record and tell each network."""
+    replicates = population.replicates
+    numbers = [trials.ask(r.configuration, r.seed) for r in replicates]
+    share = len(replicates) / population.configuration.training.epochs
+    results = train(
+        population,
+        people,
+        space.objective,
+        lambda epoch, *_: progress.training(epoch * share),
+        encoders.keep,
+    )
+    recorder.record([replace(r, trial=number) for r, number in zip(results, numbers, strict=True)])
+    for replicate, number, result in zip(replicates, numbers, results, strict=True):
+        trials.tell(number, replicate.cell, result)
+    progress.recorded(len(results), trials.best_mean())
+
+
+class _Recorder:
+    """Draws and records networks; a heat map's frame is laid out once for each kind of input."""
+
+    def __init__(self, run: tracking.StudyRun, record: StudyRecord):
+        self._run, self._record = run, record
+        self._frames: dict[tuple, HeatMap] = {}
+
+    def record(self, results: Sequence[NetworkResult]) -> None:
+        """All networks of a population, in one transaction where the store has them."""
+        self._run.record_all([(result, self._heat_maps(result)) for result in results])
+
+    def _heat_maps(self, result: NetworkResult) -> dict[str, bytes]:
+        if result.first_layer is None:
+            return {}
+        units = result.first_layer.shape[1]
+        frame = self._frames.setdefault(
+            (result.inputs, units), HeatMap(result.inputs, units, self._record.simulated)
+        )
+        best, last = int(result.metrics["best_epoch"]), int(result.metrics["final_epoch"])
+        return {
+            "first_layer.png": frame.png(result.first_layer, f"{result.name} · best epoch {best}"),
+            "first_layer_final.png": frame.png(
+                result.first_layer_final, f"{result.name} · last epoch {last}"
+            ),
+        }
+
+
+def _with_variants(
+    results: StudyResults, genotypes: Genotypes, run: tracking.StudyRun, console: Console
+) -> StudyResults:
+    """What networks of a few solutions make of the variants, into their runs and the study's."""
+    encoders = Encoders(CACHE, results.record.study_id)
+    with BlockProgress(console, "weights of variants", "variants") as progress:
+        found = find_variants(results, genotypes, encoders, run, progress.done)
+    return replace(results, variants=found)
+
+
+def _links(run: tracking.StudyRun, summary: Summary) -> str:
+    """Markdown: the report, and the networks in MLflow's list with the columns that matter."""
+    views = views_of(summary)
+    run.store.tag_experiment(run.experiment_id, {TAG + key: v for key, v in views.items()})
+    networks, grouped = (
+        f"#/experiments/{run.experiment_id}/runs?viewStateShareKey={key}" for key in views
+    )
+    return (
+        f"[Report]({run.link('report/report.html')}) · [networks, best first]({networks}) · "
+        f"[networks by configuration]({grouped})"
+    )
+
+
+def _finish(
+    results: StudyResults,
+    run: tracking.StudyRun,
+    cohort: Cohort,
+    folder: Path,
+    console: Console,
+) -> None:
+    """The report, onto the disk, into the study's run and onto the terminal; and the models."""
+    with console.status("writing the report"):
+        summary = report.build_report(results, folder)
+        models = finalists.log_finalists(run, summary, cohort)
+    links = _links(run, summary)
+    run.finish(
+        summary.best_metrics,
+        "\n\n".join([links, report.markdown_of(summary), *models]),
+        tables={
+            "results": summary.cells,
+            "solutions": solutions_table(summary),
+            "networks": summary.networks,
+        },
+        artifacts_dir=folder,
+        solutions={n.run_id: solution_label(n) for n in results.finished},
+    )
+    console.print(report.terminal_of(summary))
+    console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)

@@ -1,0 +1,101 @@
+"""A study and its table, made to fit each other, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from pipeline.data import BINARY, Cohort, check_class_weight, load_cohort, named, read_table
+from pipeline.errors import InputError
+from pipeline.genetics import Joined, join, open_fileset
+from pipeline.search_space import SearchSpace
+
+
+def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None]:
+    """The study with its task known, its people, and where their genotypes are in a fileset.
+
+    With a fileset the people are those of both it and the table.
+
+    Where a parameter put another table in place of the study's own, the columns that the study
+    names and the table lacks are left out; `sample_weight` and `id` must exist, as must the target.
+    Raises InputError for anything in which study, table and fileset do not fit.
+    """
+    lost: list[str] = []
+    roles: dict[str, object] = {
+        "categories": space.categories,
+        "drop": space.drop,
+        "families": space.families,
+        "groups": space.groups,
+        "unpenalized": space.unpenalized,
+    }
+    table = read_table(space.data, texts=() if space.id is None else (space.id,))
+    if space.data_replaced:
+        roles, lost = _within(roles, table.frame.columns)
+    joined = None
+    if "genetic" in space.inputs and space.genotypes != "simulated":
+        joined = join(table, space.id, open_fileset(space.genotypes))
+        lost += joined.warnings
+        table = table if joined.table_rows is None else table.rows(joined.table_rows)
+    cohort = load_cohort(
+        table,
+        space.target,
+        task=space.task,
+        **roles,
+        sample_weight=space.sample_weight,
+        identifier=space.id,
+        validation_fraction=space.split.validation_fraction,
+        test_fraction=space.split.test_fraction,
+        split_seed=space.split.seed,
+    )
+    space = space.for_task(cohort.task)
+    for class_weight in space.space.get("class_weight", (space.training.class_weight,)):
+        check_class_weight(class_weight, cohort.task, cohort.classes, cohort.target)
+    _check_genotypes(space, cohort)
+    return space, replace(cohort, warnings=(*cohort.warnings, *lost)), joined
+
+
+def _within(
+    roles: Mapping[str, object], columns: Collection[str]
+) -> tuple[dict[str, object], list[str]]:
+    """Roles without the columns that are not there, and a warning where that changes a penalty.
+
+    A category, a family or a column to drop that is not there needs no word.
+    """
+    present = set(columns)
+    groups = {n: tuple(c for c in own if c in present) for n, own in roles["groups"].items()}
+    groups = {name: own for name, own in groups.items() if own}
+    variables = present | set(groups)
+    found = {
+        "categories": tuple(c for c in roles["categories"] if c in present),
+        "drop": tuple(c for c in roles["drop"] if c in present),
+        "families": {
+            name: tuple(c for c in own if c in present) for name, own in roles["families"].items()
+        },
+        "groups": groups,
+        "unpenalized": tuple(v for v in roles["unpenalized"] if v in variables),
+    }
+    in_groups = [c for own in roles["groups"].values() for c in own if c not in present]
+    unpenalized = [v for v in roles["unpenalized"] if v not in variables]
+    warnings = [
+        f"the table has no {named(names)}, which the study names under {key}; left out"
+        for key, names in (("groups", in_groups), ("unpenalized", unpenalized))
+        if names
+    ]
+    return found, warnings
+
+
+def _check_genotypes(space: SearchSpace, cohort: Cohort) -> None:
+    """InputError where the genetic family cannot be had for this table."""
+    if "genetic" not in space.inputs:
+        return
+    taken = [v for v in cohort.inputs.variable_names if v.startswith("genetic_")]
+    if taken:
+        raise InputError(
+            "variables named genetic_… are the encoder's, but the table has "
+            f"{', '.join(taken)}: rename them, or give genotypes=none"
+        )
+    if space.genotypes == "simulated" and cohort.task != BINARY:
+        raise InputError(
+            "simulated genotypes must have a binary outcome, of which they are drawn, but "
+            f"{cohort.target} is a {cohort.task} target; give genotypes=none, or a fileset"
+        )

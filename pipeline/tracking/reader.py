@@ -1,0 +1,143 @@
+"""A study's runs, read back: the other direction of `tracking`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from pipeline.errors import InputError
+from pipeline.results import NetworkResult, StudyResults
+from pipeline.tracking import format as run_format
+from pipeline.tracking.format import CURVE_PREFIX, FIRST_LAYER, WEIGHTS_FOLDER
+from pipeline.tracking.store import RunStore, StoredRun
+from pipeline.tracking.writer import (
+    NETWORK,
+    OVER,
+    PARENT,
+    RECORD_FILE,
+    RECORD_FOLDER,
+    STUDY,
+    cell_of,
+)
+
+DOWNLOADS = 8  # at once, where artifacts come over a network
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """One study of a store: `status` is MLflow's, `opened` when it was last begun or gone on."""
+
+    study: str
+    study_id: str
+    run_id: str
+    status: str
+    opened: str
+
+
+def list_studies(tracking_uri: str | None = None) -> tuple[StudySummary, ...]:
+    """Every study of the store, the one opened last first."""
+    return tuple(_summary(run) for run in _studies(RunStore(tracking_uri, must_exist=True)))
+
+
+def load_study(study: str | None = None, tracking_uri: str | None = None) -> StudyResults:
+    """A study with all its networks, by configuration and seed.
+
+    study is a study's name, or the beginning of its study_id or of its run's id; the newest when
+    None, and the newest of a name.
+    """
+    store = RunStore(tracking_uri, must_exist=True)
+    run = _chosen(_studies(store), study, store.uri)
+    nested = store.search([run.experiment_id], PARENT, run.run_id)
+    complete = {}
+    for network in nested:
+        if network.tags.get("kind") == NETWORK and network.status in OVER and cell_of(network):
+            complete.setdefault(cell_of(network), network)
+    content = _file(store, run, RECORD_FOLDER, RECORD_FILE)
+    with ThreadPoolExecutor(DOWNLOADS) as pool:
+        folders = pool.map(
+            lambda network: store.read_files(network, WEIGHTS_FOLDER), complete.values()
+        )
+        networks = [
+            _network(network, files)
+            for network, files in zip(complete.values(), folders, strict=True)
+        ]
+    variants = store.read_files(run, run_format.VARIANTS_FOLDER).get(run_format.VARIANTS)
+    return StudyResults(
+        run_format.record_from_json(content, run.run_id),
+        tuple(sorted(networks, key=lambda network: (network.configuration, network.seed))),
+        run_format.variants_from_csv(variants) if variants else None,
+    )
+
+
+def _studies(store: RunStore) -> list[StoredRun]:
+    runs = store.search(store.experiment_ids(), "kind", STUDY)
+    return sorted(runs, key=lambda run: run.tags.get("opened", ""), reverse=True)
+
+
+def _chosen(studies: Sequence[StoredRun], wanted: str | None, uri: str) -> StoredRun:
+    if not studies:
+        raise InputError(
+            f"there is no study in {uri} yet: `mlflow run . -P study=group_lasso` makes one"
+        )
+    if wanted is None:
+        return studies[0]
+    by_name = [run for run in studies if run.tags.get("study") == wanted]
+    by_id = [
+        run
+        for run in studies
+        if wanted and (run.tags.get("study_id", "").startswith(wanted) or run.run_id == wanted)
+    ]
+    if not (found := by_name or by_id):
+        there = ", ".join(
+            f"{run.tags.get('study')} ({run.tags.get('study_id')})" for run in studies
+        )
+        raise InputError(f"no study '{wanted}' is in {uri}, which has: {there}")
+    return found[0]
+
+
+def _network(run: StoredRun, files: dict[str, bytes]) -> NetworkResult:
+    failure = run.tags.get("failure")
+    if FIRST_LAYER not in files:
+        raise InputError(
+            f"the network '{run.name}' has lost its artifact {WEIGHTS_FOLDER}/{FIRST_LAYER}: "
+            f"it should be in {run.artifact_uri}"
+        )
+    inputs, first_layer = run_format.weights_from_csv(files[FIRST_LAYER])
+    final = files.get(run_format.FIRST_LAYER_FINAL)
+    curves, variables = files.get(run_format.CURVES), files.get(run_format.VARIABLES)
+    stored = files.get(run_format.NETWORK_FILE)
+    layers, resamples = run_format.network_from_npz(stored) if stored else ((), {})
+    return NetworkResult(
+        params=run_format.params_from_texts(run.params, run.tags.get("text_params", "")),
+        inputs=inputs,
+        metrics={
+            name: value for name, value in run.metrics.items() if not name.startswith(CURVE_PREFIX)
+        },
+        curves=run_format.curves_from_csv(curves) if curves else {},
+        first_layer=first_layer,
+        first_layer_final=run_format.weights_from_csv(final)[1] if final else None,
+        died=run_format.died_from_csv(variables) if variables else {},
+        resamples=resamples,
+        layers=layers,
+        failure=failure,
+        trial=int(run.tags["trial"]) if "trial" in run.tags else None,
+        run_id=run.run_id,
+    )
+
+
+def _file(store: RunStore, run: StoredRun, folder: str, name: str) -> bytes:
+    files = store.read_files(run, folder)
+    if name not in files:
+        raise InputError(
+            f"the study '{run.name}' has lost its artifact {folder}/{name}: it should be in "
+            f"{run.artifact_uri}"
+        )
+    return files[name]
+
+
+def _summary(run: StoredRun) -> StudySummary:
+    tags = run.tags
+    return StudySummary(
+        tags["study"], tags["study_id"], run.run_id, run.status, tags.get("opened", "")
+    )

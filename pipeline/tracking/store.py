@@ -1,0 +1,392 @@
+"""MLflow's store as plain values in and out: the only module that imports mlflow.
+
+Every call names its run: the fluent API's active run would be overridden by ``MLFLOW_RUN_ID``.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import re
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.tracking.format import (
+    MAX_PARAM_CHARACTERS,
+    MAX_TAG_CHARACTERS,
+    clipped,
+    keyed,
+    name_of,
+    unclipped,
+)
+from pipeline.tracking.store_sql import SqlRun, SqlRuns
+
+# Nothing about a study leaves the machine unasked, and nothing is printed for every run.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+from mlflow.entities import Dataset as MlflowDataset
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import (
+    get_artifact_repository,
+)
+from mlflow.tracking import MlflowClient, get_tracking_uri
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.uri import append_to_uri_path, is_local_uri
+
+EXPERIMENT_KIND, MODEL_TRAINING = "mlflow.experimentKind", "custom_model_development"
+PAGE_RUNS = 1_000
+CALLERS = 8  # at once, of a server
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table as the store may know it: its name, its fingerprint, what its columns are called."""
+
+    name: str
+    digest: str
+    source: str
+    schema: str
+    profile: str
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run that is over when it is recorded. metrics: (name, value, timestamp in ms, step)."""
+
+    name: str
+    status: str
+    start_ms: int
+    end_ms: int
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Sequence[tuple[str, float, int, int]] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as the store has it."""
+
+    run_id: str
+    experiment_id: str
+    name: str
+    status: str
+    start_ms: int
+    artifact_uri: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+class RunStore:
+    """Runs of one tracking store.
+
+    tracking_uri  MLflow's own choice when None: ``MLFLOW_TRACKING_URI``, or ``mlflow.db`` here.
+    must_exist    refuse to create a database that is not there (for reading).
+    bulk          whether to write runs in one transaction where the store is SQLite.
+    """
+
+    def __init__(
+        self, tracking_uri: str | None = None, *, must_exist: bool = False, bulk: bool = True
+    ) -> None:
+        self.uri = str(tracking_uri or get_tracking_uri())
+        if must_exist and (path := _sqlite_path(self.uri)) and not path.exists():
+            raise InputError(f"there is no tracking store at {path} yet, so no study to read")
+        self._remote = self.uri.startswith(("http://", "https://"))
+        if self._remote:
+            _require_answer(self.uri)
+        self._client = _connect(self.uri)
+        store = getattr(getattr(self._client, "_tracking_client", None), "store", None)
+        is_sql = type(store).__name__ == "SqlAlchemyStore" and bulk
+        self._sql = SqlRuns.of(store.engine) if is_sql else None
+        self._locations: dict[str, str] = {}
+        self.user = _user()
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's own, for `model_store`."""
+        return self._client
+
+    def experiment_id(self, name: str) -> str:
+        """The experiment of this name, made when there is none."""
+        found = self._client.get_experiment_by_name(name)
+        if found is not None and found.lifecycle_stage == "deleted":
+            raise InputError(
+                f"the MLflow experiment '{name}' is deleted in {self.uri}: restore it with "
+                f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or choose "
+                "another with MLFLOW_EXPERIMENT_NAME"
+            )
+        return found.experiment_id if found else self._client.create_experiment(name)
+
+    def mark_experiment(self, experiment_id: str) -> None:
+        """Have MLflow's pages show the experiment as model training, unless it is marked."""
+        if EXPERIMENT_KIND not in self._client.get_experiment(experiment_id).tags:
+            self._client.set_experiment_tag(experiment_id, EXPERIMENT_KIND, MODEL_TRAINING)
+
+    def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of an experiment."""
+        for key, value in tags.items():
+            self._client.set_experiment_tag(experiment_id, key, value)
+
+    def experiment_ids(self) -> list[str]:
+        """Every experiment that is not deleted."""
+        found, token = [], None
+        while True:
+            page = self._client.search_experiments(max_results=PAGE_RUNS, page_token=token)
+            found += [experiment.experiment_id for experiment in page]
+            if not (token := page.token):
+                return found
+
+    def add(
+        self, experiment_id: str, runs: Sequence[NewRun], dataset: Dataset | None = None
+    ) -> list[str]:
+        """Record whole runs and return their ids; in SQLite they are there all or none."""
+        if self._sql is None:
+            with ThreadPoolExecutor(CALLERS if self._remote else 1) as pool:
+                return list(
+                    pool.map(lambda run: self._add_by_calls(experiment_id, run, dataset), runs)
+                )
+        rows = []
+        for run in runs:
+            run_id = uuid.uuid4().hex
+            artifact_uri = append_to_uri_path(self._location(experiment_id), run_id, "artifacts")
+            self._write_files(artifact_uri, run.files)
+            columns = {
+                "run_uuid": run_id,
+                "experiment_id": int(experiment_id),
+                "name": run.name,
+                "artifact_uri": artifact_uri,
+                "user_id": self.user,
+                "status": run.status,
+                "start_time": run.start_ms,
+                "end_time": run.end_ms,
+            }
+            params = clipped(run.params, MAX_PARAM_CHARACTERS)
+            tags = clipped(self._system_tags(run.name) | dict(run.tags), MAX_TAG_CHARACTERS)
+            rows.append(SqlRun(columns, params, tags, keyed(run.metrics)))
+        self._sql.add(rows, dataset and (dataset.name, dataset.digest))
+        return [row.run_id for row in rows]
+
+    def _add_by_calls(self, experiment_id: str, run: NewRun, dataset: Dataset | None) -> str:
+        tags = clipped(self._system_tags(run.name) | dict(run.tags), MAX_TAG_CHARACTERS)
+        made = self._client.create_run(experiment_id, run.start_ms, tags, run.name).info
+        self._write_files(made.artifact_uri, run.files)
+        self.update(made.run_id, params=run.params, metrics=run.metrics)
+        if dataset:
+            self.log_dataset(made.run_id, dataset)
+        self._client.set_terminated(made.run_id, run.status, run.end_ms)
+        return made.run_id
+
+    def start(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> StoredRun:
+        """Open a run that stays RUNNING until `set_status`."""
+        tags = clipped(self._system_tags(name) | dict(tags), MAX_TAG_CHARACTERS)
+        return _stored(self._client.create_run(experiment_id, tags=tags, run_name=name))
+
+    def update(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        metrics: Iterable[tuple[str, float, int, int]] = (),
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Log to a run; the client divides what is above the limits of one batch."""
+        self._client.log_batch(
+            run_id,
+            [Metric(*metric) for metric in keyed(metrics)],
+            [Param(*param) for param in clipped(params or {}, MAX_PARAM_CHARACTERS).items()],
+            [RunTag(*tag) for tag in clipped(tags or {}, MAX_TAG_CHARACTERS).items()],
+            synchronous=True,
+        )
+
+    def log_dataset(self, run_id: str, dataset: Dataset) -> None:
+        """Say which table a run learned from."""
+        entity = MlflowDataset(
+            dataset.name, dataset.digest, "local", dataset.source, dataset.schema, dataset.profile
+        )
+        context = InputTag("mlflow.data.context", "training")
+        self._client.log_inputs(run_id, [DatasetInput(entity, [context])])
+
+    def rename(self, run_id: str, name: str) -> None:
+        """Give a run another name."""
+        self._client.update_run(run_id, name=name)
+
+    def set_status(self, run_id: str, status: str) -> None:
+        """RUNNING again, or over as FINISHED, FAILED or KILLED."""
+        if status == "RUNNING":
+            self._client.update_run(run_id, status=status)
+        else:
+            self._client.set_terminated(run_id, status)
+
+    def set_tag(self, key: str, values: Mapping[str, str]) -> None:
+        """One tag of many runs: run id → value."""
+        if self._sql is not None:
+            self._sql.set_tag(key, clipped(values, MAX_TAG_CHARACTERS, keys=False))
+            return
+        for run_id, value in values.items():
+            self.update(run_id, tags={key: value})
+
+    def delete_tag(self, run_id: str, key: str) -> None:
+        """Remove a tag, if the run has it."""
+        with suppress(MlflowException):
+            self._client.delete_tag(run_id, key)
+
+    def delete(self, run_id: str) -> None:
+        """Hide a run as MLflow deletes: `mlflow gc` would remove it for good."""
+        self._client.delete_run(run_id)
+
+    def write_files(self, run: StoredRun, files: Mapping[str, bytes]) -> None:
+        """Artifacts by their path in the run, replacing what is there."""
+        self._write_files(run.artifact_uri, files)
+
+    def write_folder(self, run: StoredRun, local: Path, folder: str) -> None:
+        """A local directory as the run's artifact folder, replacing the whole folder."""
+        repository = self._repository(run.artifact_uri)
+        with suppress(Exception):  # nothing there yet, or a store that cannot delete
+            repository.delete_artifacts(folder)
+        repository.log_artifacts(str(local), folder)
+
+    def _write_files(self, artifact_uri: str, files: Mapping[str, bytes]) -> None:
+        if not files:
+            return
+        if is_local_uri(artifact_uri):
+            _write_into(Path(local_file_uri_to_path(artifact_uri)), files)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            _write_into(Path(folder), files)
+            self._repository(artifact_uri).log_artifacts(folder)
+
+    def get(self, run_id: str) -> StoredRun | None:
+        """A run, or None when this store has none of this id."""
+        try:
+            return _stored(self._client.get_run(run_id))
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+    def search(self, experiment_ids: Sequence[str], tag: str, value: str) -> list[StoredRun]:
+        """All runs not deleted whose tag has this value (which must hold no quote)."""
+        found, token = [], None
+        while experiment_ids:
+            page = self._client.search_runs(
+                list(experiment_ids),
+                f"tags.`{tag}` = '{value}'",
+                max_results=PAGE_RUNS,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            found += [_stored(run) for run in page]
+            if not (token := page.token):
+                break
+        return found
+
+    def read_files(self, run: StoredRun, folder: str) -> dict[str, bytes]:
+        """The files of a run's artifact folder by name; empty when there is none."""
+        if is_local_uri(run.artifact_uri):
+            return _read_from(Path(local_file_uri_to_path(run.artifact_uri)) / folder)
+        with tempfile.TemporaryDirectory() as local:
+            with suppress(MlflowException):
+                self._repository(run.artifact_uri).download_artifacts(folder, local)
+            return _read_from(Path(local) / folder)
+
+    def _location(self, experiment_id: str) -> str:
+        if experiment_id not in self._locations:
+            experiment = self._client.get_experiment(experiment_id)
+            self._locations[experiment_id] = experiment.artifact_location
+        return self._locations[experiment_id]
+
+    def _repository(self, artifact_uri: str) -> object:
+        return get_artifact_repository(artifact_uri, tracking_uri=self.uri)
+
+    def _system_tags(self, name: str) -> dict[str, str]:
+        return {
+            "mlflow.runName": name,
+            "mlflow.user": self.user,
+            "mlflow.source.name": Path(sys.argv[0]).name or "lariat",
+            "mlflow.source.type": "LOCAL",
+        }
+
+
+def _connect(uri: str) -> MlflowClient:
+    """A client, with the database made where there is none, quietly."""
+    # "Creating initial MLflow database tables…" is news to nobody.
+    logger = logging.getLogger("mlflow.store.db.utils")
+    level = logger.level
+    logger.setLevel(max(logging.WARNING, logger.getEffectiveLevel()))
+    try:
+        return MlflowClient(uri)
+    except MlflowException as error:
+        raise InputError(f"the tracking store {uri} cannot be used: {error.message}") from error
+    except Exception as error:  # Alembic, SQLAlchemy, drivers and folders each raise their own
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"the tracking store {uri} cannot be used: {reason}") from error
+    finally:
+        logger.setLevel(level)
+
+
+def _require_answer(uri: str) -> None:
+    """Find out in seconds, not after minutes of retries, that no server is there."""
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
+    except urllib.error.HTTPError:
+        pass  # it answers; what it allows, the calls will tell
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"no MLflow server answers at {uri} ({error}): start it, or point "
+            "MLFLOW_TRACKING_URI elsewhere"
+        ) from error
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    match = re.match(r"sqlite(?:[+]\w+)?:///([^?]+)", uri)
+    return Path(urllib.request.url2pathname(match.group(1))) if match else None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "unknown"
+
+
+def _stored(run: object) -> StoredRun:
+    return StoredRun(
+        run_id=run.info.run_id,
+        experiment_id=run.info.experiment_id,
+        name=run.info.run_name,
+        status=run.info.status,
+        start_ms=run.info.start_time,
+        artifact_uri=run.info.artifact_uri,
+        params={name_of(key): value for key, value in run.data.params.items()},
+        metrics={name_of(key): unclipped(value) for key, value in run.data.metrics.items()},
+        tags=dict(run.data.tags),
+    )
+
+
+def _write_into(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        part.write_bytes(content)
+        part.replace(path)
+
+
+def _read_from(folder: Path) -> dict[str, bytes]:
+    if not folder.is_dir():
+        return {}
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}

@@ -1,0 +1,174 @@
+"""A whole run in one transaction of MLflow's SQLite database.
+
+MLflow's own calls take a transaction for each of create, log and end, and an object for each
+point of a curve: 0.12 s a network on 2 cores, more than its training. The same rows, inserted
+together, take 0.01 s, and a killed process leaves no half-recorded run. `SqlRuns.of` looks at the
+tables first and is None when they are not the ones known here: then MLflow's calls are used.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from pipeline.tracking.format import LARGEST_FLOAT
+
+BUSY_MILLISECONDS = 20_000  # as MLflow waits for another writer
+POINT = {"key", "value", "timestamp", "step", "is_nan", "run_uuid"}
+COLUMNS = {
+    "runs": {
+        "run_uuid", "experiment_id", "name", "artifact_uri", "user_id", "status", "start_time",
+        "end_time", "source_type", "source_name", "entry_point_name", "source_version",
+        "lifecycle_stage",
+    },
+    "params": {"key", "value", "run_uuid"},
+    "tags": {"key", "value", "run_uuid"},
+    "metrics": POINT,
+    "latest_metrics": POINT,
+    "datasets": {"dataset_uuid", "experiment_id", "name", "digest"},
+    "inputs": {"input_uuid", "source_type", "source_id", "destination_type", "destination_id"},
+    "input_tags": {"input_uuid", "name", "value"},
+}  # fmt: skip
+
+
+CONSTANTS = {
+    "source_type": "UNKNOWN",
+    "source_name": "",
+    "entry_point_name": "",
+    "source_version": "",
+    "lifecycle_stage": "active",
+}
+
+
+@dataclass(frozen=True)
+class SqlRun:
+    """One row of the table of runs, its params and tags, and (key, value, ms, step) metrics."""
+
+    columns: Mapping[str, object]
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Sequence[tuple[str, float, int, int]]
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's id."""
+        return self.columns["run_uuid"]
+
+
+class SqlRuns:
+    """Inserts runs as MLflow's own store would, row for row."""
+
+    def __init__(self, engine: sa.Engine, tables: Mapping[str, sa.Table]) -> None:
+        self._engine = engine
+        self._tables = tables
+
+    @classmethod
+    def of(cls, engine: sa.Engine) -> SqlRuns | None:
+        """None when the database is another, or its tables are not as known here."""
+        if engine.dialect.name != "sqlite":
+            return None
+        metadata = sa.MetaData()
+        try:
+            metadata.reflect(engine, only=list(COLUMNS))
+        except sa.exc.InvalidRequestError:  # a table is missing
+            return None
+        known = all(_as_known(metadata.tables[name], COLUMNS[name]) for name in COLUMNS)
+        return cls(engine, metadata.tables) if known else None
+
+    def add(self, runs: Sequence[SqlRun], dataset: tuple[str, str] | None) -> None:
+        """Runs that are over, with all that belongs to them.
+
+        dataset is the (name, digest) of one already logged in the runs' experiment.
+        """
+        points = [_point(run.run_id, *metric) for run in runs for metric in run.metrics]
+        latest: dict[tuple[str, str], dict] = {}
+        for point in points:
+            which = point["run_uuid"], point["key"]
+            if _order(point) >= _order(latest.setdefault(which, point)):
+                latest[which] = point
+        with self._transaction() as write:
+            write("runs", [CONSTANTS | run.columns for run in runs])
+            write("params", [pair for run in runs for pair in _pairs(run.run_id, run.params)])
+            write("tags", [pair for run in runs for pair in _pairs(run.run_id, run.tags)])
+            write("metrics", points)
+            write("latest_metrics", list(latest.values()))
+            for run in runs if dataset else ():
+                self._link(write, run.run_id, run.columns["experiment_id"], *dataset)
+
+    def set_tag(self, key: str, values: Mapping[str, str]) -> None:
+        """One tag of many runs: run id → value."""
+        tags = self._tables["tags"]
+        with self._transaction() as write:
+            which = (tags.c.key == key) & (tags.c.run_uuid == sa.bindparam("run"))
+            write("tags", [{"run": run_id} for run_id in values], tags.delete().where(which))
+            write("tags", [{"key": key, "value": v, "run_uuid": run} for run, v in values.items()])
+
+    def _link(self, write, run_id: str, experiment_id: int, name: str, digest: str) -> None:
+        datasets = self._tables["datasets"].c
+        which = (datasets.experiment_id == experiment_id) & (datasets.name == name)
+        found = write.connection.execute(
+            sa.select(datasets.dataset_uuid).where(which & (datasets.digest == digest))
+        ).scalar()
+        if found is None:
+            return
+        input_id = uuid.uuid4().hex
+        edge = {"source_type": "DATASET", "source_id": found, "destination_type": "RUN"}
+        write("inputs", [edge | {"input_uuid": input_id, "destination_id": run_id}])
+        context = {"name": "mlflow.data.context", "value": "training"}
+        write("input_tags", [context | {"input_uuid": input_id}])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[_Writer]:
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+            yield _Writer(connection, self._tables)
+            connection.commit()
+
+
+class _Writer:
+    def __init__(self, connection: sa.Connection, tables: Mapping[str, sa.Table]) -> None:
+        self.connection = connection
+        self._tables = tables
+
+    def __call__(self, table: str, rows: Sequence[dict], statement: object = None) -> None:
+        if rows:
+            statement = self._tables[table].insert() if statement is None else statement
+            self.connection.execute(statement, rows)
+
+
+def _as_known(table: sa.Table, known: set[str]) -> bool:
+    """Whether all known columns are there, and no other must be filled in."""
+    required = {
+        column.name
+        for column in table.columns
+        if not column.nullable and column.server_default is None
+    }
+    read_only = table.name == "datasets"
+    return known <= set(table.columns.keys()) and (read_only or required <= known)
+
+
+def _pairs(run_id: str, values: Mapping[str, str]) -> list[dict]:
+    return [{"key": key, "value": value, "run_uuid": run_id} for key, value in values.items()]
+
+
+def _point(run_id: str, key: str, value: float, timestamp: int, step: int) -> dict:
+    is_nan = math.isnan(value)
+    kept = 0.0 if is_nan else min(max(value, -LARGEST_FLOAT), LARGEST_FLOAT)
+    return {
+        "key": key,
+        "value": kept,
+        "timestamp": timestamp,
+        "step": step,
+        "is_nan": is_nan,
+        "run_uuid": run_id,
+    }
+
+
+def _order(point: dict) -> tuple[int, int, float]:
+    return point["step"], point["timestamp"], point["value"]

@@ -1,0 +1,410 @@
+"""A study's runs, written: one run for the study, and nested in it one run a network.
+
+Every run has the tags ``study``, ``study_id`` and ``kind``: `study`, `network`, or `continuation`
+for the run that `mlflow run` opens when the study goes on; that one only points to the study's run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Self
+
+from pipeline.results import NetworkResult, StudyRecord
+from pipeline.tracking import format as run_format
+from pipeline.tracking.store import Dataset, NewRun, RunStore, StoredRun
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXPERIMENT = "lariat"
+STUDY, NETWORK, CONTINUATION = "study", "network", "continuation"
+NOTE = "mlflow.note.content"
+PARENT = "mlflow.parentRunId"
+TABLES = "mlflow.loggedArtifacts"
+RECORD_FOLDER, RECORD_FILE = "study", "record.json"
+TABLE_FOLDER, REPORT = "tables", "report"
+OVER = ("FINISHED", "FAILED")
+MAX_DIGEST_CHARACTERS = 36
+MAX_SCHEMA_CHARACTERS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What may be told of a person's table: no value of any row.
+
+    path     the table's file; only its name is recorded.
+    sha256   of the file, in hexadecimal.
+    columns  column → type.
+    """
+
+    path: str
+    sha256: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+class StudyRun:
+    """The open run of a study; as a context manager it never leaves a run RUNNING.
+
+    Ctrl-C and SIGTERM end it as KILLED, any other exception as FAILED with its reason.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        record: StudyRecord,
+        run: StoredRun,
+        continuation: StoredRun | None,
+        dataset: Dataset | None,
+    ) -> None:
+        self._store = store
+        self._record = record
+        self._run = run
+        self._continuation = continuation
+        self._dataset = dataset
+        self._open = True
+        self._handlers: dict[int, object] = {}
+
+    @property
+    def run_id(self) -> str:
+        """The study's run, the parent of the networks' runs."""
+        return self._run.run_id
+
+    @property
+    def store(self) -> RunStore:
+        """Where its runs are."""
+        return self._store
+
+    @property
+    def experiment_id(self) -> str:
+        """Of the study's run and all of its networks' runs."""
+        return self._run.experiment_id
+
+    @property
+    def dataset(self) -> tuple[str, str] | None:
+        """(name, digest) of the table, as the store knows it."""
+        return self._dataset and (self._dataset.name, self._dataset.digest)
+
+    def link(self, artifact: str) -> str:
+        """The address of one of its artifacts within MLflow's pages."""
+        return f"#/experiments/{self.experiment_id}/runs/{self.run_id}/artifacts/{artifact}"
+
+    @property
+    def continued(self) -> bool:
+        """Whether the study had a run before this process."""
+        return "opened" in self._run.tags
+
+    def recorded(self) -> dict[tuple[int, int], str]:
+        """(configuration, seed) → run id of the networks whose runs are complete."""
+        return _complete(self._networks())
+
+    def discard_unrecorded(self, known: Collection[tuple[int, int]]) -> int:
+        """Delete runs that a killed process left behind; returns how many.
+
+        Those are the networks' runs that did not end, that are there twice, or whose
+        (configuration, seed) is not among `known`, the trials that Optuna has as told.
+        """
+        nested = self._networks()
+        told = {tuple(cell) for cell in known}
+        keep = {run_id for cell, run_id in _complete(nested).items() if cell in told}
+        leftovers = [run.run_id for run in nested if run.run_id not in keep]
+        for run_id in leftovers:
+            self._store.delete(run_id)
+        return len(leftovers)
+
+    def record(self, result: NetworkResult, heat_maps: Mapping[str, bytes] | None = None) -> str:
+        """One nested run for one network; returns its id.
+
+        heat_maps: artifact name (`first_layer.png`, `first_layer_final.png`) → PNG.
+        """
+        return self.record_all([(result, heat_maps or {})])[0]
+
+    def record_all(
+        self, networks: Sequence[tuple[NetworkResult, Mapping[str, bytes]]]
+    ) -> list[str]:
+        """`record` for networks that were trained together, faster than one after another."""
+        runs = [self._new_run(result, heat_maps) for result, heat_maps in networks]
+        return self._store.add(self._run.experiment_id, runs, self._dataset)
+
+    def _new_run(self, result: NetworkResult, heat_maps: Mapping[str, bytes]) -> NewRun:
+        end_ms = time.time_ns() // 1_000_000
+        start_ms = end_ms - round(1000 * float(result.metrics.get("train_seconds", 0.0)))
+        tags = {
+            "study": self._record.study,
+            "study_id": self._record.study_id,
+            "kind": NETWORK,
+            PARENT: self.run_id,
+            "trial": None if result.trial is None else str(result.trial),
+            "failure": result.failure,
+            # What reads as a number but was given as text, so that it is read back as text.
+            "text_params": run_format.numeric_texts(result.params) or None,
+        }
+        return NewRun(
+            name=result.name,
+            status="FINISHED" if result.failure is None else "FAILED",
+            start_ms=start_ms,
+            end_ms=end_ms,
+            params={name: run_format.param_text(value) for name, value in result.params.items()},
+            metrics=run_format.points_of(result, start_ms, end_ms),
+            tags={name: value for name, value in tags.items() if value is not None},
+            files=run_format.files_of(result, heat_maps),
+        )
+
+    def write_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        """Artifacts of the study's run or of a network's, by their path in the run."""
+        run = self._run if run_id == self.run_id else self._store.get(run_id)
+        self._store.write_files(run, files)
+
+    def finish(
+        self,
+        metrics: Mapping[str, float],
+        description: str,
+        tables: Mapping[str, pd.DataFrame] | None = None,
+        artifacts_dir: Path | None = None,
+        solutions: Mapping[str, str] | None = None,
+    ) -> None:
+        """What the study found, onto its run, which is then FINISHED.
+
+        metrics        name → value, of the best configuration.
+        description    Markdown, shown by MLflow as the run's description; cut at a paragraph
+                       where it is too long.
+        tables         name → table, logged as JSON for MLflow's table view and as CSV.
+        artifacts_dir  the report's directory.
+        solutions      run id of a network → the solution it belongs to.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        files, logged = {}, []
+        for name, table in (tables or {}).items():
+            path = f"{TABLE_FOLDER}/{run_format.file_name(name)}"
+            text = table.to_json(
+                orient="split", index=False, date_format="iso", double_precision=15
+            )
+            files[f"{path}.json"] = text.encode()
+            files[f"{path}.csv"] = table.to_csv(index=False).encode()
+            logged.append({"path": f"{path}.json", "type": "table"})
+        self._store.write_files(self._run, files)
+        if artifacts_dir is not None:
+            self._store.write_folder(self._run, Path(artifacts_dir), REPORT)
+        if solutions:
+            self._store.set_tag("solution", solutions)
+        self._store.update(
+            self.run_id,
+            metrics=[(name, value, now_ms, 0) for name, value in metrics.items()],
+            tags={NOTE: _note(description), TABLES: json.dumps(logged)},
+        )
+        self._close("FINISHED")
+
+    def fail(self, reason: str) -> None:
+        """End the study's run as FAILED, for this reason."""
+        if self._open:
+            self._store.update(self.run_id, tags={"failure": reason})
+            self._close("FAILED")
+
+    def interrupt(self) -> None:
+        """End the study's run as KILLED: the same command goes on with it."""
+        self._close("KILLED")
+
+    def _networks(self) -> list[StoredRun]:
+        nested = self._store.search([self._run.experiment_id], PARENT, self.run_id)
+        return [run for run in nested if run.tags.get("kind") == NETWORK]
+
+    def _close(self, status: str) -> None:
+        if self._open:
+            self._open = False
+            for run in filter(None, (self._continuation, self._run)):
+                self._store.set_status(run.run_id, status)
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+                if signal.getsignal(number) is signal.SIG_DFL:
+                    self._handlers[number] = signal.signal(number, _exit_by_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        try:
+            if kind is None:
+                self._close("FINISHED")
+            elif issubclass(kind, Exception):
+                self.fail(f"{kind.__name__}: {error}")
+            else:
+                self.interrupt()
+        finally:
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+
+
+def open_study(
+    record: StudyRecord,
+    *,
+    dataset: Fingerprint | None = None,
+    params: Mapping[str, str | int | float] | None = None,
+    tracking_uri: str | None = None,
+    experiment: str | None = None,
+) -> StudyRun:
+    """The study's run: the one it already has in any experiment of the store, or a new one.
+
+    A new one's experiment is the argument's, else that of ``MLFLOW_EXPERIMENT_ID`` or
+    ``MLFLOW_EXPERIMENT_NAME``, else `lariat`. Under `mlflow run` a new study's run is the run that
+    `mlflow run` opened. params are shown on the study's run, where they do not collide with those
+    that `mlflow run` logged.
+    """
+    store = RunStore(tracking_uri)
+    joined = _joined(store, record)
+    # In any experiment: `mlflow run` and the scripts have different ones by default.
+    earlier = [
+        run
+        for run in store.search(store.experiment_ids(), "study_id", record.study_id)
+        if run.tags.get("kind") == STUDY
+    ]
+    continuation = None
+    if earlier:
+        run = earlier[0]
+        if joined and joined.run_id != run.run_id:
+            continuation = _continue(store, record, run, joined)
+    elif joined:
+        run = joined
+        store.rename(run.run_id, record.study)
+    else:
+        experiment_id = _experiment_id(store, experiment)
+        run = store.start(experiment_id, record.study, {"kind": STUDY})
+    store.mark_experiment(run.experiment_id)
+    fingerprint = dataset and _dataset(dataset, record)
+    study = StudyRun(store, record, run, continuation, fingerprint)
+    try:
+        _describe(store, record, run, params or {})
+        if fingerprint:
+            store.log_dataset(run.run_id, fingerprint)
+    except BaseException:
+        study.interrupt()
+        raise
+    return study
+
+
+def _joined(store: RunStore, record: StudyRecord) -> StoredRun | None:
+    """The run that `mlflow run` opened, unless another study has already taken it."""
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    run = store.get(run_id) if run_id else None
+    taken = run is not None and run.tags.get("study_id", record.study_id) != record.study_id
+    return None if taken else run
+
+
+def _experiment_id(store: RunStore, name: str | None) -> str:
+    if name is None and (known := os.environ.get("MLFLOW_EXPERIMENT_ID")):
+        return known
+    return store.experiment_id(name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT)
+
+
+def _continue(
+    store: RunStore, record: StudyRecord, original: StoredRun, joined: StoredRun
+) -> StoredRun:
+    """Turn the run that `mlflow run` opened into a pointer to the study's run."""
+    link = f"#/experiments/{original.experiment_id}/runs/{original.run_id}"
+    store.rename(joined.run_id, f"{record.study} continued")
+    store.update(
+        joined.run_id,
+        tags={
+            "study": record.study,
+            "study_id": record.study_id,
+            "kind": CONTINUATION,
+            "continues": original.run_id,
+            PARENT: original.run_id,
+            NOTE: f"This call went on with the study [{original.name}]({link}): "
+            "its networks and its report are there.",
+        },
+    )
+    return joined
+
+
+def _describe(
+    store: RunStore, record: StudyRecord, run: StoredRun, params: Mapping[str, object]
+) -> None:
+    """Put onto the study's run what identifies the study, and mark it as going on."""
+    if run.status != "RUNNING":
+        store.set_status(run.run_id, "RUNNING")
+    if "failure" in run.tags:
+        store.delete_tag(run.run_id, "failure")
+    shown = {
+        "study": record.study,
+        "target": record.target,
+        "genotypes": record.genotypes,
+        "objective": record.objective,
+        **params,
+    }
+    tags = {
+        "study": record.study,
+        "study_id": record.study_id,
+        "kind": STUDY,
+        "genotypes": record.genotypes,
+        "opened": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+    if NOTE not in run.tags:
+        tags[NOTE] = _note(record.question)
+    store.update(
+        run.run_id,
+        params={
+            name: run_format.param_text(value)
+            for name, value in shown.items()
+            if name not in run.params  # MLflow refuses another value
+        },
+        tags=tags,
+    )
+    content = run_format.record_json(record)
+    store.write_files(run, {f"{RECORD_FOLDER}/{RECORD_FILE}": content})
+
+
+def _dataset(fingerprint: Fingerprint, record: StudyRecord) -> Dataset:
+    name = PurePath(fingerprint.path).name
+    columns = [
+        {"type": kind, "name": column, "required": True}
+        for column, kind in fingerprint.columns.items()
+    ]
+    while len(schema := json.dumps({"mlflow_colspec": columns})) > MAX_SCHEMA_CHARACTERS:
+        columns = columns[: len(columns) // 2]
+    counts = {key: value for key, value in record.facts.items() if isinstance(value, (int, float))}
+    return Dataset(
+        name=name[-250:],
+        digest=fingerprint.sha256[:MAX_DIGEST_CHARACTERS],
+        source=json.dumps({"uri": name}),
+        schema=schema,
+        profile=json.dumps(counts),
+    )
+
+
+def _complete(networks: Sequence[StoredRun]) -> dict[tuple[int, int], str]:
+    complete: dict[tuple[int, int], str] = {}
+    for run in networks:
+        if run.status in OVER and (cell := cell_of(run)):
+            complete.setdefault(cell, run.run_id)
+    return complete
+
+
+def cell_of(run: StoredRun) -> tuple[int, int] | None:
+    """(configuration, seed) of a network's run, or None while it has none."""
+    try:
+        return int(run.params["configuration"]), int(run.params["seed"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _note(text: str) -> str:
+    """Markdown within the length of a tag, cut between two paragraphs."""
+    if len(text) < run_format.MAX_TAG_CHARACTERS:
+        return text
+    more = "\n\n… The rest is in the report, among this run's artifacts."
+    room = run_format.MAX_TAG_CHARACTERS - 1 - len(more)
+    cut = text.rfind("\n\n", 0, room)
+    return text[: cut if cut > 0 else room] + more
+
+
+def _exit_by_signal(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)

@@ -1,0 +1,9 @@
+"""A population of networks, epoch by epoch, to its final states.
+
+`training` is the story, `population` the networks that train together on one core, `tensors`
+their data, `final_state` the last states, settled, certified and predicted.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

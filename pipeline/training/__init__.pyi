@@ -1,0 +1,2 @@
+from .tensors import genetic_draws as genetic_draws
+from .training import train_population as train_population

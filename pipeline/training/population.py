@@ -1,0 +1,214 @@
+"""The networks of a population that train together on one core, and the states worth keeping.
+
+Operations of this size use a second core badly when they are split over both, so each core has a
+part of its own. Networks stand in slots; slots without one repeat the last network, and some at the
+end are never anyone's (`spare_networks`). A part has FEW, MIDDLING or `networks_of_a_part` slots
+and those: in all these shapes a network's arithmetic is the same, digit by digit.
+
+Shapes: K slots, N people (n training rows first), p first-layer columns, d encoder outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline.networks import (
+    Architecture,
+    Constants,
+    Epoch,
+    NetworkSpec,
+    Program,
+    Schedule,
+    Seen,
+    TrainingData,
+    Weights,
+    cores,
+    flat_later,
+    initial_weights,
+    later_layers,
+    networks_of_a_part,
+    optimizer,
+    penalties,
+    program,
+    spare_networks,
+)
+from pipeline.training import tensors
+
+FEW, MIDDLING = 3, 16
+"""Networks of a part, besides the most that it can have: so that few do not pay for many."""
+
+STEP_SLOTS = 8
+"""What a step costs besides its slots, in slots."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What all parts of a population share."""
+
+    data: TrainingData
+    architecture: Architecture
+    schedule: Schedule
+    constants: Constants
+    uses: penalties.Uses
+
+    @property
+    def judged(self) -> bool:
+        """Whether the best epoch is another state than the last."""
+        return bool(self.data.rows[1]) and self.schedule.keep_best
+
+    @property
+    def most(self) -> int:
+        """Networks of a part, at most."""
+        return networks_of_a_part(self.data, self.architecture, self.schedule)
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """FEW, MIDDLING and the most networks of a part, none above the most."""
+        return min(FEW, self.most), min(MIDDLING, self.most), self.most
+
+    def split(self, networks: np.ndarray) -> list[np.ndarray]:
+        """Networks → those of each part, so that the cores are done soonest."""
+
+        def time(size: int) -> tuple[int, int]:
+            parts = -(-len(networks) // size)
+            return -(-parts // cores()) * (size + STEP_SLOTS), parts
+
+        size = min(self.sizes, key=time)
+        return [networks[i : i + size] for i in range(0, len(networks), size)]
+
+    def slots(self, networks: int) -> int:
+        """Of a part of so many networks: FEW, MIDDLING or the most, and the spare ones."""
+        size = next(size for size in self.sizes if networks <= size)
+        return size + spare_networks(self.architecture)
+
+    def program(self, slots: int) -> Program:
+        columns = self.constants.columns.shape[1]
+        return program(self.architecture, self.data.task, slots, columns, self.uses)
+
+    def filled(self, networks: np.ndarray) -> np.ndarray:
+        """The networks of a part, and the last of them again in every slot that is left."""
+        left = self.slots(len(networks)) - len(networks)
+        return np.append(networks, np.repeat(networks[-1], left))
+
+    def predict(self, weights: Weights, encoder, initial, start: int, stop: int) -> np.ndarray:
+        """(K, o, stop − start) of NumPy weights, spare columns included."""
+        run = self.program(len(weights.first)).predict
+        later = tf.constant(flat_later(weights))
+        first, bounds = tf.constant(weights.first), (tf.constant(start), tf.constant(stop))
+        return run(first, later, encoder, initial, self.constants, *bounds).numpy()
+
+
+@dataclass(eq=False)
+class Part:
+    """networks[i] of the population stands in slot i."""
+
+    setting: Setting
+    networks: np.ndarray
+    state: optimizer.State
+    hyperparameters: optimizer.Hyperparameters
+    initial_encodings: tf.Tensor
+
+    @classmethod
+    def start(
+        cls,
+        setting: Setting,
+        networks: np.ndarray,
+        specs: Sequence[NetworkSpec],
+        initial: Weights | None,
+    ) -> Part:
+        """Fresh networks; specs and initial, where given, are those of the whole population."""
+        data, architecture = setting.data, setting.architecture
+        filled = setting.filled(networks)
+        own = [specs[i] for i in filled]
+        seeds = [spec.seed for spec in own]
+        if initial is None:
+            weights = initial_weights(architecture, seeds)
+        else:
+            weights = tf.nest.map_structure(lambda x: np.asarray(x, np.float32)[filled], initial)
+        first = tensors.widened(np.asarray(weights.first), architecture)
+        later = flat_later(tf.nest.map_structure(np.asarray, weights))
+        return cls(
+            setting,
+            networks,
+            optimizer.start(first, later, data.rows[0], architecture.genetic_dimensions),
+            tensors.hyperparameters(own),
+            tensors.initial_encodings(data, architecture, seeds),
+        )
+
+    @classmethod
+    def regrouped(cls, parts: Sequence[Part], networks: np.ndarray) -> Part:
+        """A part of some networks of these parts, where they stand now."""
+        setting, home, offset = parts[0].setting, {}, 0
+        for part in parts:
+            home |= {network: offset + slot for slot, network in enumerate(part.networks)}
+            offset += len(part.state.first)
+        slots = [home[network] for network in setting.filled(networks)]
+
+        def moved(*each, axis: int = 0):
+            return tf.gather(tf.concat(each, axis), slots, axis=axis)
+
+        states = [part.state for part in parts]
+        encoder = states[0].encoder
+        if encoder != ():
+            axes = optimizer.Encoder(1, 1, 0, 0)
+            each = zip(*(state.encoder for state in states), strict=True)
+            encoder = optimizer.Encoder(*(moved(*x, axis=a) for x, a in zip(each, axes)))
+        bare = [state._replace(encoder=()) for state in states]
+        return cls(
+            setting,
+            networks,
+            tf.nest.map_structure(moved, *bare)._replace(encoder=encoder),
+            tf.nest.map_structure(moved, *(part.hyperparameters for part in parts)),
+            moved(*(part.initial_encodings for part in parts), axis=1),
+        )
+
+    def train(self, epoch: Epoch) -> Seen:
+        """One pass over the training rows, and what is seen of the networks after it, in NumPy."""
+        n, validation, _ = self.setting.data.rows
+        self.state, seen = self.setting.program(len(self.state.first)).train_epoch(
+            self.state,
+            self.hyperparameters,
+            self.initial_encodings,
+            self.setting.constants,
+            epoch,
+            tf.constant(n),
+            tf.constant(n + validation),
+        )
+        return Seen(*(x.numpy()[: len(self.networks)] for x in seen))
+
+
+class Snapshots:
+    """The weights and encoders of all networks of a population at an epoch worth keeping."""
+
+    def __init__(self, setting: Setting, networks: int):
+        self._setting = setting
+        self._kept: list = [None] * networks
+
+    def keep(self, part: Part, slots: np.ndarray) -> None:
+        """Remember the networks in these slots as they are now."""
+        if not len(slots):
+            return
+        state, encoder = part.state, part.state.encoder
+        first, later = state.first.numpy()[slots], state.later.numpy()[slots]
+        if encoder != ():
+            coefficients = tf.gather(encoder.coefficients, slots, axis=1).numpy()
+            scale = encoder.scale.numpy()[slots]
+        for i, network in enumerate(part.networks[slots]):
+            learned = () if encoder == () else (coefficients[:, i], scale[i])
+            self._kept[network] = (first[i], later[i], learned)
+
+    def stacked(self, networks: np.ndarray):
+        """Weights (NumPy) and encoder of these networks, as the program takes them."""
+        first, later, learned = zip(*(self._kept[network] for network in networks), strict=True)
+        layers = later_layers(np.stack(later), self._setting.architecture)
+        weights = Weights(np.stack(first), layers)
+        if learned[0] == ():
+            return weights, ()
+        coefficients = tf.constant(np.stack([c for c, _ in learned], axis=1))
+        scale = tf.constant(np.stack([a for _, a in learned]))
+        unused = tf.zeros([len(networks), coefficients.shape[2]])
+        return weights, optimizer.Encoder(coefficients, coefficients, unused, scale)

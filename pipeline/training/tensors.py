@@ -1,0 +1,136 @@
+"""What networks are trained on, as the engine's tensors.
+
+First-layer columns stand in this order: the table's p_s, the bias, columns of zeros that fill p up
+to a multiple of LANES (sums over units then take whole vectors, the same ones for every network),
+and the d encodings of genotypes.
+
+Shapes: K networks, N people (n training rows first), h units, o outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline.networks import (
+    Architecture,
+    Constants,
+    NetworkSpec,
+    TrainingData,
+    optimizer,
+    penalties,
+    row_losses,
+)
+
+LARGEST_VALUE = 1e18
+"""Of a column: Adam squares gradients, which are of the order of the column's values."""
+
+
+def spare_columns(architecture: Architecture) -> int:
+    """How many columns of zeros there are."""
+    return -architecture.columns % penalties.LANES
+
+
+def widened(first: np.ndarray, architecture: Architecture) -> np.ndarray:
+    """First-layer weights (…, p_s + 1 + d) → with zeros for the spare columns."""
+    at = architecture.shared_columns + 1
+    return np.insert(first, [at] * spare_columns(architecture), 0.0, axis=-1)
+
+
+def narrowed(first: np.ndarray, architecture: Architecture) -> np.ndarray:
+    """widened, undone."""
+    at = architecture.shared_columns + 1
+    return np.delete(first, np.s_[at : at + spare_columns(architecture)], axis=-1)
+
+
+def constants(
+    data: TrainingData, architecture: Architecture, dtype=tf.float32, spare: int = 0
+) -> Constants:
+    """The data's tensors, with so many columns of zeros after the bias."""
+    n, at = data.rows[0], data.columns.shape[1]
+    dtype = tf.as_dtype(dtype)
+    beside = np.zeros((len(data.target), 1 + spare), dtype.as_numpy_dtype)
+    beside[:, 0] = 1.0
+    if data.task == "multiclass":
+        target = np.eye(architecture.outputs)[data.target.astype(int)].T
+    else:
+        target = np.asarray(data.target, float)[None, :]
+    weights = np.ones(n) if data.row_weights is None else np.asarray(data.row_weights, float)
+    factor = np.ones(len(data.group_index)) if data.penalty_factor is None else data.penalty_factor
+    # The bias is a variable of its own, the spare columns are another, and neither has a penalty.
+    own = data.group_index.max(initial=-1) + 1
+    index = np.insert(data.group_index, [at] * (1 + spare), [own] + [own + 1] * spare)
+    factor = np.insert(np.asarray(factor, float), [at] * (1 + spare), 0.0)
+    relationship = np.zeros((0, 0)) if data.relationship is None else data.relationship[:, :n]
+    return Constants(
+        tf.constant(np.concatenate([data.columns.astype(beside.dtype), beside], axis=1)),
+        tf.constant(target, dtype),
+        tf.constant(weights / weights.mean(), dtype),
+        tf.constant(relationship, dtype),
+        tf.constant(float(data.rank), dtype),
+        penalties.groups(index, factor, dtype),
+    )
+
+
+def unusable(columns: np.ndarray) -> str | None:
+    """Why no network can be trained on these columns, or None."""
+    largest = np.abs(columns).max(axis=0, initial=0.0)
+    beyond = np.flatnonzero(~(largest <= LARGEST_VALUE))  # nan too
+    if not len(beyond):
+        return None
+    return (
+        f"diverged: values must be at most {LARGEST_VALUE:g} for their squares to be float32 "
+        f"numbers, but column {beyond[0]} of the inputs has {largest[beyond[0]]:g}; standardize it"
+    )
+
+
+def loss_of_nothing(given: Constants, task: str) -> float:
+    """Mean training loss of predictions that are all 0; 1 where that fits every row."""
+    target = given.of_training_rows().target
+    losses = row_losses(tf.zeros_like(target)[None], target, task)[0]
+    return float(tf.reduce_mean(losses * given.row_weights)) or 1.0
+
+
+def hyperparameters(specs: Sequence[NetworkSpec]) -> optimizer.Hyperparameters:
+    """Each (K,), one spec a network."""
+
+    def of(name: str) -> tf.Tensor:
+        return tf.constant([getattr(spec, name) for spec in specs], tf.float32)
+
+    return optimizer.Hyperparameters(
+        penalties.Lambdas(of("lambda_l1"), of("lambda_l2"), of("lambda_group")),
+        of("learning_rate"),
+        of("weight_decay"),
+        of("genetic_learning_rate"),
+        of("genetic_weight_decay"),
+    )
+
+
+def uses(specs: Sequence[NetworkSpec]) -> penalties.Uses:
+    """Which λs any of these networks has; not a number is one too."""
+    return penalties.Uses(
+        *(
+            any(getattr(spec, name) != 0.0 for spec in specs)
+            for name in ("lambda_l1", "lambda_l2", "lambda_group")
+        )
+    )
+
+
+def initial_encodings(
+    data: TrainingData, architecture: Architecture, seeds: Sequence[int]
+) -> tf.Tensor:
+    """E₀ = factor·z with standard normal z, (N, K, d): V₀ normal with variance 1/variants."""
+    d = architecture.genetic_dimensions
+    if not d:
+        return tf.zeros([0, len(seeds), 0])
+    stacked = np.stack([genetic_draws(seed, data.rows[0], d) for seed in seeds], axis=1)
+    encodings = tf.matmul(tf.constant(data.factor), stacked.reshape(data.rows[0], -1))
+    return tf.reshape(encodings, [-1, len(seeds), d])
+
+
+def genetic_draws(seed: int, training_rows: int, dimensions: int) -> np.ndarray:
+    """z (n, d) float32, from which the encoder of a network of this seed starts."""
+    drawn = np.random.default_rng([seed, 2])
+    return drawn.standard_normal((training_rows, dimensions), np.float32)

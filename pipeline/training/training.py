@@ -1,0 +1,242 @@
+"""The compiled training of a population of networks.
+
+All networks of a population share architecture, rows, batches and epochs, and differ in initial
+weights, lambdas and rates. They train in parts, one a core, by one compiled program; after every
+epoch each network's validation score decides whether this is its best state so far and whether its
+patience is over, in which case it leaves, and the others close ranks.
+
+Shapes: K networks, N people (n training rows first, then validation, then test), p first-layer
+columns without the bias.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import tensorflow as tf
+from threadpoolctl import threadpool_limits
+
+from pipeline.metrics import metrics
+from pipeline.networks import (
+    Architecture,
+    Epoch,
+    NetworkSpec,
+    Schedule,
+    Seen,
+    TrainedNetwork,
+    TrainingData,
+    Weights,
+    cores,
+    networks_at_once,
+    optimizer,
+    split_networks,
+)
+from pipeline.training import tensors
+from pipeline.training.final_state import Ending
+from pipeline.training.population import Part, Setting, Snapshots
+
+__all__ = [
+    "NetworkSpec",
+    "Schedule",
+    "TrainedNetwork",
+    "TrainingData",
+    "networks_at_once",
+    "split_networks",
+    "train_population",
+]
+
+DIVERGED = 100.0
+"""A network whose last training loss is more than so many times that of predictions of 0 failed."""
+
+
+def train_population(
+    data: TrainingData,
+    architecture: Architecture,
+    specs: Sequence[NetworkSpec],
+    schedule: Schedule,
+    on_epoch: Callable[[int, int, float], None] | None = None,
+    initial: Weights | None = None,
+) -> list[TrainedNetwork]:
+    """Train one network a spec, all together; results in the order of specs.
+
+    A network's numbers are the same to the last bit alone, beside any others, and in any order.
+
+    initial: weights of all networks to start from, (K, …) arrays, instead of the seeds' own.
+
+    on_epoch(epoch, networks still training, best validation score so far) is called after every
+    epoch. A network whose loss or weights stop being finite ends with a failure and its reason;
+    the others do not notice.
+    """
+    started = time.perf_counter()
+    keep_freed_memory()
+    if reason := tensors.unusable(data.columns):
+        return [TrainedNetwork(failure=reason) for _ in specs]
+    population = Population(data, architecture, specs, schedule, initial)
+    with ThreadPoolExecutor(cores()) as threads:
+        for epoch in range(1, schedule.epochs + 1):
+            population.epoch(epoch, threads.map)
+            if on_epoch is not None:
+                on_epoch(epoch, population.training, population.best_score)
+            if not population.training:
+                break
+        results = population.finish(threads.map)
+    for result in results:
+        result.train_seconds = (time.perf_counter() - started) / len(specs)
+    return results
+
+
+class Population:
+    """Networks, what is known of each so far, and the parts in which they train.
+
+    map is the built-in one, or a pool's, which runs parts side by side.
+    """
+
+    def __init__(self, data, architecture, specs, schedule, initial=None):
+        spare = tensors.spare_columns(architecture)
+        constants = tensors.constants(data, architecture, spare=spare)
+        self.setting = Setting(data, architecture, schedule, constants, tensors.uses(specs))
+        self.specs = specs
+        self.parts = [
+            Part.start(self.setting, own, specs, initial)
+            for own in self.setting.split(np.arange(len(specs)))
+        ]
+        self.results = [TrainedNetwork() for _ in specs]
+        self._scores = np.full(len(specs), -np.inf)
+        self._sign = 1.0 if metrics.MAXIMIZED[schedule.objective] else -1.0
+        self.best = Snapshots(self.setting, len(specs))
+        self.final = Snapshots(self.setting, len(specs))
+        self._order = np.random.default_rng([schedule.batch_seed, 1])
+        self._loss_of_nothing = tensors.loss_of_nothing(constants, data.task)
+
+    @property
+    def training(self) -> int:
+        """Networks that have not left."""
+        return sum(len(part.networks) for part in self.parts)
+
+    @property
+    def best_score(self) -> float:
+        """The best validation score of any network so far, or nan."""
+        best = self._scores.max()
+        return float(self._sign * best) if np.isfinite(best) else float("nan")
+
+    def epoch(self, epoch: int, map: Callable = map) -> None:
+        """Train everyone who has not left, judge, and close ranks."""
+        given = self._batches(epoch)
+        left = list(map(lambda part: self._judge(part, part.train(given), epoch), self.parts))
+        if any(gone.any() for gone in left):
+            staying = [part.networks[~gone] for part, gone in zip(self.parts, left, strict=True)]
+            groups = self.setting.split(np.concatenate(staying))
+            self.parts = [Part.regrouped(self.parts, group) for group in groups]
+
+    def _batches(self, epoch: int) -> Epoch:
+        schedule, n = self.setting.schedule, self.setting.data.rows[0]
+        steps = -(-n // schedule.batch_size)
+        done = (epoch - 1) * steps
+        last = max(schedule.epochs * steps - 1, 1)
+        falling = (done + np.arange(steps)) / last
+        return Epoch(
+            tf.constant(self._order.permutation(n), tf.int32),
+            tf.constant(min(schedule.batch_size, n)),
+            optimizer.rates(1.0 - (1.0 - schedule.final_learning_rate) * falling, done),
+            tf.constant(epoch + 1000 * schedule.batch_seed),
+        )
+
+    def _judge(self, part: Part, seen: Seen, epoch: int) -> np.ndarray:
+        """Score a part's networks, keep the best states; which networks leave."""
+        schedule, judged = self.setting.schedule, self.setting.judged
+        finite, score = self._scored(seen)
+        kept = np.delete(
+            tensors.narrowed(seen.kept, self.setting.architecture),
+            self.setting.architecture.shared_columns,
+            axis=1,
+        )
+        improved, leaving = (np.zeros(len(part.networks), bool) for _ in range(2))
+        for slot, network in enumerate(part.networks):
+            result = self.results[network]
+            if not finite[slot]:
+                leaving[slot] = True
+                result.failure = (
+                    f"diverged in epoch {epoch}: loss, gradient or weights are no longer finite"
+                )
+                continue
+            result.final_epoch = epoch
+            result.curves["train_loss"].append(float(seen.losses[slot]))
+            result.curves["score"].append(float(score[slot]))
+            result.kept.append(kept[slot])
+            # The first epoch is kept whatever its score, which may be undefined (one class only).
+            better = self._sign * score[slot] > self._scores[network]
+            improved[slot] = not judged or better or epoch == 1
+            if improved[slot]:
+                result.best_epoch = epoch
+            if better:
+                self._scores[network] = self._sign * score[slot]
+            waited = epoch - result.best_epoch
+            leaving[slot] = waited >= schedule.patience_epochs or epoch == schedule.epochs
+            if leaving[slot]:
+                result.failure = self._wild(seen.losses[slot], epoch)
+        if judged:
+            self.best.keep(part, np.flatnonzero(improved))
+        healthy = [self.results[network].failure is None for network in part.networks]
+        self.final.keep(part, np.flatnonzero(leaving & healthy))
+        return leaving
+
+    def _wild(self, loss: float, epoch: int) -> str | None:
+        """Why a network that leaves has failed though its numbers are finite, or None."""
+        if loss <= DIVERGED * self._loss_of_nothing:
+            return None
+        return (
+            f"diverged: its last training loss, {loss:.3g} in epoch {epoch}, is more than "
+            f"{DIVERGED:g} times that of predicting 0, {self._loss_of_nothing:.3g}"
+        )
+
+    def _scored(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+        """Of every slot: whether all its numbers are finite, and its validation score or nan."""
+        data = self.setting.data
+        n, validation, _ = data.rows
+        # An infinite second moment would freeze its variable where it is.
+        finite = np.isfinite(seen.losses) & np.isfinite(seen.size)
+        if not validation:
+            return finite, np.full(len(finite), np.nan)
+        finite &= np.isfinite(seen.predictions).all(axis=(1, 2))
+        predictions = np.where(finite[:, None, None], seen.predictions, 0.0)
+        outcome = data.target[n : n + validation]
+        score = metrics.score(self.setting.schedule.objective, outcome, predictions, data.task)
+        return finite, score
+
+    def finish(self, map: Callable = map) -> list[TrainedNetwork]:
+        """Finish the last states, and predict everyone at the best epoch and at the end."""
+        setting = self.setting
+        good = np.array([i for i, r in enumerate(self.results) if r.failure is None], int)
+        exact = tensors.constants(
+            replace(setting.data, relationship=None),
+            setting.architecture,
+            tf.float64,
+            tensors.spare_columns(setting.architecture),
+        )
+        ending = Ending(setting, self.best, self.final, exact)
+        with threadpool_limits(1, "blas"):  # of NumPy's products, beside a thread for each part
+            list(map(lambda own: ending.of(own, self.specs, self.results), setting.split(good)))
+        return self.results
+
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
+"""Parameters of mallopt(3), from glibc's malloc.h."""
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Tell glibc's malloc, once a process; does nothing where the C library is another."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(_MMAP_THRESHOLD, 2**30)
+    mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(_TOP_PAD, 64 * 2**20)
+    mallopt(_ARENA_MAX, 1)

@@ -1,6 +1,6 @@
 """Every check that a change must pass, in one command; CI runs the same.
 
-`python scripts/check.py` runs all; words after it go to pytest: `python scripts/check.py -k penalties`.
+`python scripts/check.py` runs all; words after it go to pytest, such as `-k penalties`.
 """
 
 import subprocess
@@ -20,10 +20,12 @@ def main(words: list[str]) -> int:
     project, tools = Path(__file__).resolve().parents[1], Path(sys.executable).parent
     for name, *options in CHECKS:
         print("·", name, *options, flush=True)
-        if status := subprocess.run([tools / name, *options], cwd=project).returncode:
+        if status := subprocess.run([tools / name, *options], cwd=project, check=False).returncode:
             return status
     print("· pytest", *words, flush=True)
-    return subprocess.run([sys.executable, "-m", "pytest", *words], cwd=project).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *words], cwd=project, check=False
+    ).returncode
 
 
 if __name__ == "__main__":

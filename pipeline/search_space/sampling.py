@@ -29,8 +29,9 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState, create_trial
 
+from pipeline.networks import LAMBDAS, REGULARIZERS
 from pipeline.search_space.cells import Cell, at_quantile, cells, encoded, grid_axis, signature
-from pipeline.search_space.space import LAMBDAS, REGULARIZERS, Range
+from pipeline.search_space.space import Range
 from pipeline.search_space.study_file import NetworkSettings, SearchSpace, TrainingSettings
 
 TPE_STARTUP_ROUNDS = 8

@@ -16,13 +16,15 @@ from pipeline.genetics import Genotypes, factor
 from pipeline.inspection import died_epochs
 from pipeline.metrics import bootstrap, metrics
 from pipeline.networks import (
+    LAMBDAS,
     Architecture,
+    FirstLayer,
     NetworkSpec,
     Schedule,
     TrainedNetwork,
     TrainingData,
-    Weights,
     networks_at_once,
+    plain_layers,
     split_networks,
 )
 from pipeline.results import Inputs, NetworkResult, kept_variables
@@ -174,9 +176,7 @@ def _spec(replicate: Replicate) -> NetworkSpec:
     params, training = replicate.configuration.params, replicate.configuration.training
     return NetworkSpec(
         seed=replicate.seed,
-        lambda_l1=params["lambda_l1"],
-        lambda_l2=params["lambda_l2"],
-        lambda_group=params["lambda_group"],
+        **{name: params[name] for name in LAMBDAS},
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,
         genetic_learning_rate=training.genetic_learning_rate,
@@ -321,20 +321,14 @@ def network_result(
         first_layer_final=network.first_layer_final,
         died=_died(columns_kept, network.first_layer_final, inputs),
         resamples=resamples or {},
-        layers=plain_layers(network.weights, inputs),
+        layers=plain_layers(network.weights, _first_layer(inputs)),
     )
 
 
-def plain_layers(weights: Weights, inputs: Inputs) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """The engine's weights → ((inputs, outputs), (outputs,)) of every layer.
-
-    In the engine's first layer the bias stands between the table's columns and the encodings.
-    """
-    at = sum(family != GENETIC for family in inputs.families)
-    first = np.asarray(weights.first)
-    later = tuple((np.asarray(layer.weights).T, np.asarray(layer.bias)[:, 0])
-                  for layer in weights.later)  # fmt: skip
-    return ((np.delete(first, at, axis=1).T, first[:, at]), *later)
+def _first_layer(inputs: Inputs) -> FirstLayer:
+    """Where the columns of these inputs stand."""
+    genetic = inputs.families.count(GENETIC)
+    return FirstLayer(len(inputs.families) - genetic, genetic)
 
 
 def _died(columns_kept: np.ndarray, last: np.ndarray, inputs: Inputs) -> dict[str, int]:

@@ -17,7 +17,7 @@ CHECKS = (
 
 def main(words: list[str]) -> int:
     """0 where every check passes; the first that fails ends it, with its exit status."""
-    if "--help" in words:
+    if words == ["--help"]:
         print(__doc__)
         return 0
     project, tools = Path(__file__).resolve().parents[1], Path(sys.executable).parent

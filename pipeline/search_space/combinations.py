@@ -82,7 +82,7 @@ def at_quantile(values: tuple | Range, quantile: float) -> object:
 
 @dataclass(frozen=True)
 class Combination:
-    """One combination of the crossed keys: what is fixed in it and what is left to sample."""
+    """One combination of the crossed keys: what is fixed in it and what remains to be sampled."""
 
     fixed: Mapping[str, Any]
     free: Mapping[str, tuple | Range]

@@ -1,6 +1,6 @@
 """SearchSpace → configurations, by Optuna's samplers. Touches no file and no database.
 
-Seeds are replicates: Optuna is told of a configuration alone, its mean over seeds, or how far they
+Seeds are replicates: Optuna learns of a configuration alone, its mean over seeds, or how far they
 disagree; of two objectives, both.
 
 Every combination of the crossed keys has an in-memory Optuna study of its own. All draw from the
@@ -288,7 +288,7 @@ class Sampling:
 
 
 def _values(score: Score) -> list[float]:
-    """What Optuna is told; empty where nothing finite is known."""
+    """The scores that Optuna gets; empty where nothing finite is known."""
     values = [score] if isinstance(score, (int, float)) else list(score or ())
     return values if all(math.isfinite(value) for value in values) else []
 

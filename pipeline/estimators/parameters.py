@@ -11,7 +11,8 @@ from sklearn.utils import check_random_state
 
 from pipeline.errors import InputError
 from pipeline.metrics import OF_TASK
-from pipeline.networks import ACTIVATIONS, LAMBDAS, REGULARIZERS
+from pipeline.networks import LAMBDAS, REGULARIZERS
+from pipeline.serving import ACTIVATIONS
 
 
 class Law(NamedTuple):

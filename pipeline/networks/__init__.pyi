@@ -7,7 +7,6 @@ from .epoch import tensor_specs as tensor_specs
 from .first_layer import FirstLayer as FirstLayer
 from .first_layer import PlainLayer as PlainLayer
 from .first_layer import plain_layers as plain_layers
-from .fitted_network import ACTIVATIONS as ACTIVATIONS
 from .fitted_network import FittedNetwork as FittedNetwork
 from .fitted_network import mean_log_probabilities as mean_log_probabilities
 from .network import Architecture as Architecture

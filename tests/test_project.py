@@ -31,7 +31,7 @@ DISTRIBUTION = {
 }
 OWNERS = {
     "mlflow": {"tracking"},
-    "tensorflow": {"networks", "solvers", "training", "command_line"},
+    "tensorflow": {"networks", "training", "command_line"},
     "optuna": {"search_space", "study", "inspection"},
     "bokeh": {"report"},
     "matplotlib": {"report"},

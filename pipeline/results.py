@@ -69,6 +69,16 @@ class Inputs:
         )
 
 
+def variables_kept(columns_kept: np.ndarray, inputs: Inputs) -> np.ndarray:
+    """(…, g) booleans: whether any column of each variable is kept, from (…, p) of the columns."""
+    columns_kept, index = np.asarray(columns_kept, dtype=bool), inputs.group_index
+    order = np.argsort(index, kind="stable")
+    if not len(order):
+        return columns_kept
+    first = np.flatnonzero(np.diff(index[order], prepend=-1))
+    return np.logical_or.reduceat(columns_kept[..., order], first, axis=-1)
+
+
 def kept_variables(first_layer: np.ndarray, inputs: Inputs) -> dict[str, bool]:
     """Variable → whether any of its first-layer weights differs from exactly 0.0.
 
@@ -76,10 +86,16 @@ def kept_variables(first_layer: np.ndarray, inputs: Inputs) -> dict[str, bool]:
     of every one of its columns is 0.0.
     """
     column_kept = np.any(np.asarray(first_layer) != 0.0, axis=1)
-    kept = dict.fromkeys(inputs.variable_names, False)
-    for variable, is_kept in zip(inputs.variables, column_kept, strict=True):
-        kept[variable] = kept[variable] or bool(is_kept)
-    return kept
+    return dict(zip(inputs.variable_names, variables_kept(column_kept, inputs).tolist()))
+
+
+def variable_norms(first_layer: np.ndarray | None, inputs: Inputs) -> dict[str, float]:
+    """Variable → ‖W_g‖_F of its columns' (p, h) first-layer weights; empty without weights."""
+    if first_layer is None:
+        return {}
+    squares = np.square(np.asarray(first_layer, np.float64)).sum(axis=1)
+    sums = np.bincount(inputs.group_index, squares, len(inputs.variable_names))
+    return dict(zip(inputs.variable_names, np.sqrt(sums).tolist(), strict=True))
 
 
 @dataclass(frozen=True)

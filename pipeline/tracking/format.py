@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.metrics import DIGITS
-from pipeline.results import Inputs, NetworkResult, StudyRecord
+from pipeline.results import Inputs, NetworkResult, StudyRecord, variable_norms
 
 FIRST_LAYER = "first_layer.csv"
 FIRST_LAYER_FINAL = "first_layer_final.csv"
@@ -170,15 +170,6 @@ def curves_from_csv(content: bytes) -> dict[str, np.ndarray]:
         for i, name in enumerate(names)
         if i
     }
-
-
-def variable_norms(layer: np.ndarray | None, inputs: Inputs) -> dict[str, float]:
-    """Variable → ‖W_g‖_F of its columns' first-layer weights; empty without weights."""
-    if layer is None:
-        return {}
-    squares = np.square(np.asarray(layer, np.float64)).sum(axis=1)
-    sums = np.bincount(inputs.group_index, squares, len(inputs.variable_names))
-    return dict(zip(inputs.variable_names, np.sqrt(sums).tolist(), strict=True))
 
 
 def variables_csv(result: NetworkResult) -> bytes:

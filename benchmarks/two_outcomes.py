@@ -21,7 +21,9 @@ sys.path.insert(0, str(ROOT))
 from pipeline.genetics import load_genotypes  # noqa: E402
 from pipeline.inspection import solution_label  # noqa: E402
 from pipeline.search_space import Sampling, load_search_space  # noqa: E402
-from pipeline.study.populations import People, Replicate, populations, train  # noqa: E402
+from pipeline.study.people import People  # noqa: E402
+from pipeline.study.populations import populations, train  # noqa: E402
+from pipeline.study.replicates import Replicate  # noqa: E402
 from pipeline.study.study_cohort import study_cohort  # noqa: E402
 
 STUDY = """# Which encoder settings let both outcomes appear?

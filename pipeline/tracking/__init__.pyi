@@ -1,7 +1,6 @@
 from .format import VARIANTS as VARIANTS
 from .format import VARIANTS_FOLDER as VARIANTS_FOLDER
 from .format import param_text as param_text
-from .format import variable_norms as variable_norms
 from .serving import ServedNetwork as ServedNetwork
 from .serving import save as save
 from .serving import synthetic_rows as synthetic_rows

@@ -20,8 +20,8 @@ from study_runs import mlflow_server
 from pipeline.errors import InputError
 from pipeline.results import Inputs, NetworkResult, StudyRecord
 from pipeline.tracking import format as run_format
+from pipeline.tracking import opening as tracking
 from pipeline.tracking import reader as tracked
-from pipeline.tracking import writer as tracking
 from pipeline.tracking.store import RunStore
 
 PLANTED = "Anna Karenina 48151623"

@@ -5,8 +5,9 @@ Shapes: p columns, g variables, h units of the first layer, T epochs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,30 +37,33 @@ class Inputs:
                 f"{len(self.families)} families"
             )
 
-    @property
+    @cached_property
     def variable_names(self) -> tuple[str, ...]:
         """The g distinct variables, in the order of their first column."""
         return tuple(dict.fromkeys(self.variables))
 
-    @property
+    @cached_property
     def family_of(self) -> dict[str, str]:
         """Variable → family."""
         return dict(zip(self.variables, self.families, strict=True))
 
-    @property
+    @cached_property
     def group_index(self) -> np.ndarray:
         """(p,) integers: the position in `variable_names` of each column's variable."""
         position = {name: i for i, name in enumerate(self.variable_names)}
-        return np.array([position[name] for name in self.variables], dtype=np.int64)
+        index = np.array([position[name] for name in self.variables], dtype=np.int64)
+        index.flags.writeable = False  # it is handed out again and again
+        return index
 
     def only(self, families: tuple[str, ...]) -> Inputs:
         """The columns of these families, in the same order."""
-        kept = [i for i, family in enumerate(self.families) if family in families]
-        return Inputs(
-            tuple(self.columns[i] for i in kept),
-            tuple(self.variables[i] for i in kept),
-            tuple(self.families[i] for i in kept),
-        )
+        return self.at([i for i, family in enumerate(self.families) if family in families])
+
+    def at(self, positions: Iterable[int]) -> Inputs:
+        """The columns at these positions, in their order."""
+        positions = list(positions)
+        every = self.columns, self.variables, self.families
+        return Inputs(*(tuple(names[i] for i in positions) for names in every))
 
     def __add__(self, other: Inputs) -> Inputs:
         return Inputs(

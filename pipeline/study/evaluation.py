@@ -8,10 +8,13 @@ import numpy as np
 
 from pipeline.inspection import died_epochs
 from pipeline.metrics import bootstrap, metrics
-from pipeline.networks import FirstLayer, TrainedNetwork, plain_layers
+from pipeline.networks import FirstLayer, TrainedNetwork, plain_layers, split_networks
 from pipeline.results import Inputs, NetworkResult, kept_variables, variables_kept
 from pipeline.study.people import GENETIC, People
 from pipeline.study.replicates import Replicate
+
+MEASURED = 2**21
+"""Predictions whose metrics are computed together: some 60 bytes each."""
 
 
 def measured_parts(trained: Sequence[TrainedNetwork], people: People) -> list[dict[str, float]]:
@@ -20,14 +23,17 @@ def measured_parts(trained: Sequence[TrainedNetwork], people: People) -> list[di
     usable = [i for i, network in enumerate(trained) if network.failure is None]
     if not usable:
         return found
+    at_once = max(1, MEASURED // trained[usable[0]].predictions.size)
     for prefix, attribute in (("", "predictions"), ("final_", "final_predictions")):
-        predictions = np.stack([getattr(trained[i], attribute) for i in usable])
-        predictions = people.predicted(predictions.astype(np.float64))
-        for part, (rows, truth) in people.outcome.items():
-            measured = metrics.measure(truth, predictions[:, :, rows], people.task)
-            for name, values in measured.items():
-                for i, value in zip(usable, values, strict=True):
-                    found[i][f"{prefix}{part}_{name}"] = float(value)
+        for some in split_networks(len(usable), at_once):
+            chosen = usable[some]
+            predictions = np.stack([getattr(trained[i], attribute) for i in chosen])
+            predictions = people.predicted(predictions.astype(np.float64))
+            for part, (rows, truth) in people.outcome.items():
+                measured = metrics.measure(truth, predictions[:, :, rows], people.task)
+                for name, values in measured.items():
+                    for i, value in zip(chosen, values, strict=True):
+                        found[i][f"{prefix}{part}_{name}"] = float(value)
     return found
 
 

@@ -12,14 +12,16 @@ from planted_study import (
 )
 
 from pipeline.inspection.agreement import selection_frequencies
-from pipeline.inspection.solutions import (
+from pipeline.inspection.configurations import (
     best_by_cell,
     best_row,
     configuration_table,
-    kept_counts,
-    metric_names,
     most_seed_dependent,
     searched_text,
+)
+from pipeline.inspection.solutions import (
+    kept_counts,
+    metric_names,
     solution_label,
     solutions_of,
     spread,

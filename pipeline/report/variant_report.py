@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.report.figures import manhattan
+from pipeline.report.figures import manhattan, png
 from pipeline.report.pictures import Picture
 from pipeline.report.summary import Summary
 from pipeline.report.tables import Rows
@@ -43,7 +43,9 @@ def variant_chapter(summary: Summary) -> VariantChapter | None:
     )
     if not shown["drawn"].astype(bool).all() or len(shown) < shown["of"].iloc[0]:
         caption += " Drawn are the largest of every stretch of the genome."
-    picture = Picture("variants", manhattan(shown), "weights of variants along the genome", caption)
+    picture = Picture(
+        "variants", png(manhattan(shown)), "weights of variants along the genome", caption
+    )
     own = [(n, part) for n, part in shown.groupby("network", sort=False)]
     return VariantChapter(
         tuple(_found(name, part) for name, part in own if "causal" in part),

@@ -233,7 +233,7 @@ def _finish(
         summary.best_metrics,
         "\n\n".join([links, report.markdown_of(summary), *models]),
         tables={
-            "results": summary.cells,
+            "results": summary.results_table,
             "solutions": solutions_table(summary),
             "networks": summary.networks,
         },

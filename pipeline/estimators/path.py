@@ -157,11 +157,11 @@ def lambda_path(
         **network,
     )
     given = face._prepared(X, y, sample_weight, validation_data, test_data)
-    walk = _Walk(face, given, seeds, SHARES[penalty](l1_ratio), epochs_per_lambda)
+    walk = Walk(face, given, seeds, SHARES[penalty](l1_ratio), epochs_per_lambda)
     return _walked(walk, n_lambdas, lambda_ratio, fill_up_to)
 
 
-def _walked(walk: _Walk, n_lambdas: int, lambda_ratio: float, fill_up_to: int) -> LambdaPath:
+def _walked(walk: Walk, n_lambdas: int, lambda_ratio: float, fill_up_to: int) -> LambdaPath:
     """From the dense start up to λ_max, on while a network keeps a variable, and back to sizes
     that were skipped."""
     walk.start_dense()
@@ -287,7 +287,7 @@ class _Gap:
 
 
 @dataclass(eq=False)
-class _Walk:
+class Walk:
     """The path while it is walked."""
 
     face: SparseMLPClassifier | SparseMLPRegressor
@@ -353,6 +353,12 @@ class _Walk:
 
     def lambda_max(self) -> float:
         """The largest λ_max of the networks, each with the later layers it has without inputs."""
+        groups = self.given.groups
+        return max(vanishing_lambda(each, groups, self.shares) for each in self.empty_gradients())
+
+    def empty_gradients(self) -> list[np.ndarray]:
+        """∇ (h, p) of each network whose penalized first-layer weights are zero, and whose later
+        layers were trained on from the dense start."""
         tolerance = self.face.tol
         if tolerance is not None and not self.architecture.hidden_layer_sizes:
             tolerance *= 1e-2  # where λ_max is exact, so are the fitted biases
@@ -362,20 +368,17 @@ class _Walk:
             list(self.alive), values, EMPTY_EPOCHS, tolerance, initial, EMPTY_FINISH_STEPS
         )
         found = [
-            vanishing_lambda(
-                first_layer_gradient(network.final_weights, self.data, self.architecture),
-                self.given.groups,
-                self.shares,
-            )
+            first_layer_gradient(network.final_weights, self.data, self.architecture)
             for network in trained
             if network.failure is None
         ]
-        if not max(found, default=0.0) > 0:
+        penalized = self.given.groups.factor > 0
+        if not any(np.any(each[:, penalized]) for each in found):
             raise InputError(
                 "λ_max must be above 0, but the loss does not depend on any penalized column; "
                 "check that X's columns vary, and lower learning_rate if units died in training"
             )
-        return max(found)
+        return found
 
     def step(self, value: float) -> None:
         """All networks that still keep a variable, at the next λ."""

@@ -1,0 +1,1 @@
+from .new_study import new_study as new_study

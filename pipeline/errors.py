@@ -1,8 +1,5 @@
-"""The one exception that means: the input is wrong, and here is what to do."""
+"""The one exception that means: the input is wrong. A model that is kept has it too."""
 
+from pipeline.serving import InputError
 
-class InputError(ValueError):
-    """Bad input from a person: one sentence with the law, what came, and what to do.
-
-    Entry points print it and exit with status 2; nothing else is ever shown without a traceback.
-    """
+__all__ = ["InputError"]

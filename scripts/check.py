@@ -17,6 +17,9 @@ CHECKS = (
 
 def main(words: list[str]) -> int:
     """0 where every check passes; the first that fails ends it, with its exit status."""
+    if words == ["--help"]:
+        print(__doc__)
+        return 0
     project, tools = Path(__file__).resolve().parents[1], Path(sys.executable).parent
     for name, *options in CHECKS:
         print("·", name, *options, flush=True)

@@ -6,7 +6,8 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from pipeline.metrics.bootstrap import interval, resampled, resamples
-from pipeline.metrics.metrics import OF_TASK, probabilities
+from pipeline.metrics.metrics import OF_TASK
+from pipeline.serving import probabilities
 
 ROWS, TIMES = 60, resamples(60, 40)
 RNG = np.random.default_rng(3)

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 
 from pipeline.errors import InputError
 from pipeline.metrics import OF_TASK
-from pipeline.networks import ACTIVATIONS
+from pipeline.serving import ACTIVATIONS
 
 PENALTIES = ("none", "l1", "l2", "elastic_net", "group_lasso", "sparse_group_lasso")
 

@@ -1,4 +1,3 @@
 from .bootstrap import DIGITS as DIGITS
 from .bootstrap import RESAMPLES as RESAMPLES
 from .metrics import OF_TASK as OF_TASK
-from .metrics import probabilities as probabilities

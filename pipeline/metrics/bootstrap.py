@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import sparse
 
-from pipeline.metrics.metrics import probabilities
+from pipeline.serving import probabilities
 
 RESAMPLES, SEED = 500, 0
 DIGITS = 5  # of a kept value; an interval is hundreds of times as wide as their error

@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from sklearn import metrics as sk
 
+from pipeline.serving import probabilities
+
 MAXIMIZED = {
     "auroc": True,
     "average_precision": True,
@@ -29,20 +31,6 @@ OF_TASK = {
     "regression": ("r2", "mean_squared_error", "mean_absolute_error"),
 }
 """Task → what is reported of every network on every part of the data."""
-
-
-def probabilities(predictions: np.ndarray, task: str) -> np.ndarray:
-    """Predictions (…, o, n) → what a person reads: (…, n), or (…, n, o) for several classes.
-
-    The probability of the second class (binary), of every class (multiclass), or the quantity.
-    """
-    predictions = np.asarray(predictions, np.float64)
-    if task == "binary":
-        return 0.5 * (1.0 + np.tanh(0.5 * predictions[..., 0, :]))
-    if task == "multiclass":
-        shifted = np.exp(predictions - predictions.max(axis=-2, keepdims=True))
-        return np.moveaxis(shifted / shifted.sum(axis=-2, keepdims=True), -2, -1)
-    return predictions[..., 0, :]
 
 
 def measure(outcome: np.ndarray, predictions: np.ndarray, task: str) -> dict[str, np.ndarray]:

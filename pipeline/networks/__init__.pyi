@@ -4,7 +4,6 @@ from .epoch import Program as Program
 from .epoch import Seen as Seen
 from .epoch import program as program
 from .epoch import tensor_specs as tensor_specs
-from .fitted_network import ACTIVATIONS as ACTIVATIONS
 from .fitted_network import FittedNetwork as FittedNetwork
 from .fitted_network import mean_log_probabilities as mean_log_probabilities
 from .network import Architecture as Architecture

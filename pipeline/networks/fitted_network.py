@@ -5,18 +5,13 @@ Shapes: n rows, p columns, h units of the first layer, o outputs, g variables, T
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp, ndtr
+from scipy.special import logsumexp
 
-ACTIVATIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    "relu": lambda z: np.maximum(z, 0.0),
-    "tanh": np.tanh,
-    "gelu": lambda z: z * ndtr(z),
-}
-"""The engine's activations, written once more; a test holds the two to each other."""
+from pipeline.serving import forward
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +46,7 @@ class FittedNetwork:
 
     def outputs(self, columns: np.ndarray) -> np.ndarray:
         """(n, o): logits or the predicted quantity, for columns (n, p) in float64."""
-        activate = ACTIVATIONS[self.activation]
-        z = np.asarray(columns, np.float64)
-        for i, (weights, bias) in enumerate(self.layers):
-            z = (z if i == 0 else activate(z)) @ weights + bias
-        return z + self.offset
+        return forward(self.layers, columns, self.activation) + self.offset
 
 
 def mean_log_probabilities(networks: Sequence[FittedNetwork], columns: np.ndarray) -> np.ndarray:

@@ -18,8 +18,7 @@ from sklearn.pipeline import Pipeline
 
 from pipeline.data import tidy
 from pipeline.errors import InputError
-from pipeline.metrics import probabilities
-from pipeline.networks import ACTIVATIONS
+from pipeline.serving import forward, probabilities
 
 Layers = Sequence[tuple[np.ndarray, np.ndarray]]
 LAYERS, PREPROCESSOR, ABOUT = "layers.npz", "preprocessor.joblib", "about.json"
@@ -81,9 +80,7 @@ class ServedNetwork:
 
     def predict(self, model_input: pd.DataFrame, params: Mapping | None = None) -> pd.DataFrame:
         """One row a person: probabilities of classes, or the quantity in the table's unit."""
-        activate, z = ACTIVATIONS[self.activation], self.features(model_input)
-        for i, (weights, bias) in enumerate(self.layers):
-            z = (z if i == 0 else activate(z)) @ weights.astype(np.float64) + bias
+        z = forward(self.layers, self.features(model_input), self.activation)
         seen = probabilities(z.T, self.task).reshape(len(model_input), -1)
         center, unit = self.scale
         return pd.DataFrame(seen * unit + center, list(model_input.index), list(self.outputs))

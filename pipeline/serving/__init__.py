@@ -1,0 +1,10 @@
+"""A trained network to use: a table as read → features → predictions, with NumPy alone.
+
+This room imports nothing else of Lariat, because MLflow keeps a copy of it with every model, under
+a name of its own. `forward` is the network's forward pass, `errors` has the one exception.
+Nothing is fitted here.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,15 +8,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.command_line import guarded, import_tensorflow, parse
+from pipeline.stopping import heed_signals
+
+AFTER_A_STOP = "nothing was written, and the same command starts anew"
 
 if __name__ == "__main__":
+    heed_signals(f"stopped; {AFTER_A_STOP}")
+    from pipeline.command_line import guarded, parse
+
     arguments = parse("new_study", __doc__)
 
     def run():
-        import_tensorflow()
         from pipeline.drafting import new_study
 
         new_study(**arguments)
 
-    guarded(run)
+    guarded(run, AFTER_A_STOP)

@@ -1,7 +1,7 @@
 """A table → a study file that runs as it is, with comments that say why it is so.
 
 `columns` looks at a table's columns, `strengths` finds where λ leaves nothing, `text` writes the
-file, `questions` asks a person at a terminal, `new_study` has it all in order.
+file, `questions` asks a person at a terminal, `story` has it all in order.
 """
 
 import lazy_loader

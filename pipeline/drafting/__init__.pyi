@@ -1,1 +1,1 @@
-from .new_study import new_study as new_study
+from .story import new_study as new_study

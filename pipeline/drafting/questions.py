@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.prompt import Confirm, Prompt
+
+from pipeline.errors import InputError
+
+
+@contextmanager
+def _to_the_end() -> Iterator[None]:
+    """Where the input ends, it is told."""
+    try:
+        yield
+    except EOFError:
+        raise InputError(
+            "every question must be answered, but the input ended; nothing was written"
+        ) from None
 
 
 class Questions:
@@ -23,21 +37,25 @@ class Questions:
         """A line, or the default."""
         if not self.attached:
             return default
-        answer = Prompt.ask(
-            question, console=self._console, default=default, stream=self._answers,
-            show_default=bool(default),
-        )  # fmt: skip
+        with _to_the_end():
+            answer = Prompt.ask(
+                question,
+                console=self._console,
+                default=default,
+                stream=self._answers,
+                show_default=bool(default),
+            )
         return (answer or "").strip()
 
     def one_of(self, question: str, choices: Sequence[str], default: str | None = None) -> str:
         """One of the choices; asks again until it is."""
         if not self.attached:
             return default or ""
-        kwargs = {} if default is None else {"default": default}
-        return Prompt.ask(
-            question, console=self._console, choices=list(choices), stream=self._answers,
-            show_choices=len(choices) <= 12, **kwargs,
-        )  # fmt: skip
+        while True:
+            answer = self.text(question, default or "")
+            if answer in choices:
+                return answer
+            self._console.print(f"not among them: {answer}", markup=False)
 
     def some_of(
         self, question: str, choices: Iterable[str], default: Iterable[str] = ()
@@ -58,6 +76,7 @@ class Questions:
         """Yes or no."""
         if not self.attached:
             return default
-        return Confirm.ask(
-            question, console=self._console, default=default, stream=self._answers
-        )
+        with _to_the_end():
+            return Confirm.ask(
+                question, console=self._console, default=default, stream=self._answers
+            )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipeline.command_line import import_tensorflow
 from pipeline.data import REGRESSION, Cohort
 from pipeline.estimators import largest_lambdas
 
@@ -39,6 +40,7 @@ def schedule_of(training_rows: int) -> Schedule:
 
 def lambda_ranges(cohort: Cohort, schedule: Schedule) -> dict[str, tuple[float, float, float]]:
     """Key → (low, high, λ_max) of λ1 and λg, by three networks without a penalty."""
+    import_tensorflow()
     train, validation = cohort.split.train, cohort.split.validation
     target = cohort.outcome
     if cohort.task == REGRESSION:

@@ -1,13 +1,13 @@
-"""The story of a new study: read the table, propose, ask, measure λ_max, write, and read it back."""
+"""The story of a new study: read the table, propose, ask, measure λ_max, write, read it back."""
 
 from __future__ import annotations
 
 import os
 import shlex
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 from rich.console import Console
@@ -32,6 +32,7 @@ from pipeline.drafting.questions import Questions
 from pipeline.drafting.strengths import lambda_ranges, needed, schedule_of
 from pipeline.drafting.text import Draft, study_text
 from pipeline.errors import InputError
+from pipeline.files import write_whole
 from pipeline.genetics import join, open_fileset
 from pipeline.search_space import LAMBDAS_OF, OBJECTIVES, REGULARIZERS, load_search_space
 
@@ -39,7 +40,7 @@ ASK, BY_TABLE = "ask", "by-table"
 """What a parameter says that is not given: asked at a terminal; named after the table."""
 
 DEFAULT_REGULARIZER = "group_lasso"
-FOLDER = "search_spaces"
+PROJECT, FOLDER = Path(__file__).resolve().parents[2], "search_spaces"
 
 
 @dataclass(frozen=True)
@@ -165,12 +166,12 @@ def _place(study: str, data: str, overwrite: bool, questions: Questions) -> Path
         raise InputError(f"a study must be a .yaml file, but got {place}; call it {place}.yaml")
     if not place.parent.is_dir():
         raise InputError(f"a study must be written into a folder, but {place.parent} is none")
-    if os.path.lexists(place) and not overwrite:
-        if not questions.yes(f"{place} exists. Replace it?", False):
-            raise InputError(
-                f"a study file is never overwritten unasked, but {place} exists; give another "
-                "name by study=NAME, or overwrite=yes"
-            )
+    exists = os.path.lexists(place) and not overwrite
+    if exists and not questions.yes(f"{place} exists. Replace it?", False):
+        raise InputError(
+            f"a study file is never overwritten unasked, but {place} exists; give another "
+            "name by study=NAME, or overwrite=yes"
+        )
     return place
 
 
@@ -276,13 +277,17 @@ def _draft(
         lambdas=[key for key in ("lambda_l1", "lambda_l2", "lambda_group") if key in wanted],
         schedule=schedule,
         warnings=cohort.warnings,
-        command=f"mlflow run . --env-manager local -P study={shlex.quote(_called(place))}",
+        command=_command(place),
     )
 
 
-def _called(place: Path) -> str:
-    """How a study is run: by its name where it stands among the others, else by its path."""
-    return place.stem if place.parent == Path(FOLDER) else str(place)
+def _command(place: Path) -> str:
+    """What runs the study, from the folder where this process works."""
+    if Path.cwd() == PROJECT:
+        called = place.stem if place.parent == Path(FOLDER) else str(place)
+        return f"mlflow run . --env-manager local -P study={shlex.quote(called)}"
+    script = os.path.relpath(PROJECT / "scripts/search.py")
+    return f"python {shlex.quote(script)} --study {shlex.quote(str(place))}"
 
 
 def _from(place: Path, path: str) -> str:
@@ -296,14 +301,8 @@ def _from(place: Path, path: str) -> str:
 
 def _write(place: Path, text: str) -> None:
     """Whole or not at all, and only what reads back as a study."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=place.parent, prefix=".new-", suffix=".yaml", delete=False
-    ) as handle:
-        handle.write(text)
-    try:
-        load_search_space(handle.name)
-        os.chmod(handle.name, 0o644)
-        os.replace(handle.name, place)
-    except BaseException:
-        os.unlink(handle.name)
-        raise
+    with NamedTemporaryFile(dir=place.parent, prefix=".part-", suffix=".yaml") as trial:
+        trial.write(text.encode())
+        trial.flush()
+        load_search_space(trial.name)
+    write_whole(place, text.encode())

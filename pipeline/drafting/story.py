@@ -34,7 +34,8 @@ from pipeline.drafting.text import Draft, study_text
 from pipeline.errors import InputError
 from pipeline.files import write_whole
 from pipeline.genetics import join, open_fileset
-from pipeline.search_space import LAMBDAS_OF, OBJECTIVES, REGULARIZERS, load_search_space
+from pipeline.networks import LAMBDAS_OF, REGULARIZERS
+from pipeline.search_space import OBJECTIVES, load_search_space
 
 ASK, BY_TABLE = "ask", "by-table"
 """What a parameter says that is not given: asked at a terminal; named after the table."""

@@ -1,13 +1,14 @@
 """Where a search of λ begins: the smallest λ at which nothing is left, for each penalty.
 
-`pipeline.estimators.path` has the formula. A λ above it leaves no penalized variable in a network
+`pipeline.estimators.walk` has the formula. A λ above it leaves no penalized variable in a network
 whose later layers are those of the networks here.
 """
 
 from __future__ import annotations
 
 from pipeline.estimators.estimators import SparseMLPClassifier, SparseMLPRegressor
-from pipeline.estimators.path import SHARES, Walk, vanishing_lambda
+from pipeline.estimators.walk import Walk, vanishing_lambda
+from pipeline.networks import shares
 
 OF_LAMBDA = {"lambda_l1": "l1", "lambda_group": "group_lasso"}
 """Key of a study → the penalty that it is the whole λ of."""
@@ -24,11 +25,11 @@ def largest_lambdas(
     """
     kind = SparseMLPRegressor if task == "regression" else SparseMLPClassifier
     face = kind(penalty="group_lasso", epochs=epochs, **network)
-    given = face._prepared(X, y, None, validation_data)
-    walk = Walk(face, given, range(seeds), SHARES["group_lasso"](1.0), epochs_per_lambda=1)
+    problem = face._prepared(X, y, None, validation_data)
+    walk = Walk(face, problem, range(seeds), shares("group_lasso", 1.0), epochs_per_lambda=1)
     walk.start_dense()
     gradients = walk.empty_gradients()
     return {
-        key: max(vanishing_lambda(g, given.groups, SHARES[penalty](1.0)) for g in gradients)
+        key: max(vanishing_lambda(g, problem.groups, shares(penalty, 1.0)) for g in gradients)
         for key, penalty in OF_LAMBDA.items()
     }

@@ -19,19 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-REGULARIZERS = {
-    "none": (),
-    "l1": ("lambda_l1",),
-    "l2": ("lambda_l2",),
-    "elastic_net": ("lambda_l1", "lambda_l2"),
-    "group_lasso": ("lambda_group",),
-    "sparse_group_lasso": ("lambda_l1", "lambda_group"),
-}
-"""Regularizer → the lambdas it uses; the others are exactly 0."""
-
-
-LANES = 8
-"""Numbers that TensorFlow's kernels add at once."""
+from pipeline.networks.first_layer import LANES
 
 MOST_MEMBERS = 512
 """Columns up to which sums over variables are one matrix product, which beats three passes."""

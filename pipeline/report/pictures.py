@@ -20,12 +20,12 @@ from pipeline.inspection import (
     searched_values,
     solution_label,
 )
+from pipeline.networks import REGULARIZERS
 from pipeline.report import figures, interactive
 from pipeline.report.summary import Summary, all_families
 from pipeline.results import NetworkResult
 from pipeline.words import family_words, inputs_words, metric_words
 
-PLAIN_FIRST = ("none", "l1", "l2", "elastic_net", "group_lasso", "sparse_group_lasso")
 PANELS_WANTED = 6
 MOST_LINES, MOST_AXES = 3000, 12  # that a page draws for a pointer; the picture alone beyond
 
@@ -69,7 +69,7 @@ def _cells(summaries: Sequence[Summary]) -> pd.DataFrame:
     better = cells.sort_values(
         "objective_mean", ascending=not summaries[0].record.maximize, kind="stable"
     )
-    rank = {name: i for i, name in enumerate(PLAIN_FIRST)}
+    rank = {name: i for i, name in enumerate(REGULARIZERS)}
     return better.drop_duplicates("regularizer").sort_values(
         "regularizer", key=lambda c: c.map(lambda r: rank.get(r, len(rank))), kind="stable"
     )

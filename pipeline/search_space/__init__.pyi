@@ -5,7 +5,5 @@ from .sampling import frozen_params as frozen_params
 from .schema import ENTROPY as ENTROPY
 from .schema import KEPT as KEPT
 from .schema import OBJECTIVES as OBJECTIVES
-from .space import LAMBDAS_OF as LAMBDAS_OF
-from .space import REGULARIZERS as REGULARIZERS
 from .study_file import SearchSpace as SearchSpace
 from .study_file import load_search_space as load_search_space

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.inspection import died_epochs
 from pipeline.metrics import bootstrap, metrics
-from pipeline.networks import TrainedNetwork, Weights
+from pipeline.networks import FirstLayer, TrainedNetwork, plain_layers
 from pipeline.results import Inputs, NetworkResult, kept_variables
 from pipeline.study.people import GENETIC, People
 from pipeline.study.replicates import Replicate
@@ -95,20 +95,14 @@ def network_result(
         first_layer_final=network.first_layer_final,
         died=_died(columns_kept, network.first_layer_final, inputs),
         resamples=resamples or {},
-        layers=plain_layers(network.weights, inputs),
+        layers=plain_layers(network.weights, _first_layer(inputs)),
     )
 
 
-def plain_layers(weights: Weights, inputs: Inputs) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """The engine's weights → ((inputs, outputs), (outputs,)) of every layer.
-
-    In the engine's first layer the bias stands between the table's columns and the encodings.
-    """
-    at = sum(family != GENETIC for family in inputs.families)
-    first = np.asarray(weights.first)
-    later = tuple((np.asarray(layer.weights).T, np.asarray(layer.bias)[:, 0])
-                  for layer in weights.later)  # fmt: skip
-    return ((np.delete(first, at, axis=1).T, first[:, at]), *later)
+def _first_layer(inputs: Inputs) -> FirstLayer:
+    """Where the columns of these inputs stand."""
+    genetic = inputs.families.count(GENETIC)
+    return FirstLayer(len(inputs.families) - genetic, genetic)
 
 
 def _died(columns_kept: np.ndarray, last: np.ndarray, inputs: Inputs) -> dict[str, int]:

@@ -173,7 +173,7 @@ def test_an_input_that_ends_writes_nothing(tmp_path: Path, quick) -> None:
 )
 def test_without_a_terminal_nothing_is_asked(folder: Path, given: dict, law: str) -> None:
     with pytest.raises(InputError, match=law):
-        draft(folder, **given)
+        draft(folder, **({"study": "other"} | given))
 
 
 def test_a_fileset_and_its_ids_stand_in_the_study(tmp_path: Path, quick) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import InputError
+from pipeline.networks import LAMBDAS
 from pipeline.search_space import yaml12 as study_yaml
 from pipeline.search_space.schema import (
     ENTROPY,
@@ -26,7 +27,6 @@ from pipeline.search_space.schema import (
     TrainingSettings,
 )
 from pipeline.search_space.space import (
-    LAMBDAS,
     Source,
     Space,
     check_cross,

@@ -2,7 +2,7 @@
 
 One network a solution: the solutions at the best epoch, since it is those weights that were scored.
 A network that keeps genetic dimensions takes their values (`genetic_3` …) as columns, because the
-table alone does not have them; it is logged and never the champion.
+table alone does not have them; it is champion only where every solution does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,17 @@ from pipeline.data import BINARY, REGRESSION, Cohort
 from pipeline.inspection import BEST_ROLE, EXCHANGEABLE, Solution
 from pipeline.report import Summary
 from pipeline.results import NetworkResult
-from pipeline.tracking import ServedNetwork, StudyRun, param_text, save, synthetic_rows
+from pipeline.study.variant_search import MOST_NETWORKS
+from pipeline.tracking import (
+    VARIANT_WEIGHTS,
+    VARIANTS_FOLDER,
+    Origin,
+    ServedNetwork,
+    StudyRun,
+    param_text,
+    save,
+    synthetic_rows,
+)
 from pipeline.tracking import models as model_store
 from pipeline.words import listed, metric_words
 
@@ -73,9 +83,12 @@ def finalists_of(summary: Summary, cohort: Cohort) -> list[Finalist]:
 
 
 def champion_of(finalists: list[Finalist], summary: Summary) -> Finalist | None:
-    """The best by the validation rows of those that predict from the table alone."""
+    """The best by the validation rows of those that predict from the table alone.
+
+    Where none does, of the first: their runs have the weights of the encoder's variants.
+    """
     sign = 1 if summary.record.maximize else -1
-    usable = [f for f in finalists if f.from_table]
+    usable = [f for f in finalists if f.from_table] or finalists[:MOST_NETWORKS]
     objective = summary.record.objective
     return max(usable, key=lambda f: sign * f.network.metrics[objective], default=None)
 
@@ -90,16 +103,12 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
         known = model_store.logged_models(run.store, run.experiment_id)
         for finalist in finalists:
             run_id = finalist.network.run_id
-            ids[finalist.rank] = known.get(run_id) or _log(run, finalist, summary)
+            ids[finalist.rank] = known.get(run_id) or _log(run, finalist, summary, cohort)
     except model_store.Refused:
         return ("No model is logged: this tracking store keeps none.",)
     lines = [_line(f, ids[f.rank], run, summary) for f in finalists]
     champion = champion_of(finalists, summary)
     if champion is None:
-        lines.append(
-            "No model is registered: every one of them keeps genetic dimensions, so it needs more "
-            "than the table."
-        )
         return tuple(lines)
     name = "lariat-" + re.sub(r"[/:%\"']", "_", summary.record.study)
     about = f"{champion.network.name} of the study {summary.record.study}"
@@ -126,11 +135,35 @@ def _line(finalist: Finalist, model_id: str, run: StudyRun, summary: Summary) ->
     return f"{which}: {score} {value:.3f}, {does}."
 
 
-def _log(run: StudyRun, finalist: Finalist, summary: Summary) -> str:
+def _variants(run: StudyRun, run_id: str) -> bytes | None:
+    """The encoder's weights of variants that a network's run keeps, if it does."""
+    network = run.store.get(run_id)
+    return network and run.store.read_files(network, VARIANTS_FOLDER).get(VARIANT_WEIGHTS)
+
+
+def _origin(finalist: Finalist, summary: Summary, cohort: Cohort) -> Origin:
+    record = summary.record
+    return Origin(
+        study=record.study,
+        study_id=record.study_id,
+        target=cohort.target,
+        task=cohort.task,
+        classes=cohort.classes,
+        objective=record.objective,
+        genotypes=record.genotypes,
+        data_sha256=cohort.fingerprint,
+        inputs=finalist.network.inputs,
+    )
+
+
+def _log(run: StudyRun, finalist: Finalist, summary: Summary, cohort: Cohort) -> str:
     network, served = finalist.network, finalist.served
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "network"
         save(served, place)
+        _origin(finalist, summary, cohort).write(place)
+        if variants := _variants(run, network.run_id):
+            (place / VARIANT_WEIGHTS).write_bytes(variants)
         return model_store.log_model(
             run.store,
             run.experiment_id,

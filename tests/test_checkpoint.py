@@ -5,11 +5,14 @@ import stat
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from small_data import architecture, small, spec
+from study_runs import run_here
 from test_independence import assert_same
 
 from pipeline.networks import Schedule
+from pipeline.progress import StudyProgress
 from pipeline.stopping import Stopped
 from pipeline.training import Checkpoint, train_population
 from pipeline.training import population as parts
@@ -131,3 +134,56 @@ def test_it_is_written_when_it_is_due_and_removed_in_the_end(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.path.name]
     checkpoint.remove()
     assert not list(tmp_path.iterdir())
+
+
+STUDY = """
+# Does a study that was stopped in training lose more than a moment?
+data: people.csv
+target: ill
+inputs: [clinical]
+genotypes: none
+configurations: 1
+seeds: 2
+space:
+  regularizer: [l1]
+  lambda_l1: [0.01]
+network: {hidden_layer_sizes: [4]}
+training: {epochs: 8}
+"""
+
+
+def test_a_study_that_was_stopped_in_training_goes_on_in_the_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"age": rng.normal(size=120), "weight": rng.normal(size=120)})
+    table["ill"] = (table["age"] + rng.normal(size=120) > 0).astype(int)
+    epochs: list[float] = []
+    monkeypatch.setattr("pipeline.training.checkpoint.EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(StudyProgress, "training", lambda self, worth: epochs.append(worth * 4))
+    tables = {}
+    for name in ("undisturbed", "stopped"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "ask.yaml").write_text(STUDY)
+        table.to_csv(folder / "people.csv", index=False)
+        if name == "stopped":
+            with monkeypatch.context() as patch:
+                patch.setattr(StudyProgress, "training", _stop)
+                with pytest.raises(Stopped):
+                    run_here(folder, "ask.yaml")
+            assert list((folder / ".lariat/checkpoints").rglob("*.npz"))
+        epochs.clear()
+        run_here(folder, "ask.yaml")
+        tables[name] = pd.read_csv(folder / "reports/ask/networks.csv").drop(
+            columns=["run_id", "train_seconds"], errors="ignore"
+        )
+        assert not list((folder / ".lariat/checkpoints").rglob("*.npz"))
+    assert epochs == [6.0, 7.0, 8.0]
+    own = tables["undisturbed"].columns.difference(["trial"])
+    pd.testing.assert_frame_equal(tables["stopped"][own], tables["undisturbed"][own])
+
+
+def _stop(progress: StudyProgress, worth: float) -> None:
+    if worth * 4 == 5.0:
+        raise Stopped

@@ -51,7 +51,7 @@ class Checkpoint:
     """The one population in training of a folder; the next one takes its place."""
 
     folder: Path
-    every_seconds: float = EVERY_SECONDS
+    every_seconds: float = field(default_factory=lambda: EVERY_SECONDS)
     _due: float = field(default=0.0, init=False)
     _key: str = field(default="", init=False)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
-import sqlite3
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,16 +14,17 @@ from typing import NoReturn
 import yaml
 
 from pipeline.errors import InputError
+from pipeline.faults import disk_trouble, keep_traceback
+from pipeline.masking import masked
+from pipeline.stopping import Stopped, asked_to_stop, finished, stop
+
+GOES_ON = "the same command goes on from here"
 
 UNGIVEN = ("from-study", "newest")
 """Defaults in MLproject that mean: not given."""
 
 REPEATED = {"report": ("study",)}
 """Entry point → options that may be given several times; a comma divides them in one."""
-
-_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
-_PLACE |= {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
-"""What is wrong with a disk or a folder, and not with the program."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -41,9 +41,14 @@ def parse(entry_point: str, description: str | None, argv: list[str] | None = No
     for name, parameter in declared.items():
         default = str(parameter["default"])
         text = f"{parameter['description']} (default: {default})".replace("%", "%%")
-        again = {"action": "append"} if name in REPEATED.get(entry_point, ()) else {}
-        given = None if again else default
-        parser.add_argument(f"--{name}", default=given, metavar="VALUE", help=text, **again)
+        again = name in REPEATED.get(entry_point, ())
+        parser.add_argument(
+            f"--{name}",
+            action="append" if again else "store",
+            default=None if again else default,
+            metavar="VALUE",
+            help=text,
+        )
     options = vars(parser.parse_args(argv))
     for name in REPEATED.get(entry_point, ()):
         options[name] = ",".join(options[name] or [str(declared[name]["default"])])
@@ -69,7 +74,7 @@ def import_tensorflow() -> None:
             import tensorflow as tf
 
             tf.zeros([1]).numpy()
-        except BaseException:
+        except Exception:
             os.dup2(kept, 2)
             notes.seek(0)
             sys.stderr.write(notes.read().decode(errors="replace"))
@@ -79,10 +84,13 @@ def import_tensorflow() -> None:
             os.close(kept)
 
 
-def guarded(run: Callable[[], object]) -> None:
-    """Run, and turn what a person can mend into one sentence and a non-zero exit status.
+def guarded(run: Callable[[], object], goes_on: str = GOES_ON) -> None:
+    """Run, and turn whatever ends it into one sentence and an exit status.
 
-    2: bad input. 130: interrupted from the keyboard; 143: by SIGTERM.
+    2: bad input, or a disk or a server that refuses; 1: anything unexpected, whose traceback is in
+    a file that the sentence names; 129, 130, 143: asked to stop (pipeline.stopping).
+
+    goes_on: what the same command does after a stop.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's hardware notes
     # Each core trains networks of its own (pipeline.training.training).
@@ -90,29 +98,31 @@ def guarded(run: Callable[[], object]) -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:
         run()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        status = error.status if isinstance(error, Stopped) else 128 + signal.SIGINT
+        stop(f"stopped; {goes_on}", status)
     except Exception as error:
-        if (reason := _of_the_disk(error)) is None:
-            raise
-        print(
-            f"error: a file cannot be written or read: {reason}; free space, mend permissions or "
-            "choose another folder, and the same command goes on from here",
-            file=sys.stderr,
+        if number := asked_to_stop():  # what a library or a closing file made of the signal
+            stop(f"stopped; {goes_on}", 128 + number)
+        status, sentence = _told(error, goes_on)
+        print(f"error: {masked(sentence)}", file=sys.stderr)
+        sys.exit(status)
+    finally:
+        finished()
+
+
+def _told(error: Exception, goes_on: str) -> tuple[int, str]:
+    """(exit status, sentence) of what went wrong."""
+    if isinstance(error, InputError):
+        return 2, str(error)
+    log = keep_traceback(error)
+    if reason := disk_trouble(error):
+        return 2, (
+            f"a file cannot be written or read: {reason}; free space, mend permissions or choose "
+            f"another folder: what was finished is kept, and {goes_on} (details: {log})"
         )
-        sys.exit(2)
-
-
-def _of_the_disk(error: BaseException | None) -> str | None:
-    """What a disk, a folder or a database file refused, if that is what the error comes from."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _PLACE:
-            return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-        if isinstance(error, sqlite3.OperationalError):
-            return str(error)
-        error = error.__cause__ or error.__context__
-    return None
+    return 1, (
+        f"something unexpected went wrong ({type(error).__name__}), which is a defect of Lariat or "
+        f"of a library it uses; the traceback is in {log}: please report it. What was finished is "
+        f"kept, and {goes_on}"
+    )

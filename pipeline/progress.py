@@ -9,6 +9,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -24,7 +25,8 @@ class StudyProgress:
         self._console, self._total, self._done = console, total, float(done)
         self._objective, self._best, self._shown = objective, "–", float(done)
         self._started, self._start, self._last_line = time.monotonic(), float(done), 0.0
-        self._bar = self._task = None
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
         if console.is_terminal:
             self._bar = Progress(
                 TextColumn("training"),
@@ -86,7 +88,8 @@ class BlockProgress:
     def __init__(self, console: Console, doing: str, things: str):
         self._console, self._doing, self._things = console, doing, things
         self._started = self._last_line = time.monotonic()
-        self._bar = self._task = None
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
 
     def __enter__(self) -> BlockProgress:
         return self

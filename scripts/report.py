@@ -8,9 +8,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.command_line import guarded, parse
+from pipeline.stopping import heed_signals
+
+AFTER_A_STOP = "the same command writes the report"
 
 if __name__ == "__main__":
+    heed_signals(f"stopped; {AFTER_A_STOP}")
+    from pipeline.command_line import guarded, parse
+
     arguments = parse("report", __doc__)
 
     def run():
@@ -31,4 +36,4 @@ if __name__ == "__main__":
             console.print(report.terminal_of(summary))
         console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)
 
-    guarded(run)
+    guarded(run, AFTER_A_STOP)

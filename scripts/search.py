@@ -5,9 +5,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.command_line import guarded, import_tensorflow, parse
+from pipeline.stopping import heed_signals
+
+AFTER_A_STOP = "the same command goes on from here"
 
 if __name__ == "__main__":
+    heed_signals(f"stopped; {AFTER_A_STOP}")
+    from pipeline.command_line import guarded, import_tensorflow, parse
+
     arguments = parse("main", __doc__)
 
     def run():
@@ -22,4 +27,4 @@ if __name__ == "__main__":
 
         run_study(study, storage=storage, scheduler=scheduler, output=output, given=arguments)
 
-    guarded(run)
+    guarded(run, AFTER_A_STOP)

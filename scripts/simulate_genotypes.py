@@ -5,9 +5,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.command_line import guarded, parse
+from pipeline.stopping import heed_signals
+
+AFTER_A_STOP = "nothing was written, and the same command starts anew"
 
 if __name__ == "__main__":
+    heed_signals(f"stopped; {AFTER_A_STOP}")
+    from pipeline.command_line import guarded, parse
+
     arguments = parse("simulate_genotypes", __doc__)
 
     def run():
@@ -15,4 +20,4 @@ if __name__ == "__main__":
 
         simulate_genotypes(**arguments)
 
-    guarded(run)
+    guarded(run, AFTER_A_STOP)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,6 @@ import pandas as pd
 import pytest
 from study_runs import command, files_of, run_here
 
-from pipeline import command_line
 from pipeline.errors import InputError
 from pipeline.study import run as search
 from pipeline.tracking import store as run_store
@@ -208,38 +205,6 @@ def test_a_refusal_is_one_line_on_standard_error_and_status_2(
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stdout
     assert files_of(folder) == {"ask.yaml", "people.csv"}
-
-
-def _wrapped() -> None:
-    try:
-        raise sqlite3.OperationalError("database or disk is full")
-    except sqlite3.OperationalError as error:
-        raise RuntimeError("a driver's page of words") from error
-
-
-def _denied() -> None:
-    raise PermissionError(errno.EACCES, "Permission denied", "/data/reports")
-
-
-@pytest.mark.parametrize(
-    ("fails", "part"),
-    [(_wrapped, "database or disk is full"), (_denied, "Permission denied: /data/reports")],
-)
-def test_a_full_or_closed_disk_is_told_in_one_sentence(
-    fails, part: str, capsys: pytest.CaptureFixture
-) -> None:
-    with pytest.raises(SystemExit) as end:
-        command_line.guarded(fails)
-    assert end.value.code == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: a file cannot be written or read: ")
-    assert part in told
-    assert told.count("\n") == 1
-
-
-def test_a_defect_of_the_program_is_not_passed_off_as_bad_input() -> None:
-    with pytest.raises(ZeroDivisionError):
-        command_line.guarded(lambda: 1 / 0)
 
 
 def test_a_folder_that_is_closed_to_writing_is_refused(

@@ -25,7 +25,9 @@ from pipeline.errors import InputError
 from pipeline.results import kept_variables
 from pipeline.search_space.sampling import Sampling
 from pipeline.search_space.study_file import PROJECT, load_search_space
-from pipeline.study.populations import People, Replicate, populations
+from pipeline.study.people import People
+from pipeline.study.populations import populations
+from pipeline.study.replicates import Replicate
 from pipeline.study.run import run_study
 from pipeline.study.study_cohort import study_cohort
 from pipeline.tracking import reader as tracked

@@ -18,7 +18,7 @@ from pipeline.data.cohort import load_cohort
 from pipeline.errors import InputError
 from pipeline.networks.network import Architecture, Layer, Weights, forward
 from pipeline.results import Inputs
-from pipeline.study.populations import plain_layers
+from pipeline.study.evaluation import plain_layers
 from pipeline.tracking.serving import ServedNetwork, _load_pyfunc, save
 
 STUDY = """

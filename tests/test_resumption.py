@@ -146,14 +146,14 @@ def test_two_processes_do_not_train_one_study_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipeline.errors import InputError
-    from pipeline.study import run as search
+    from pipeline.study.lock import alone
 
     monkeypatch.chdir(tmp_path)
-    with search._alone("0123abcd"):
+    with alone("0123abcd", tmp_path):
         refused = pytest.raises(InputError, match="another one is running this study")
-        with refused, search._alone("0123abcd"):
+        with refused, alone("0123abcd", tmp_path):
             pass
-        with search._alone("another"):
+        with alone("another", tmp_path):
             pass
-    with search._alone("0123abcd"):
+    with alone("0123abcd", tmp_path):
         pass

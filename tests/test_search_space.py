@@ -451,3 +451,9 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
     path.write_bytes(b"target: \xff\xfe")
     with pytest.raises(InputError, match=r"mine.yaml: must be UTF-8 text"):
         load_search_space(str(path))
+
+
+def test_a_key_by_the_name_of_an_earlier_version_is_taken(study):
+    text = STUDY + "unpenalised: [age]\n"
+    assert study(text).unpenalized == ("age",)
+    assert study(text, unpenalised="male").unpenalized == ("male",)

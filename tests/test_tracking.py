@@ -20,8 +20,8 @@ from study_runs import mlflow_server
 from pipeline.errors import InputError
 from pipeline.results import Inputs, NetworkResult, StudyRecord
 from pipeline.tracking import format as run_format
+from pipeline.tracking import opening as tracking
 from pipeline.tracking import reader as tracked
-from pipeline.tracking import writer as tracking
 from pipeline.tracking.store import RunStore
 
 PLANTED = "Anna Karenina 48151623"
@@ -74,7 +74,7 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
     """A fresh database and what making it printed; it takes seconds, so it is copied."""
     code = "from pipeline.tracking.store import RunStore; RunStore()"
     env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
-    env["PYTHONPATH"] = str(Path(tracking.__file__).parents[1])
+    env["PYTHONPATH"] = str(Path(tracking.__file__).parents[2])
     folder = tmp_path_factory.mktemp("fresh")
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True)

@@ -15,7 +15,8 @@ from study_runs import of_kind, run_here, study_run, working_in
 
 from pipeline.errors import InputError
 from pipeline.genetics.encoder_cache import Encoders
-from pipeline.genetics.plink import Variants, open_fileset
+from pipeline.genetics.matching import MatchCounts
+from pipeline.genetics.plink import Variants
 from pipeline.genetics.relationship import (
     Filters,
     factor,
@@ -23,7 +24,8 @@ from pipeline.genetics.relationship import (
     relationship_matrix,
     standard_blocks,
 )
-from pipeline.genetics.variant_weights import VariantWeights, encode, load_variant_weights
+from pipeline.genetics.scoring import score_people
+from pipeline.genetics.variant_weights import VariantWeights, load_variant_weights
 from pipeline.networks.network import Architecture, initial_weights
 from pipeline.networks.types import NetworkSpec, Schedule, TrainingData
 from pipeline.report import page as report
@@ -205,13 +207,13 @@ def test_recovered_weights_predict_as_the_network_did(finished) -> None:
     """The tracked AUROC of validation and test rows, from the fileset and the artifacts alone."""
     folder, _ = finished
     weights, network = recovered(folder)
-    encoded = encode(weights, open_fileset(folder / "cohort"))
-    assert (encoded.matched, encoded.swapped, encoded.missing) == (VARIANTS, 0, 0)
+    scored = score_people(weights, folder / "cohort")
+    assert scored.counts == MatchCounts(used=VARIANTS) and scored.warnings == ()
     with working_in(folder):
         from pipeline.search_space.study_file import load_search_space
 
         _, cohort, joined = study_cohort(load_search_space("ask.yaml"))
-    order = encoded.encodings.to_numpy()[joined.rows]
+    order = scored.dimensions.to_numpy()[joined.rows]
     names = [c for c, f in zip(network.inputs.columns, network.inputs.families) if f == "genetic"]
     assert list(weights.names) == names
     (w, b), (last, bias) = network.layers
@@ -226,14 +228,15 @@ def test_recovered_weights_predict_as_the_network_did(finished) -> None:
 def test_new_people_are_scored_by_id_and_allele(finished, tmp_path: Path) -> None:
     folder, counts = finished
     weights, _ = recovered(folder)
-    expected = encode(weights, open_fileset(folder / "cohort")).encodings
+    expected = score_people(weights, folder / "cohort").dimensions
     rng = np.random.default_rng(5)
     chosen = rng.permutation(np.arange(8, VARIANTS))  # rs0 … rs7 are missing, another order
     people = np.arange(30)[::-1]
     theirs = counts[np.ix_(people, chosen)].copy()
     first, second = np.full(len(chosen), "a"), np.full(len(chosen), "c")  # in small letters
-    swapped, strand, other, twice = chosen[:20], chosen[20:24], chosen[24:27], chosen[27]
+    other, twice = chosen[24:27], chosen[27]
     first[:20], second[:20] = "C", "A"
+    first[10:20], second[10:20] = "G", "T"
     theirs[:, :20] = 2 - theirs[:, :20]
     first[20:24], second[20:24] = "T", "G"
     second[24:27] = "G"
@@ -243,16 +246,17 @@ def test_new_people_are_scored_by_id_and_allele(finished, tmp_path: Path) -> Non
         [*chosen, twice], sid=[*names, names[27]], allele_1=[*first, "A"],
         allele_2=[*second, "C"],
     )  # fmt: skip
-    found = encode(weights, open_fileset(tmp_path / "new"))
-    assert found.people.tolist() == [IDS[i] for i in people]
-    assert (found.matched, found.swapped) == (VARIANTS - 8 - 4 - 3 - 1, len(swapped))
-    assert (found.other_strand, found.other_alleles) == (len(strand), len(other))
-    assert (found.ambiguous, found.missing) == (1, 8)
-    unused = np.r_[np.arange(8), strand, other, twice]
+    found = score_people(weights, tmp_path / "new")
+    assert found.counts == MatchCounts(
+        used=VARIANTS - 8 - 3 - 1, swapped=20, flipped=14, other_alleles=3, ambiguous=1, missing=8
+    )
+    assert "12 of 120 variants of the model are not used" in found.warnings[0]
+    assert found.warnings[1].startswith("14 of 120 variants of new are from the other strand")
+    unused = np.r_[np.arange(8), other, twice]
     calls = counts[people][:, unused]
     standard = np.nan_to_num((calls - 2 * weights.frequency[unused]) / weights.scale[unused])
     without = expected.to_numpy()[people] - standard @ weights.weights[unused]
-    np.testing.assert_allclose(found.encodings, without, atol=1e-6)
+    np.testing.assert_allclose(found.dimensions, without, atol=1e-6)
 
 
 def test_the_report_has_the_variant_that_decides_and_shows_it_from_the_store_alone(

@@ -10,10 +10,13 @@ from .relationship import Filters as Filters
 from .relationship import factor as factor
 from .relationship import relationship_matrix as relationship_matrix
 from .relationship import standard_blocks as standard_blocks
+from .scoring import Scored as Scored
+from .scoring import score_people as score_people
 from .simulated_fileset import causal_ids as causal_ids
 from .simulated_fileset import simulate_genotypes as simulate_genotypes
 from .simulated_fileset import write_simulated as write_simulated
 from .simulation import Simulation as Simulation
 from .variant_weights import VariantWeights as VariantWeights
 from .variant_weights import dual_of as dual_of
+from .variant_weights import load_variant_weights as load_variant_weights
 from .variant_weights import recover as recover

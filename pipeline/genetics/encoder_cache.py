@@ -6,10 +6,11 @@ store gets weights of variants (pipeline.genetics.variant_weights) and nothing o
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
+
+from pipeline.files import OWNER_ONLY, whole_file
 
 
 class Encoders:
@@ -22,11 +23,9 @@ class Encoders:
         return self._folder / f"c{cell[0]}_s{cell[1]}.npz"
 
     def keep(self, cell: tuple[int, int], coefficients: np.ndarray, scale: float) -> None:
-        """Written whole or not at all."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        part = self._folder / f".part-{os.getpid()}.npz"
-        np.savez(part, coefficients=coefficients, scale=scale)
-        os.replace(part, self._path(cell))
+        """Written whole or not at all, for its owner alone to read."""
+        with whole_file(self._path(cell), OWNER_ONLY) as handle:
+            np.savez(handle, coefficients=coefficients, scale=scale)
 
     def read(self, cell: tuple[int, int]) -> tuple[np.ndarray, float] | None:
         """None where this machine does not have it, or not whole."""

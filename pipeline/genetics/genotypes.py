@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -24,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import InputError
+from pipeline.files import OWNER_ONLY, whole_file, write_whole
 from pipeline.genetics.people import Joined, row_names
 from pipeline.genetics.plink import Fileset, open_fileset
 from pipeline.genetics.relationship import (
@@ -37,9 +36,6 @@ from pipeline.genetics.relationship import (
 )
 from pipeline.genetics.simulated_fileset import was_simulated, write_simulated
 from pipeline.genetics.simulation import SIMULATION_VERSION, Simulation
-
-_PART, _ABANDONED_SECONDS = ".part-", 3600.0
-"""Prefix of a file that is being written, and the age at which nobody writes it any more."""
 
 _SETTLED_NANOSECONDS = 2_000_000_000
 """A file's times say that it is unchanged only if it was this old when its hash was taken."""
@@ -192,7 +188,7 @@ def content_sha256(fileset: Fileset, cache: Path) -> str:
         "settled": fileset.stamp() == stamp and before - newest > _SETTLED_NANOSECONDS,
         "sha256": digest,
     }
-    _replace(path, lambda handle: handle.write(json.dumps(note).encode()))
+    write_whole(path, json.dumps(note).encode())
     return digest
 
 
@@ -218,27 +214,12 @@ def _read(path: Path, fingerprint: str, people: int) -> Relationship | None:
 
 def _write(path: Path, fingerprint: str, relationship: Relationship) -> None:
     """Both files by rename, so that a killed process leaves the old ones or the new ones."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for part in path.parent.glob(f"{_PART}*"):
-        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
-            part.unlink(missing_ok=True)  # of a killed process
     note = {
         "fingerprint": fingerprint,
         "sha256": _checksum(relationship.matrix),
         "variants": relationship.variants,
         "left_out": relationship.left_out._asdict(),
     }
-    _replace(path, lambda handle: np.save(handle, relationship.matrix))
-    _replace(path.with_suffix(".json"), lambda handle: handle.write(json.dumps(note).encode()))
-
-
-def _replace(path: Path, write: Callable) -> None:
-    """Write a file under another name, and rename it when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_PART, delete=False) as handle:
-        try:
-            write(handle)
-        except BaseException:
-            os.unlink(handle.name)
-            raise
-    os.replace(handle.name, path)
+    with whole_file(path, OWNER_ONLY) as handle:
+        np.save(handle, relationship.matrix)
+    write_whole(path.with_suffix(".json"), json.dumps(note).encode())

@@ -1,5 +1,8 @@
 """PLINK 1 filesets, .bed/.bim/.fam: opened and checked, read in blocks, written in blocks.
 
+Text is held as Python strings in arrays of objects: one allele of 20,000 bases costs 20,000 bytes,
+where NumPy's fixed-width text would cost as much for every variant.
+
 A .bed holds two bits a genotype, variant by variant, each variant padded to whole bytes, after the
 three bytes 6c 1b 01 (https://www.cog-genomics.org/plink/1.9/formats#bed). bed-reader reads it.
 
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,12 +23,40 @@ import pandas as pd
 
 from pipeline.errors import InputError
 
+SEX_AND_MITOCHONDRIA = ("X", "Y", "XY", "MT")
+"""Chromosomes of which people have no two copies, or not all people; XY is the PAR of both."""
+
+_NAMES = {"23": "X", "24": "Y", "25": "XY", "26": "MT", "M": "MT", "NC_012920": "MT"}
+_NAMES |= dict.fromkeys(("PAR", "PAR1", "PAR2", "X_PAR", "Y_PAR"), "XY")
+_NAMES |= {f"NC_{number:06d}": str(number) for number in range(1, 23)}
+_NAMES |= {"NC_000023": "X", "NC_000024": "Y"}
+AUTOSOMES = tuple(str(number) for number in range(1, 23))
+
+
+def chromosome_name(text: str) -> str:
+    """`chr7`, `07` and `NC_000007.14` → 7; 23 to 26, `chrX`, `M`, `PAR1` → X, Y, XY or MT.
+
+    Any other name (0, a contig) stays as it is.
+    """
+    bare = re.sub(r"^chr(omosome)?[_ ]?", "", text, flags=re.IGNORECASE).upper()
+    bare = re.sub(r"^(NC_\d+)\.\d+$", r"\1", bare)
+    bare = bare.lstrip("0") if bare.isdigit() else bare
+    bare = _NAMES.get(bare, bare)
+    return bare if bare in AUTOSOMES or bare in SEX_AND_MITOCHONDRIA else text
+
+
+def chromosome_names(texts: np.ndarray) -> np.ndarray:
+    """(m,) names as `chromosome_name` gives them."""
+    codes, distinct = pd.factorize(np.asarray(texts, object))
+    return np.array([chromosome_name(str(text)) for text in distinct], object)[codes]
+
 
 @dataclass(frozen=True, eq=False)
 class Variants:
     """(m,) arrays: chromosome, position in base pairs, id, allele 1 (which is counted), allele 2.
 
-    As in a PLINK .bim file, of which allele 1 is the fifth column.
+    As in a PLINK .bim file, of which allele 1 is the fifth column; chromosomes by their plain names
+    (`chromosome_name`). All but the positions are arrays of str objects.
     """
 
     chromosome: np.ndarray
@@ -40,6 +72,11 @@ class Variants:
         """The variants at these positions."""
         return Variants(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
+    @property
+    def autosomal(self) -> np.ndarray:
+        """(m,) bool: not of a sex chromosome, its PAR or the mitochondria."""
+        return ~pd.Series(self.chromosome, dtype=object).isin(SEX_AND_MITOCHONDRIA).to_numpy()
+
 
 SUFFIXES = (".bed", ".bim", ".fam")
 MISSING = -127
@@ -51,9 +88,10 @@ _BIM, _FAM = ("chromosome", "id", "cm", "position", "allele_1", "allele_2"), 6
 
 @dataclass(frozen=True, eq=False)
 class Fileset:
-    """An opened fileset: (N,) within-family ids of its people, and its M variants."""
+    """An opened fileset: (N,) family and within-family ids of its people, and its M variants."""
 
     prefix: Path
+    families: np.ndarray
     people: np.ndarray
     variants: Variants
 
@@ -64,15 +102,21 @@ class Fileset:
 
     def read(self, rows: np.ndarray, start: int, stop: int) -> np.ndarray:
         """Counts of allele 1, (len(rows), stop − start) int8 in Fortran order, MISSING for none."""
+        return self._bed().read(np.s_[rows, start:stop], dtype="int8", order="F")
+
+    def read_columns(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """The same of the variants at these positions, (len(rows), len(columns))."""
+        return self._bed().read(np.s_[rows, columns], dtype="int8", order="F")
+
+    def _bed(self):
         from bed_reader import open_bed
 
-        bed = open_bed(
+        return open_bed(
             f"{self.prefix}.bed",
             iid_count=len(self.people),
             sid_count=len(self.variants),
             skip_format_check=True,
         )
-        return bed.read(np.s_[rows, start:stop], dtype="int8", order="F")
 
     def stamp(self) -> list[list[int]]:
         """Of each file what changes whenever it is written: size, times, place on the disk."""
@@ -93,12 +137,8 @@ def open_fileset(prefix: str | Path) -> Fileset:
     prefix = Path(prefix)
     for suffix in SUFFIXES:
         if not Path(f"{prefix}{suffix}").is_file():
-            raise InputError(
-                f"a PLINK fileset must have the files .bed, .bim and .fam, but there is no "
-                f"{prefix}{suffix}; check the prefix"
-            )
-    people = _lines(prefix, ".fam", _FAM)[1].to_numpy(dtype=str)
-    bim = _lines(prefix, ".bim", len(_BIM))
+            raise InputError(_no_file(prefix, suffix))
+    fam, bim = _lines(prefix, ".fam", _FAM), _lines(prefix, ".bim", len(_BIM))
     position = pd.to_numeric(bim[3], errors="coerce")
     wrong = np.flatnonzero(position.isna() | (position % 1 != 0))
     if len(wrong):
@@ -106,11 +146,29 @@ def open_fileset(prefix: str | Path) -> Fileset:
             f"the fourth column of a .bim must be a position in base pairs, but line "
             f"{wrong[0] + 1} of {prefix.name}.bim has {bim[3][wrong[0]][:40]!r}; check the file"
         )
-    columns = {name: bim[i].to_numpy(dtype=str) for i, name in enumerate(_BIM)}
-    columns["position"] = position.to_numpy(np.int64)
-    del columns["cm"]
-    _check_bed(prefix, len(people), len(position))
-    return Fileset(prefix, people, Variants(**columns))
+    texts = {name: bim[i].to_numpy(dtype=object) for i, name in enumerate(_BIM)}
+    texts["chromosome"] = chromosome_names(texts["chromosome"])
+    del texts["cm"], texts["position"]
+    _check_bed(prefix, len(fam), len(bim))
+    return Fileset(
+        prefix,
+        fam[0].to_numpy(dtype=object),
+        fam[1].to_numpy(dtype=object),
+        Variants(position=position.to_numpy(np.int64), **texts),
+    )
+
+
+def _no_file(prefix: Path, suffix: str) -> str:
+    """Why a fileset cannot be opened of which this file is not there."""
+    law = f"a PLINK fileset must have the files .bed, .bim and .fam, but there is no {prefix}"
+    if Path(f"{prefix}.pgen").is_file():
+        return (
+            f"{law}{suffix}; write them from {prefix.name}.pgen with "
+            f"plink2 --pfile {prefix.name} --make-bed --out {prefix.name}"
+        )
+    if Path(f"{prefix}{suffix}.gz").is_file():
+        return f"{law}{suffix}, only {prefix.name}{suffix}.gz; unpack it"
+    return f"{law}{suffix}; check the prefix"
 
 
 def _lines(prefix: Path, suffix: str, columns: int) -> pd.DataFrame:
@@ -178,9 +236,14 @@ def packed(counts: np.ndarray) -> bytes:
 def write_blocks(
     prefix: Path, people: Iterable[str], blocks: Iterable[tuple[np.ndarray, Variants]]
 ) -> Iterator[int]:
-    """Writes the three files block by block; yields how many variants are written so far."""
+    """Writes the three files block by block; yields how many variants are written so far.
+
+    people: within-family ids, or family and within-family ids with a tab between.
+    """
     with open(f"{prefix}.fam", "w") as fam:
-        fam.writelines(f"0 {person} 0 0 0 -9\n" for person in people)
+        for person in people:
+            family, tab, name = person.rpartition("\t")
+            fam.write(f"{family if tab else 0} {name} 0 0 0 -9\n")
     done = 0
     with open(f"{prefix}.bed", "wb") as bed, open(f"{prefix}.bim", "w") as bim:
         bed.write(_MAGIC)

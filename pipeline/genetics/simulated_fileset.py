@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.console import Console
 
 from pipeline.data import BINARY, read_outcome, read_table, require_known
 from pipeline.errors import InputError
+from pipeline.files import files_beside
 from pipeline.genetics.people import row_names, table_ids
 from pipeline.genetics.plink import SUFFIXES, write_blocks
 from pipeline.genetics.simulation import (
@@ -138,7 +138,6 @@ def write_simulated(
     on_block(variants written so far).
     """
     prefix = Path(prefix)
-    part = prefix.with_name(f".{prefix.name}.part-{os.getpid()}")
     causal = io.StringIO()
     cases = np.asarray(outcome) == 1
 
@@ -147,7 +146,9 @@ def write_simulated(
             _note_causal(block, cases, causal)
             yield block.counts, block.variants
 
-    try:
+    names = [f"{prefix.name}{suffix}" for suffix in (CAUSAL_SUFFIX, *reversed(SUFFIXES))]
+    with files_beside(prefix.parent, names) as folder:
+        part = folder / prefix.name
         for done in write_blocks(part, people, noted()):
             if on_block is not None:
                 on_block(done)
@@ -156,11 +157,6 @@ def write_simulated(
         text = f"# {json.dumps(told)}\n{header}{causal.getvalue()}"
         Path(f"{part}{CAUSAL_SUFFIX}").write_text(text)
         Path(f"{prefix}.bed").unlink(missing_ok=True)
-        for suffix in (CAUSAL_SUFFIX, *reversed(SUFFIXES)):
-            os.replace(f"{part}{suffix}", f"{prefix}{suffix}")
-    finally:
-        for suffix in (*SUFFIXES, CAUSAL_SUFFIX):
-            Path(f"{part}{suffix}").unlink(missing_ok=True)
 
 
 def _note_causal(block: SimulatedBlock, cases: np.ndarray, into: io.StringIO) -> None:

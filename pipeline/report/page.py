@@ -10,10 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +19,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.errors import InputError
+from pipeline.files import files_beside, sweep
 from pipeline.inspection import pareto_front
 from pipeline.metrics import RESAMPLES
 from pipeline.provenance import versions
@@ -194,18 +192,13 @@ def _write_all(folder: Path, writers: dict[str, Callable[[Path], object]]) -> No
 
     Pictures of an earlier report that this one does not have are removed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".report-", dir=folder))
-    try:
+    sweep(folder)
+    with files_beside(folder, list(writers)) as beside:
         for name, write in writers.items():
             write(beside / name)
-        for name in writers:
-            os.replace(beside / name, folder / name)
-        for old in folder.glob("*.png"):
-            if old.name not in writers and OWN_PICTURE.fullmatch(old.name):
-                old.unlink()
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    for old in folder.glob("*.png"):
+        if old.name not in writers and OWN_PICTURE.fullmatch(old.name):
+            old.unlink()
 
 
 def _write(summaries: Sequence[Summary], tables: dict[str, pd.DataFrame], output: Path) -> None:

@@ -1,7 +1,7 @@
 """A study file → a validated space of configurations → the configurations themselves.
 
 `yaml12` reads YAML 1.2 without its traps, `schema` has every key and its limits, `space` what may
-be searched, `study_file` puts them together, `cells` and `sampling` draw configurations by
+be searched, `study_file` puts them together, `combinations` and `sampling` draw configurations by
 Optuna's samplers. No table is read here, and no database is opened.
 """
 

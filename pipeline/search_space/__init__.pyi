@@ -1,4 +1,4 @@
-from .cells import encoded as encoded
+from .combinations import encoded as encoded
 from .sampling import Configuration as Configuration
 from .sampling import Sampling as Sampling
 from .sampling import frozen_params as frozen_params

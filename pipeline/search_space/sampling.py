@@ -1,13 +1,13 @@
 """SearchSpace → configurations, by Optuna's samplers. Touches no file and no database.
 
-Seeds are replicates: Optuna is told of a configuration alone, its mean over seeds, or how far they
+Seeds are replicates: Optuna learns of a configuration alone, its mean over seeds, or how far they
 disagree; of two objectives, both.
 
-Every combination of the crossed keys is a cell with an in-memory Optuna study of its own. All
-cells draw from the same `sampler_seed`, so they meet the same values and can be compared pairwise.
-Numbers go round by round: the first configuration of each cell in turn, then the second of each
-cell that has one, and so on. A cell in which nothing is left to sample has one round, a finite
-one as many as it has distinct configurations. So a number never depends on `configurations`.
+Every combination of the crossed keys has an in-memory Optuna study of its own. All draw from the
+same `sampler_seed`, so they meet the same values and can be compared pairwise. Numbers go round by
+round: the first configuration of each combination in turn, then the second of each combination that
+has one, and so on. A combination in which nothing remains to be sampled has one round, a finite one
+as many as it has distinct configurations. So a number never depends on `configurations`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import optuna
@@ -27,9 +28,18 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.samplers import BaseSampler
+from optuna.study import StudyDirection as Direction
 from optuna.trial import TrialState, create_trial
 
-from pipeline.search_space.cells import Cell, at_quantile, cells, encoded, grid_axis, signature
+from pipeline.search_space.combinations import (
+    Combination,
+    at_quantile,
+    combinations,
+    encoded,
+    grid_axis,
+    signature,
+)
 from pipeline.search_space.space import LAMBDAS, REGULARIZERS, Range
 from pipeline.search_space.study_file import NetworkSettings, SearchSpace, TrainingSettings
 
@@ -38,6 +48,9 @@ TPE_BATCH_ROUNDS = 4
 _REDRAWS = 64
 _LARGEST_SEED = 2**31 - 1
 Score = float | Sequence[float] | None
+
+
+Settings = TypeVar("Settings", NetworkSettings, TrainingSettings)
 
 
 @dataclass(frozen=True)
@@ -103,20 +116,20 @@ def _distribution(key: str, values: tuple | Range) -> BaseDistribution:
 
 @dataclass
 class _Progress:
-    """How far a cell has come.
+    """How far a combination has come.
 
     numbers  the configuration number of each of its rounds.
     drawn    what its score-free sequence gave so far, distinct, and the signatures of that.
     chosen   round → the values it was given, drawn or known.
     """
 
-    cell: Cell
+    combination: Combination
     distributions: dict[str, BaseDistribution]
     numbers: list[int] = field(default_factory=list)
-    sequence: Iterator[dict[str, object]] | None = None
-    drawn: list[dict[str, object]] = field(default_factory=list)
+    sequence: Iterator[dict[str, Any]] | None = None
+    drawn: list[dict[str, Any]] = field(default_factory=list)
     signatures: set[tuple] = field(default_factory=set)
-    chosen: dict[int, dict[str, object]] = field(default_factory=dict)
+    chosen: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 class Sampling:
@@ -127,21 +140,23 @@ class Sampling:
     draws repeat exactly without it. `tpe` needs it to repeat them when the scores that led to them
     have changed since, as with more seeds.
 
-    With `tpe` the first 8 rounds of a cell are quasi-random; after them, every 4 rounds form a
-    batch, drawn by TPE from the scores of all earlier rounds of the cell. A configuration of which
-    every network failed counts as the worst of its cell.
+    With `tpe` the first 8 rounds of a combination are quasi-random; after them, every 4 rounds form
+    a batch, drawn by TPE from the scores of all earlier rounds of the combination. A configuration
+    of which every network failed counts as the worst of its combination.
     """
 
     def __init__(
         self,
         space: SearchSpace,
-        known: Mapping[int, Mapping[str, object]] | None = None,
+        known: Mapping[int, Mapping[str, Any]] | None = None,
     ) -> None:
         self.space = space
         rounds = []
-        for cell in cells(space):
-            found = {key: _distribution(key, values) for key, values in cell.free.items()}
-            rounds.append((_Progress(cell, found), cell.counts(space.sampler == "grid")))
+        for combination in combinations(space):
+            found = {key: _distribution(key, values) for key, values in combination.free.items()}
+            rounds.append(
+                (_Progress(combination, found), combination.counts(space.sampler == "grid"))
+            )
         self._schedule: list[tuple[_Progress, int]] = []
         for round_ in range(space.configurations):
             for progress, count in rounds:
@@ -151,11 +166,11 @@ class Sampling:
         for number, params in (known or {}).items():
             if 0 <= number < len(self._schedule):
                 progress, round_ = self._schedule[number]
-                progress.chosen[round_] = _recorded(progress.cell, number, params)
+                progress.chosen[round_] = _recorded(progress.combination, number, params)
 
     @property
     def total(self) -> int:
-        """How many configurations the study has: `configurations` a cell, or all it has."""
+        """How many configurations the study has: `configurations` a combination, or all it has."""
         return len(self._schedule)
 
     def next(
@@ -180,8 +195,8 @@ class Sampling:
 
     def _effective(
         self, progress: _Progress, round_: int, finished: Mapping[int, Score]
-    ) -> dict[str, object] | None:
-        """The values of a cell's round; None if they need scores that are not there yet."""
+    ) -> dict[str, Any] | None:
+        """The values of a combination's round; None if they need scores that are not there yet."""
         if round_ not in progress.chosen:
             if self.space.sampler == "tpe" and round_ >= TPE_STARTUP_ROUNDS:
                 start = round_ - (round_ - TPE_STARTUP_ROUNDS) % TPE_BATCH_ROUNDS
@@ -192,28 +207,28 @@ class Sampling:
                 progress.chosen[round_] = self._from_sequence(progress, round_)
         return progress.chosen[round_]
 
-    def _from_sequence(self, progress: _Progress, round_: int) -> dict[str, object]:
-        """The round's distinct element of the cell's sequence."""
+    def _from_sequence(self, progress: _Progress, round_: int) -> dict[str, Any]:
+        """The round's distinct element of the combination's sequence."""
         if progress.sequence is None:
             progress.sequence = self._sequence(progress)
         redraws = None if self.space.sampler == "grid" else _REDRAWS
         while len(progress.drawn) <= round_:
             draws = itertools.islice(progress.sequence, redraws)
-            effective = _untaken(progress.cell, draws, progress.signatures)
+            effective = _untaken(progress.combination, draws, progress.signatures)
             progress.drawn.append(effective)
             progress.signatures.add(signature(effective))
         return progress.drawn[round_]
 
-    def _sequence(self, progress: _Progress) -> Iterator[dict[str, object]]:
+    def _sequence(self, progress: _Progress) -> Iterator[dict[str, Any]]:
         """Endless draws that depend on no score."""
-        if not progress.cell.free:
+        if not progress.combination.free:
             yield from itertools.repeat({})
         seed = self.space.sampler_seed
         with _quietly():
             if self.space.sampler == "grid":
-                free = progress.cell.free
-                axes = {key: grid_axis(key, values) for key, values in free.items()}
-                sampler = optuna.samplers.GridSampler(axes, seed=seed)
+                free = progress.combination.free
+                axes = {key: grid_axis(key, values) or [] for key, values in free.items()}
+                sampler: BaseSampler = optuna.samplers.GridSampler(axes, seed=seed)
             elif self.space.sampler == "random":
                 sampler = optuna.samplers.RandomSampler(seed=seed)
             else:
@@ -227,7 +242,7 @@ class Sampling:
         start: int,
         round_: int,
         finished: Mapping[int, Score],
-    ) -> dict[str, object]:
+    ) -> dict[str, Any]:
         """TPE's draw for a round, given the scores before its batch and the batch's earlier draws.
 
         A pure function of those: the study is rebuilt, and the sampler seeded by the round.
@@ -242,12 +257,13 @@ class Sampling:
         seed = np.random.SeedSequence([self.space.sampler_seed, round_]).generate_state(1)[0]
         with _quietly():
             sampler = _TPE(progress.distributions, n_startup_trials=0, seed=int(seed))
-            directions = ["maximize" if is_better else "minimize" for is_better in larger]
+            directions = [Direction.MAXIMIZE if better else Direction.MINIMIZE for better in larger]
             study = optuna.create_study(directions=directions, sampler=sampler)
         for earlier in range(round_):
             values = self._effective(progress, earlier, finished)
-            recorded = {
-                "params": self._completed(progress.cell, values, earlier),
+            assert values is not None  # a round that is asked for has its scores
+            recorded: dict[str, Any] = {
+                "params": self._completed(progress.combination, values, earlier),
                 "distributions": progress.distributions,
             }
             if earlier >= start:
@@ -256,30 +272,30 @@ class Sampling:
                 study.add_trial(create_trial(values=scores[earlier] or worst, **recorded))
         taken = {signature(values) for values in progress.chosen.values()}
         draws = itertools.islice(_asked(study, progress.distributions), _REDRAWS)
-        return _untaken(progress.cell, draws, taken)
+        return _untaken(progress.combination, draws, taken)
 
     def _completed(
-        self, cell: Cell, effective: Mapping[str, object], round_: int
-    ) -> dict[str, object]:
+        self, combination: Combination, effective: Mapping[str, Any], round_: int
+    ) -> dict[str, Any]:
         """A configuration's values with unused ones drawn anew, uniformly: they had no influence,
         and a constant in their place would look to TPE like a preference."""
         generator = np.random.default_rng([self.space.sampler_seed, round_])
-        values = {}
-        for key, known in cell.free.items():
+        values: dict[str, Any] = {}
+        for key, known in combination.free.items():
             unused = at_quantile(known, generator.random())
             values[key] = encoded(key, effective.get(key, unused))
         return values
 
 
 def _values(score: Score) -> list[float]:
-    """What Optuna is told; empty where nothing finite is known."""
+    """The scores that Optuna gets; empty where nothing finite is known."""
     values = [score] if isinstance(score, (int, float)) else list(score or ())
     return values if all(math.isfinite(value) for value in values) else []
 
 
 def _asked(
     study: optuna.Study, distributions: Mapping[str, BaseDistribution]
-) -> Iterator[dict[str, object]]:
+) -> Iterator[dict[str, Any]]:
     """Endless draws of a study's sampler."""
     while True:
         with _quietly():
@@ -288,19 +304,19 @@ def _asked(
 
 
 def _untaken(
-    cell: Cell, draws: Iterable[dict[str, object]], taken: Collection[tuple]
-) -> dict[str, object]:
+    combination: Combination, draws: Iterable[dict[str, Any]], taken: Collection[tuple]
+) -> dict[str, Any]:
     """The first draw that no configuration has yet; where the sampler gives none, any other."""
-    for drawn in itertools.chain(draws, cell.others(seed=len(taken))):
-        effective = cell.effective(drawn)
+    for drawn in itertools.chain(draws, combination.others(seed=len(taken))):
+        effective = combination.effective(drawn)
         if signature(effective) not in taken:
             return effective
     raise RuntimeError(f"no further configuration was found after {len(taken)}")
 
 
-def _recorded(cell: Cell, number: int, params: Mapping[str, object]) -> dict[str, object]:
+def _recorded(combination: Combination, number: int, params: Mapping[str, Any]) -> dict[str, Any]:
     """Recorded params → effective values. Raises ValueError if they are of another study."""
-    effective = cell.effective(params)
+    effective = combination.effective(params)
     for key, value in effective.items():
         if value is None or params.get(key, encoded(key, value)) != encoded(key, value):
             raise ValueError(
@@ -310,16 +326,15 @@ def _recorded(cell: Cell, number: int, params: Mapping[str, object]) -> dict[str
     return effective
 
 
-def _configuration(
-    space: SearchSpace, number: int, effective: Mapping[str, object]
-) -> Configuration:
+def _laid_over(settings: Settings, effective: Mapping[str, Any]) -> Settings:
+    """The settings, with the values that are theirs."""
+    fields = type(settings).model_fields
+    return settings.model_copy(update={k: v for k, v in effective.items() if k in fields})
+
+
+def _configuration(space: SearchSpace, number: int, effective: Mapping[str, Any]) -> Configuration:
     """Effective values laid over the study's network and training."""
-    network, training = (
-        settings.model_copy(
-            update={k: v for k, v in effective.items() if k in type(settings).model_fields}
-        )
-        for settings in (space.network, space.training)
-    )
+    network, training = _laid_over(space.network, effective), _laid_over(space.training, effective)
     if training.patience is None:
         training = training.model_copy(update={"patience": training.epochs})
     params = {

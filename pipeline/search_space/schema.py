@@ -26,7 +26,7 @@ ENTROPY, KEPT = "solution_entropy", "kept_variables"
 """Objectives of a configuration: bits of disagreement over its seeds; variables left, mean."""
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
-Metric = Literal[OBJECTIVES_OF_ANY_TASK]
+Metric = Literal[OBJECTIVES_OF_ANY_TASK]  # type: ignore[valid-type]
 
 
 class _Keys(BaseModel):
@@ -35,7 +35,7 @@ class _Keys(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def _key(default: object, expected: str, **limits: object) -> Any:
+def _key(default: Any, expected: str, **limits: Any) -> Any:
     return Field(default, description=expected, **limits)
 
 
@@ -146,8 +146,8 @@ class StudyFile(_Keys):
     split: Split = _key(Split(), "a mapping such as {validation_fraction: 0.2, seed: 0}")
     objective: (
         Metric
-        | Literal[ENTROPY]
-        | Annotated[tuple[Metric, Literal[KEPT]], Field(strict=False)]
+        | Literal[ENTROPY]  # type: ignore[valid-type]
+        | Annotated[tuple[Metric, Literal[KEPT]], Field(strict=False)]  # type: ignore[valid-type]
         | None
     ) = _key(
         None,

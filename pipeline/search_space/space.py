@@ -25,7 +25,7 @@ LAMBDAS_OF = {
 }
 REGULARIZERS = tuple(LAMBDAS_OF)
 CATEGORICAL = ("regularizer", "inputs", "hidden_layer_sizes", "activation", "class_weight")
-MOST_GRID_CELLS = 10_000
+MOST_GRID_POINTS = 10_000
 
 
 class Range(BaseModel):
@@ -50,7 +50,8 @@ class Range(BaseModel):
     points: int | None = Field(None, description="a whole number of at least 2", ge=2)
 
 
-Space = Mapping[str, tuple | Range]
+Space = Mapping[str, Any]
+"""Key → a tuple of choices (one: a constant), or a Range."""
 
 
 def uses(key: str, regularizer: str, inputs: Sequence[str]) -> bool:
@@ -117,7 +118,7 @@ def _shown(value: object) -> str:
 
 
 def read_space(
-    raw: Mapping[str, object],
+    raw: Mapping[str, Any],
     inputs: Sequence[str],
     families: Sequence[str],
     models: Mapping[str, type[BaseModel]],
@@ -160,12 +161,12 @@ def read_space(
 
 def _choice(
     key: str,
-    value: object,
+    value: Any,
     where: str,
     model: type[BaseModel] | None,
     families: Sequence[str],
     source: Source,
-) -> object:
+) -> Any:
     """One value of a key in `space`, as the network will see it."""
     if key == "regularizer":
         if value not in REGULARIZERS:
@@ -178,6 +179,7 @@ def _choice(
         if type(value) not in (int, float) or not 0 <= value < float("inf"):
             source.fail(where, "a finite number of at least 0", value)
         return float(value)
+    assert model is not None  # the keys that are left belong to one
     try:
         checked = getattr(model.model_validate({key: value}), key)
     except ValidationError:
@@ -293,22 +295,22 @@ def check_cross(space: Space, cross: Sequence[str], source: Source) -> None:
 
 def check_grid(space: Space, source: Source) -> None:
     """Every range has the number of its points, and the grid is of a sensible size."""
-    cells = 1
+    points = 1
     for key, values in space.items():
         if not isinstance(values, Range):
-            cells *= len(values)
+            points *= len(values)
         elif values.points is not None:
-            cells *= values.points
+            points *= values.points
         elif values.step is not None or (values.integer and not values.log):
-            cells *= int((values.high - values.low) / (values.step or 1)) + 1
+            points *= int((values.high - values.low) / (values.step or 1)) + 1
         else:
             source.fail(
                 f"space.{key}",
                 "given `points`, as sampler: grid needs",
                 "a range without them",
             )
-    if cells > MOST_GRID_CELLS:
-        source.fail("space", f"a grid of at most {MOST_GRID_CELLS} points", cells)
+    if points > MOST_GRID_POINTS:
+        source.fail("space", f"a grid of at most {MOST_GRID_POINTS} points", points)
 
 
 def plain(values: tuple | Range) -> object:

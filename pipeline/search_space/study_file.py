@@ -136,7 +136,7 @@ class SearchSpace:
             )
         return replace(self, task=task)
 
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         """Everything resolved, as plain JSON values, for the reader and for reproduction."""
         return {
             "study": self.study,
@@ -148,7 +148,7 @@ class SearchSpace:
             **{key: value for key, value in self.identity().items() if key != "genotypes"},
         }
 
-    def identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, Any]:
         """What decides a network's result or which configurations come, as plain JSON values.
 
         Not in it: the study's name, question and place, `configurations`, `seeds`, `scheduler`,
@@ -181,7 +181,7 @@ class SearchSpace:
 
 def load_search_space(
     study: str,
-    overrides: Mapping[str, object] | None = None,
+    overrides: Mapping[str, Any] | None = None,
     directory: Path = PROJECT / "search_spaces",
 ) -> SearchSpace:
     """The study named `study` in `directory`, or at a path, with given parameters put over it.
@@ -192,7 +192,9 @@ def load_search_space(
     """
     path = study_yaml.find_study(study, Path(directory))
     question, content = study_yaml.read_study(path)
+    content = _by_present_names(content)
     given = {k: v for k, v in (overrides or {}).items() if v is not None and v != ""}
+    given = _by_present_names(given)
     for key, value in given.items():
         _put(content, key, value)
     source = Source(study_yaml.shown(path), frozenset(given))
@@ -204,6 +206,14 @@ def load_search_space(
     return _resolve(keys, source, path, question)
 
 
+def _by_present_names(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys by the names they have now: a study file of an earlier version still runs."""
+    return {_EARLIER_NAMES.get(key, key): value for key, value in keys.items()}
+
+
+_EARLIER_NAMES = {"unpenalised": "unpenalized"}
+
+
 def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> SearchSpace:
     """A study's keys, each right by itself → a SearchSpace whose keys fit together."""
     _check_columns(keys, source)
@@ -211,7 +221,7 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
     if keys.inputs is not None and "inputs" in keys.space:
         source.fail("inputs", "left out where `space.inputs` is given", list(keys.inputs))
     inputs = keys.inputs if keys.inputs is not None else families
-    models = {"network": NetworkSettings, "training": TrainingSettings}
+    models: dict[str, type[BaseModel]] = {"network": NetworkSettings, "training": TrainingSettings}
     space = read_space(keys.space, inputs, families, models, source)
     warnings: tuple[str, ...] = ()
     if keys.genotypes == "none":
@@ -245,9 +255,11 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
     return found if keys.task == "auto" else found.for_task(keys.task)
 
 
-_UNCHANGED = ("target", "task", "categories", "drop", "families", "groups", "unpenalized")
-_UNCHANGED += ("sample_weight", "split", "sampler", "sampler_seed", "configurations", "network")
-_UNCHANGED += ("scheduler", "id", "minor_allele_frequency", "missing_rate")
+_UNCHANGED: tuple[str, ...] = (
+    "target", "task", "categories", "drop", "families", "groups", "unpenalized", "sample_weight",
+    "split", "sampler", "sampler_seed", "configurations", "network", "scheduler", "id",
+    "minor_allele_frequency", "missing_rate",
+)  # fmt: skip
 
 
 def _put(content: dict, key: str, value: object) -> None:
@@ -282,8 +294,10 @@ _SECTION_OF = {
     **dict.fromkeys(TrainingSettings.model_fields, "training"),
 }
 _LISTS = ("categories", "drop", "unpenalized", "inputs", "cross")
-_TEXTS = ("data", "target", "task", "sample_weight", "id", "genotypes", "sampler", "scheduler")
-_TEXTS += ("activation",)
+_TEXTS = (
+    "data", "target", "task", "sample_weight", "id", "genotypes", "sampler", "scheduler",
+    "activation",
+)  # fmt: skip
 
 
 def _validated(model: type[BaseModel], content: object, source: Source) -> Any:
@@ -327,7 +341,7 @@ def _check_groups(keys: StudyFile, source: Source) -> None:
                 source.fail("groups", f"without {column!r}, which is no variable", list(columns))
 
 
-def _known_families(families: Mapping[str, object]) -> tuple[str, ...]:
+def _known_families(families: Mapping[str, Any]) -> tuple[str, ...]:
     return ("clinical", *families, "genetic")
 
 

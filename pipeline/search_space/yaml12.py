@@ -36,7 +36,7 @@ _CORE_SCALARS = (
 class _CoreLoader(yaml.SafeLoader):
     """PyYAML's safe loader with YAML 1.2's scalars and without repeated keys."""
 
-    yaml_implicit_resolvers: ClassVar[dict] = {}
+    yaml_implicit_resolvers: ClassVar[dict] = {}  # type: ignore[misc]  # as PyYAML itself has it
 
     def construct_mapping(self, node, deep=False):
         seen = set()
@@ -59,7 +59,8 @@ def _construct_float(loader: _CoreLoader, node: yaml.ScalarNode) -> float:
 for _tag, _pattern, _first in _CORE_SCALARS:
     _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, _first)
 _CoreLoader.add_constructor(
-    "tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node))
+    "tag:yaml.org,2002:int",
+    lambda loader, node: int(loader.construct_scalar(node)),  # type: ignore[arg-type]
 )
 _CoreLoader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 

@@ -1,2 +1,2 @@
-from .populations import People as People
+from .people import People as People
 from .run import run_study as run_study

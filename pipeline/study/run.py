@@ -7,19 +7,10 @@ at most the population that was training, and counts nothing twice.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 from rich.console import Console
 
@@ -28,19 +19,22 @@ from pipeline.errors import InputError
 from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
 from pipeline.inspection import solution_label
 from pipeline.progress import BlockProgress, StudyProgress
-from pipeline.provenance import reproduction_facts
-from pipeline.report import TAG, HeatMap, Summary, solutions_table, views_of
+from pipeline.report import TAG, Summary, solutions_table, views_of
 from pipeline.report import page as report
-from pipeline.results import NetworkResult, StudyRecord, StudyResults
-from pipeline.search_space import Sampling, SearchSpace, encoded, load_search_space
+from pipeline.results import StudyRecord, StudyResults
+from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
-from pipeline.study.populations import GENETIC, People, Population, Replicate, populations, train
+from pipeline.study.identity import command_of, record_of, study_id_of
+from pipeline.study.lock import alone
+from pipeline.study.people import GENETIC, People
+from pipeline.study.populations import populations, train
+from pipeline.study.recording import Recorder
+from pipeline.study.replicates import Population, Replicate
 from pipeline.study.study_cohort import study_cohort
 from pipeline.study.trials import Trials, check_storage
 from pipeline.study.variant_search import find_variants
-from pipeline.tracking import RunStore
+from pipeline.tracking import Fingerprint, RunStore, StudyRun, open_study
 from pipeline.tracking import reader as tracked
-from pipeline.tracking import writer as tracking
 
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
@@ -73,19 +67,19 @@ def run_study(
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
     space, cohort, joined = study_cohort(space)
     genotypes = _genotypes(space, cohort, joined, console)
-    study_id = _study_id(space, cohort, genotypes)
-    record = _record(space, cohort, genotypes, study_id, _command(study, given or {}))
+    study_id = study_id_of(space, cohort, genotypes)
+    record = record_of(space, cohort, genotypes, study_id, command_of(study, given or {}))
     for warning in _for_terminal(record.warnings, joined, console):
         console.print(f"warning: {warning}", markup=False, highlight=False, style="yellow")
-    fingerprint = tracking.Fingerprint(
+    fingerprint = Fingerprint(
         cohort.source,
         cohort.fingerprint,
         {name: "double" for name in cohort.inputs.variable_names},
     )
     RunStore()  # refuses here, before a trial is kept, where the tracking store cannot be used
-    with _alone(study_id):
+    with alone(study_id, CACHE):
         trials = Trials(space, study_id, storage)
-        with tracking.open_study(record, dataset=fingerprint, params=_shown(space)) as run:
+        with open_study(record, dataset=fingerprint, params=_shown(space)) as run:
             discarded = run.discard_unrecorded(trials.finished)
             if discarded:
                 console.print(f"discarded {discarded} unfinished runs of an earlier start")
@@ -126,22 +120,6 @@ def _check_writable(folder: Path) -> None:
         )
 
 
-@contextmanager
-def _alone(study_id: str) -> Iterator[None]:
-    """Keep a second process in this working directory from training the same networks."""
-    CACHE.mkdir(exist_ok=True)
-    with (CACHE / f"{study_id}.lock").open("w") as lock:
-        try:
-            if fcntl is not None:  # the lock goes with the process, however that ends
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                "one process at a time must run a study, but another one is running this study "
-                "here; wait for it, or stop it"
-            ) from None
-        yield
-
-
 def _for_terminal(
     warnings: Sequence[str], joined: Joined | None, console: Console
 ) -> tuple[str, ...]:
@@ -164,70 +142,11 @@ def _genotypes(
         )
 
 
-def _study_id(space: SearchSpace, cohort: Cohort, genotypes: Genotypes | None) -> str:
-    """Twelve hexadecimal digits of what decides the networks' results."""
-    decides = {
-        "space": space.identity(),
-        "data": cohort.fingerprint,
-        "genotypes": genotypes.fingerprint if genotypes else None,
-    }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _command(study: str, given: Mapping[str, object]) -> str:
-    parameters = {"study": study, **given}
-    return "mlflow run . " + " ".join(
-        f"-P {key}={shlex.quote(str(value))}" for key, value in parameters.items()
-    )
-
-
-def _question(text: str) -> str:
-    """The opening of a study file up to its question mark, without what follows."""
-    asked, mark, _ = " ".join(text.split()).partition("?")
-    return asked + mark
-
-
-def _shown_genotypes(genotypes: Genotypes | None) -> str:
-    """`none`, `simulated`, or the fileset's name without its folders."""
-    if genotypes is None:
-        return "none"
-    return "simulated" if genotypes.simulated else genotypes.fileset.name
-
-
-def _record(
-    space: SearchSpace,
-    cohort: Cohort,
-    genotypes: Genotypes | None,
-    study_id: str,
-    command: str,
-) -> StudyRecord:
-    facts = {"data": cohort.source, "task": cohort.task, **cohort.facts}
-    by_class = space.space.get("class_weight", (space.training.class_weight,))
-    if by_class != ("none",):
-        said = " or ".join(str(encoded("class_weight", value)) for value in by_class)
-        facts["class_weight"] = f"{said} (in the loss; metrics are unweighted)"
-    facts |= reproduction_facts()
-    return StudyRecord(
-        study=space.study,
-        study_id=study_id,
-        question=_question(space.question),
-        target=space.target,
-        objective=space.objective,
-        maximize=space.maximize,
-        genotypes=_shown_genotypes(genotypes),
-        settings=space.settings(),
-        facts=facts | genotypes.facts() if genotypes else facts,
-        objectives=space.objectives,
-        warnings=(*space.warnings, *cohort.warnings),
-        command=command,
-    )
-
-
 def _train_all(
     space: SearchSpace,
     people: People,
     trials: Trials,
-    run: tracking.StudyRun,
+    run: StudyRun,
     record: StudyRecord,
     console: Console,
 ) -> None:
@@ -236,7 +155,7 @@ def _train_all(
     done = len(wanted & trials.finished.keys())
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
-    recorder, encoders = _Recorder(run, record), Encoders(CACHE, record.study_id)
+    recorder, encoders = Recorder(run, record), Encoders(CACHE, record.study_id)
     with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(trials.scores()):
             replicates = [
@@ -254,7 +173,7 @@ def _train_one(
     space: SearchSpace,
     people: People,
     trials: Trials,
-    recorder: _Recorder,
+    recorder: Recorder,
     progress: StudyProgress,
     encoders: Encoders,
 ) -> None:
@@ -275,35 +194,8 @@ def _train_one(
     progress.recorded(len(results), trials.best_mean())
 
 
-class _Recorder:
-    """Draws and records networks; a heat map's frame is laid out once for each kind of input."""
-
-    def __init__(self, run: tracking.StudyRun, record: StudyRecord):
-        self._run, self._record = run, record
-        self._frames: dict[tuple, HeatMap] = {}
-
-    def record(self, results: Sequence[NetworkResult]) -> None:
-        """All networks of a population, in one transaction where the store has them."""
-        self._run.record_all([(result, self._heat_maps(result)) for result in results])
-
-    def _heat_maps(self, result: NetworkResult) -> dict[str, bytes]:
-        if result.first_layer is None:
-            return {}
-        units = result.first_layer.shape[1]
-        frame = self._frames.setdefault(
-            (result.inputs, units), HeatMap(result.inputs, units, self._record.simulated)
-        )
-        best, last = int(result.metrics["best_epoch"]), int(result.metrics["final_epoch"])
-        return {
-            "first_layer.png": frame.png(result.first_layer, f"{result.name} · best epoch {best}"),
-            "first_layer_final.png": frame.png(
-                result.first_layer_final, f"{result.name} · last epoch {last}"
-            ),
-        }
-
-
 def _with_variants(
-    results: StudyResults, genotypes: Genotypes, run: tracking.StudyRun, console: Console
+    results: StudyResults, genotypes: Genotypes, run: StudyRun, console: Console
 ) -> StudyResults:
     """What networks of a few solutions make of the variants, into their runs and the study's."""
     encoders = Encoders(CACHE, results.record.study_id)
@@ -312,7 +204,7 @@ def _with_variants(
     return replace(results, variants=found)
 
 
-def _links(run: tracking.StudyRun, summary: Summary) -> str:
+def _links(run: StudyRun, summary: Summary) -> str:
     """Markdown: the report, and the networks in MLflow's list with the columns that matter."""
     views = views_of(summary)
     run.store.tag_experiment(run.experiment_id, {TAG + key: v for key, v in views.items()})
@@ -327,7 +219,7 @@ def _links(run: tracking.StudyRun, summary: Summary) -> str:
 
 def _finish(
     results: StudyResults,
-    run: tracking.StudyRun,
+    run: StudyRun,
     cohort: Cohort,
     folder: Path,
     console: Console,

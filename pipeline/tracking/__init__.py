@@ -1,8 +1,8 @@
 """MLflow, in both directions; no other room imports it.
 
 `store` (with `store_sql`, the fast way into SQLite) has runs as plain values, `models` has
-models, `format` turns values into a store's text and back, `writer` writes a study's runs,
-`reader` reads them, `serving` is one network as a model to use.
+models, `format` turns values into a store's text and back, `opening` and `writer` write a study's
+runs, `reader` reads them, `serving` is one network as a model to use.
 """
 
 import lazy_loader

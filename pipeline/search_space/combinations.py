@@ -1,7 +1,7 @@
-"""SearchSpace → cells: the combinations of its crossed keys, each with what is left to sample.
+"""The combinations of a study's crossed keys, each with what remains to be sampled.
 
-A cell knows which values a network depends on, so that two draws that differ only in unused values
-are one configuration, and how many configurations it has.
+A combination knows which values a network depends on, so that two draws that differ only in unused
+values are one configuration, and how many configurations it has.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from pipeline.search_space.study_file import SearchSpace
 MOST_COUNTED = 10_000
 
 
-def encoded(key: str, value: object) -> str | int | float:
+def encoded(key: str, value: Any) -> Any:
     """A value as MLflow and Optuna record it: tuples and mappings as text, the rest as it is."""
     if isinstance(value, Mapping):
         return str(dict(value))
@@ -45,10 +46,11 @@ def _stepped(values: Range, step: int) -> float:
     return int(value) if values.integer else value
 
 
-def grid_axis(key: str, values: tuple | Range) -> list:
+def grid_axis(key: str, values: tuple | Range) -> list | None:
     """The values of `key` on the grid: choices, `points` evenly spaced ones, or all of them.
 
     Evenly means equal ratios if log, else equal differences, then rounded to the range's steps.
+    None for a continuous range without `points`.
     """
     if not isinstance(values, Range):
         return [encoded(key, value) for value in values]
@@ -79,13 +81,13 @@ def at_quantile(values: tuple | Range, quantile: float) -> object:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One combination of the crossed keys: what is fixed in it and what is left to sample."""
+class Combination:
+    """One combination of the crossed keys: what is fixed in it and what remains to be sampled."""
 
-    fixed: Mapping[str, object]
+    fixed: Mapping[str, Any]
     free: Mapping[str, tuple | Range]
 
-    def effective(self, drawn: Mapping[str, object]) -> dict[str, object]:
+    def effective(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """Drawn or recorded values → the values that the network depends on, decoded."""
         values = dict(self.fixed)
         for key, known in self.free.items():
@@ -108,10 +110,11 @@ class Cell:
             total += branch
         return total
 
-    def others(self, seed: int) -> Iterator[dict[str, object]]:
+    def others(self, seed: int) -> Iterator[dict[str, Any]]:
         """Draws without a sampler: all in order, or many at random where there is no end."""
-        axes = [_every(key, values) for key, values in self.free.items()]
-        if all(axis is not None for axis in axes):
+        every = [_every(key, values) for key, values in self.free.items()]
+        axes = [axis for axis in every if axis is not None]
+        if len(axes) == len(every):
             for drawn in itertools.product(*axes):
                 yield dict(zip(self.free, drawn, strict=True))
             return
@@ -136,15 +139,15 @@ def _size(key: str, values: tuple | Range, on_grid: bool) -> float:
     return math.inf if found is None else len(found)
 
 
-def signature(effective: Mapping[str, object]) -> tuple:
+def signature(effective: Mapping[str, Any]) -> tuple:
     """What two configurations share if and only if they are the same."""
     return tuple(sorted((key, encoded(key, value)) for key, value in effective.items()))
 
 
-def cells(space: SearchSpace) -> list[Cell]:
+def combinations(space: SearchSpace) -> list[Combination]:
     """The combinations of the crossed keys, in the order of `cross`, each once."""
     constant = {k: v[0] for k, v in space.space.items() if isinstance(v, tuple) and len(v) == 1}
-    found: dict[tuple, Cell] = {}
+    found: dict[tuple, Combination] = {}
     for combination in itertools.product(*(space.space[key] for key in space.cross)):
         fixed = {**constant, **dict(zip(space.cross, combination, strict=True))}
         free = {key: values for key, values in space.space.items() if key not in fixed}
@@ -158,5 +161,5 @@ def cells(space: SearchSpace) -> list[Cell]:
             {k: v for k, v in part.items() if any(uses(k, *branch) for branch in branches)}
             for part in (fixed, free)
         )
-        found.setdefault((signature(fixed), *free), Cell(fixed, free))
+        found.setdefault((signature(fixed), *free), Combination(fixed, free))
     return list(found.values())

@@ -1,0 +1,115 @@
+"""Files that are there whole or not at all, whenever the process or the machine stops."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import tempfile
+import time
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+OWNER_ONLY = 0o600
+"""Mode of files that have a row a person."""
+
+ABANDONED_SECONDS = 24 * 3600.0
+"""Age at which a file in the making belongs to nobody, whatever host it was made on."""
+
+_PART = re.compile(r"\.part-([0-9a-f]{8})-(\d+)-\w+")
+
+
+def _prefix() -> str:
+    """`.part-<host>-<process>-`: what is in the making says who makes it."""
+    return f".part-{zlib.crc32(socket.gethostname().encode()):08x}-{os.getpid()}-"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames in the folder outlast a power cut, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def whole_file(path: str | Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of `path` when the block ends well.
+
+    It is made beside under another name, brought to the disk, and renamed; its folder is made where
+    there is none. Where the block fails nothing stays. mode: its permissions, less the umask.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    making = path.parent / f"{_prefix()}{uuid.uuid4().hex}"
+    exclusively = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        with open(os.open(making, exclusively, mode), "wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(making, path)
+    except BaseException:
+        with suppress(OSError):
+            making.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def write_whole(path: str | Path, content: bytes, mode: int = 0o666) -> None:
+    """The content as the file `path`, as `whole_file` does."""
+    with whole_file(path, mode) as handle:
+        handle.write(content)
+
+
+@contextmanager
+def files_beside(folder: str | Path, names: Sequence[str]) -> Iterator[Path]:
+    """A folder for files in the making; when the block ends well those called `names` are moved
+    into `folder` in their order. It is removed however the block ends."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder))
+    try:
+        yield making
+        for name in names:
+            with (making / name).open("rb") as handle:
+                os.fsync(handle.fileno())
+            os.replace(making / name, folder / name)
+        _sync_folder(folder)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def sweep(folder: str | Path) -> int:
+    """Remove what processes that are gone were making in the folder; returns how many.
+
+    Theirs is what a process of this host left that runs no more, and all that is a day old.
+    """
+    removed = 0
+    for path in Path(folder).glob(".part-*"):
+        known = _PART.fullmatch(path.name)
+        with suppress(OSError):
+            old = time.time() - path.stat().st_mtime > ABANDONED_SECONDS
+            if old or (known and _is_gone(known[1], int(known[2]))):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                removed += 1
+    return removed
+
+
+def _is_gone(host: str, process: int) -> bool:
+    if _prefix().split("-")[1] != host or os.name != "posix":
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

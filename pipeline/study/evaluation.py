@@ -1,0 +1,130 @@
+"""Trained networks → NetworkResults: metrics, resampled scores, kept variables, plain layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.inspection import died_epochs
+from pipeline.metrics import bootstrap, metrics
+from pipeline.networks import TrainedNetwork, Weights
+from pipeline.results import Inputs, NetworkResult, kept_variables
+from pipeline.study.people import GENETIC, People
+from pipeline.study.replicates import Replicate
+
+
+def measured_parts(trained: Sequence[TrainedNetwork], people: People) -> list[dict[str, float]]:
+    """Of each network, the metrics of every part at the best and at the last epoch."""
+    found: list[dict[str, float]] = [{} for _ in trained]
+    usable = [i for i, network in enumerate(trained) if network.failure is None]
+    if not usable:
+        return found
+    for prefix, attribute in (("", "predictions"), ("final_", "final_predictions")):
+        predictions = np.stack([getattr(trained[i], attribute) for i in usable])
+        predictions = people.predicted(predictions.astype(np.float64))
+        for part, (rows, truth) in people.outcome.items():
+            measured = metrics.measure(truth, predictions[:, :, rows], people.task)
+            for name, values in measured.items():
+                for i, value in zip(usable, values, strict=True):
+                    found[i][f"{prefix}{part}_{name}"] = float(value)
+    return found
+
+
+def resampled_test_rows(
+    trained: Sequence[TrainedNetwork], people: People, metric: str
+) -> list[dict[str, np.ndarray]]:
+    """Of each network, the metric on resampled test rows at the best and at the last epoch."""
+    rows, truth = people.outcome["test"]
+    times = bootstrap.resamples(len(truth))
+    found: list[dict[str, np.ndarray]] = [{} for _ in trained]
+    for own, network in zip(found, trained, strict=True):
+        for epoch, at in (("best", network.predictions), ("last", network.final_predictions)):
+            if network.failure is None and len(truth):
+                seen = people.predicted(at[:, rows].astype(np.float64))
+                own[epoch] = bootstrap.resampled(metric, truth, seen, people.task, times)
+    return found
+
+
+def network_result(
+    replicate: Replicate,
+    inputs: Inputs,
+    network: TrainedNetwork,
+    measured: dict[str, float],
+    objective: str,
+    resamples: dict[str, np.ndarray] | None = None,
+) -> NetworkResult:
+    """Metrics, kept variables, curves and weights of a network; no person's row stays."""
+    configuration = replicate.configuration
+    params = {
+        **configuration.params,
+        "seed": replicate.seed,
+        "configuration": configuration.number,
+    }
+    if network.failure is not None:
+        return NetworkResult(params=params, inputs=inputs, failure=network.failure)
+    columns_kept = np.array(network.kept)
+    kept = _kept_by_family(columns_kept, inputs)
+    ends = bootstrap.named_intervals(objective, resamples or {})
+    counts: dict[str, float] = {}
+    for prefix, layer in (("", network.first_layer), ("final_", network.first_layer_final)):
+        zeroed = dict.fromkeys(kept, 0)
+        for variable, is_kept in kept_variables(layer, inputs).items():
+            zeroed[inputs.family_of[variable]] += not is_kept
+        counts[f"{prefix}zeroed_variables"] = sum(zeroed.values())
+        counts |= {f"{prefix}zeroed_{family}": count for family, count in zeroed.items()}
+    return NetworkResult(
+        params=params,
+        inputs=inputs,
+        metrics=measured
+        | ends
+        | counts
+        | {
+            "best_epoch": network.best_epoch,
+            "final_epoch": network.final_epoch,
+            "kkt_residual": network.kkt_residual,
+            "objective": network.objective,
+            "train_seconds": network.train_seconds,
+        },
+        curves={
+            "train_loss": np.array(network.curves["train_loss"]),
+            objective: np.array(network.curves["score"]),
+            **{f"kept_{family}": counts for family, counts in kept.items()},
+        },
+        first_layer=network.first_layer,
+        first_layer_final=network.first_layer_final,
+        died=_died(columns_kept, network.first_layer_final, inputs),
+        resamples=resamples or {},
+        layers=plain_layers(network.weights, inputs),
+    )
+
+
+def plain_layers(weights: Weights, inputs: Inputs) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """The engine's weights → ((inputs, outputs), (outputs,)) of every layer.
+
+    In the engine's first layer the bias stands between the table's columns and the encodings.
+    """
+    at = sum(family != GENETIC for family in inputs.families)
+    first = np.asarray(weights.first)
+    later = tuple((np.asarray(layer.weights).T, np.asarray(layer.bias)[:, 0])
+                  for layer in weights.later)  # fmt: skip
+    return ((np.delete(first, at, axis=1).T, first[:, at]), *later)
+
+
+def _died(columns_kept: np.ndarray, last: np.ndarray, inputs: Inputs) -> dict[str, int]:
+    """Variable → epoch of death; the finished state stands for the last epoch."""
+    columns_kept = np.concatenate([columns_kept[:-1], np.any(last != 0.0, axis=1)[None]])
+    return died_epochs(_variables_kept(columns_kept, inputs), inputs.variable_names)
+
+
+def _kept_by_family(columns_kept: np.ndarray, inputs: Inputs) -> dict[str, np.ndarray]:
+    """Family → (T,) variables with a weight that is not exactly 0, from (T, p) columns."""
+    variables_kept = _variables_kept(columns_kept, inputs)
+    family = np.array([inputs.family_of[v] for v in inputs.variable_names])
+    return {name: variables_kept[:, family == name].sum(axis=1) for name in dict.fromkeys(family)}
+
+
+def _variables_kept(columns_kept: np.ndarray, inputs: Inputs) -> np.ndarray:
+    """(T, g) from (T, p): whether any column of the variable has a weight that is not 0."""
+    members = np.eye(len(inputs.variable_names), dtype=bool)[inputs.group_index]
+    return (columns_kept[:, :, None] & members).any(axis=1)

@@ -1,0 +1,105 @@
+"""The people of a study as its networks see them: columns, genotypes, outcome, rows by part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.data import Cohort, training_weights
+from pipeline.genetics import Genotypes, factor
+from pipeline.networks import TrainingData
+from pipeline.results import Inputs
+from pipeline.search_space import Configuration
+
+IN_SQUARED_UNITS, IN_UNITS = "mean_squared_error", "mean_absolute_error"
+
+GENETIC = "genetic"
+
+
+class People:
+    """The cohort and its genotypes as networks of any inputs see them.
+
+    Networks see a quantity as (outcome − center)/unit of `Cohort.scale`; every reported metric is
+    in the table's unit again.
+    """
+
+    def __init__(self, cohort: Cohort, genotypes: Genotypes | None):
+        self.cohort, self.genotypes = cohort, genotypes
+        split = cohort.split
+        self._order = np.concatenate([split.train, split.validation, split.test])
+        self._rows = (len(split.train), len(split.validation), len(split.test))
+        self._relationship = self._factor = None
+        if genotypes is not None:
+            self._relationship = genotypes.relationship[np.ix_(self._order, self._order)]
+            self._factor = factor(self._relationship, len(split.train))
+        self._seen: dict[tuple, TrainingData] = {}
+
+    @property
+    def task(self) -> str:
+        return self.cohort.task
+
+    @property
+    def outputs(self) -> int:
+        """o: of a network; one for each of several classes."""
+        return len(self.cohort.classes) if self.task == "multiclass" else 1
+
+    def predicted(self, predictions: np.ndarray) -> np.ndarray:
+        """Predictions of networks, quantities among them in the table's unit."""
+        center, unit = self.cohort.scale
+        return predictions if self.task != "regression" else predictions * unit + center
+
+    def scored(self, objective: str, scores: np.ndarray) -> np.ndarray:
+        """Scores by epoch, as training saw them → in the table's unit."""
+        _, unit = self.cohort.scale
+        power = {IN_UNITS: 1, IN_SQUARED_UNITS: 2}.get(objective.removeprefix("val_"), 0)
+        return scores * unit**power
+
+    @property
+    def outcome(self) -> dict[str, tuple[slice, np.ndarray]]:
+        """Part → its positions in a network's predictions, and its outcomes."""
+        n, validation, test = self._rows
+        outcome = self.cohort.outcome[self._order]
+        parts = {
+            "train": slice(0, n),
+            "val": slice(n, n + validation),
+            "test": slice(n + validation, n + validation + test),
+        }
+        return {name: (part, outcome[part]) for name, part in parts.items()}
+
+    def inputs(self, families: Sequence[str], genetic_dimensions: int) -> Inputs:
+        """The columns of a network of these families, genetic ones last."""
+        shared = self.cohort.inputs.only(tuple(f for f in families if f != GENETIC))
+        if GENETIC not in families:
+            return shared
+        names = tuple(f"genetic_{i}" for i in range(genetic_dimensions))
+        return shared + Inputs(names, names, (GENETIC,) * genetic_dimensions)
+
+    def training_data(self, configuration: Configuration) -> TrainingData:
+        """Made once for each choice of inputs and class weights."""
+        families, cohort = configuration.inputs, self.cohort
+        dimensions = configuration.network.genetic_dimensions
+        class_weight = configuration.training.class_weight
+        key = families, dimensions, str(class_weight)
+        if key not in self._seen:
+            chosen = [f != GENETIC and f in families for f in cohort.inputs.families]
+            genetic = GENETIC in families
+            center, unit = cohort.scale
+            target, train = cohort.outcome[self._order], cohort.split.train
+            own = None if cohort.row_weights is None else cohort.row_weights[train]
+            factor = cohort.penalty_factor[chosen]
+            self._seen[key] = TrainingData(
+                columns=cohort.features[self._order][:, chosen],
+                target=(target - center) / unit if self.task == "regression" else target,
+                task=self.task,
+                rows=self._rows,
+                group_index=self.inputs(families, dimensions).group_index,
+                penalty_factor=np.append(factor, np.ones(dimensions if genetic else 0)),
+                row_weights=training_weights(
+                    cohort.outcome[train], cohort.classes, class_weight, own
+                ),
+                relationship=self._relationship if genetic else None,
+                factor=self._factor if genetic else None,
+                rank=self.genotypes.rank if genetic else 1,
+            )
+        return self._seen[key]

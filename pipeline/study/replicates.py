@@ -1,0 +1,31 @@
+"""A configuration with a seed: one network, one trial, one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.search_space import Configuration
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """One configuration with one seed: one network, one trial."""
+
+    configuration: Configuration
+    seed: int
+
+    @property
+    def cell(self) -> tuple[int, int]:
+        return self.configuration.number, self.seed
+
+
+@dataclass(frozen=True)
+class Population:
+    """Replicates that train together."""
+
+    replicates: tuple[Replicate, ...]
+
+    @property
+    def configuration(self) -> Configuration:
+        """Any of them, for what they share."""
+        return self.replicates[0].configuration

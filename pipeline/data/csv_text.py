@@ -58,8 +58,9 @@ def _western(content: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     # Another encoding shows as signs within words, or as words of accented letters alone.
-    odd = re.search(r"[A-Za-z][^\x00-\x7f\w’´`°²³µ€–][A-Za-z]|[^\W\d_a-zA-Z]{3}", text)
-    return None if odd or "\x00" in text else text
+    letter = r"[^\W\d_]"
+    odd = rf"{letter}[^\x00-\x7f\w’´`°²³µ€–·]{letter}|(?:(?![a-zA-Z]){letter}){{3}}"
+    return None if re.search(odd, text) or "\x00" in text else text
 
 
 def _counts(text: str, separator: str) -> list[int]:

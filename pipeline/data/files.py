@@ -123,7 +123,10 @@ def tidy(column: pd.Series, as_text: bool = False) -> pd.Series:
             return column
     elif not pd.api.types.is_string_dtype(column.dtype):
         return column
-    codes, distinct = pd.factorize(column.astype(object))
+    try:
+        codes, distinct = pd.factorize(column.astype(object))
+    except TypeError:  # lists and the like
+        return column
     values = [tidy_text(v) if isinstance(v, str) else v for v in distinct]
     values = [np.nan if isinstance(v, str) and v in MISSING_TEXTS else v for v in values]
     texts = np.array([*values, np.nan], dtype=object)

@@ -191,7 +191,8 @@ def _decided(
         note = f"{name}: {text} is read as {fitting[0].number(text):.10g}"
         return fitting[0], [f"{note}, as other columns have decimal {mark}; else {how}"]
     raise InputError(
-        f"numbers must have one reading, but in {name} of {table.source} {text} can be {both}; {how}"
+        f"numbers must have one reading, but {name} of {table.source} has {text}, which can be "
+        f"{both}; {how}"
     )
 
 

@@ -57,7 +57,7 @@ def people() -> pd.DataFrame:
         {
             "IID": [f"{i:03d}" for i in range(PEOPLE)],
             "age": np.where(rng.random(PEOPLE) < 0.1, np.nan, age),
-            "smoker": rng.choice(["never", "once", "often"], PEOPLE),
+            "smoker": rng.choice(["never", "once", "None"], PEOPLE),
             "ill": np.where(age + rng.normal(0, 5, PEOPLE) > 50, "yes", "no"),
             "pressure": 90 + age + rng.normal(0, 5, PEOPLE),
         }

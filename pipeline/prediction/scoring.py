@@ -59,7 +59,7 @@ def read_people(
     `simulated` for the people of the model's own study. Raises InputError.
     """
     table = read_table(data, texts=() if id_column is None else (id_column,))
-    needed, notes = model.network.needed, []
+    needed, notes = model.network.needed, list(table.warnings)
     frame = table.frame
     if needed and not set(needed) <= set(frame.columns):
         joined = _joined(model, table, genotypes, id_column)
@@ -112,20 +112,13 @@ def _joined(model: FetchedModel, table: Table, genotypes: str, id_column: str | 
 
 def score(model: FetchedModel, table: Table, frame: pd.DataFrame) -> Scored:
     """Predictions for the people of `read_people`."""
-    network = model.network
-    if hasattr(network, "score"):
-        predictions, notes = network.score(frame, as_read=True, place=table.place)
-    else:
-        predictions, notes = network.predict(frame), []
+    predictions, notes = model.network.score(frame, as_read=True, place=table.place)
     return Scored(table, frame, predictions, tuple(notes))
 
 
 def inputs_of(model: FetchedModel, table: Table, frame: pd.DataFrame) -> np.ndarray:
     """(n, p) of the first layer for the people of `read_people`."""
-    network = model.network
-    if hasattr(network, "score"):
-        return network.inputs(frame, as_read=True, place=table.place)[0]
-    return network.features(frame)
+    return model.network.inputs(frame, as_read=True, place=table.place)[0]
 
 
 def raw_predictions(model: FetchedModel, inputs: np.ndarray) -> np.ndarray:

@@ -16,17 +16,9 @@ from pipeline.data import BINARY, REGRESSION, Cohort
 from pipeline.inspection import BEST_ROLE, EXCHANGEABLE, Solution
 from pipeline.report import Summary
 from pipeline.results import NetworkResult
+from pipeline.serving import ServedNetwork, save, synthetic_rows
 from pipeline.study.variant_search import MOST_NETWORKS
-from pipeline.tracking import (
-    VARIANT_WEIGHTS,
-    VARIANTS_FOLDER,
-    Origin,
-    ServedNetwork,
-    StudyRun,
-    param_text,
-    save,
-    synthetic_rows,
-)
+from pipeline.tracking import VARIANT_WEIGHTS, VARIANTS_FOLDER, Origin, StudyRun, param_text
 from pipeline.tracking import models as model_store
 from pipeline.words import listed, metric_words
 
@@ -63,7 +55,7 @@ def served_network(network: NetworkResult, cohort: Cohort) -> ServedNetwork:
         layers=network.layers,
         activation=str(network.params.get("activation", "relu")),
         task=cohort.task,
-        preprocessor=cohort.preprocessor,
+        schema=cohort.schema,
         chosen=tuple(i for i, f in enumerate(cohort.inputs.families) if f in own),
         encodings=tuple(encodings),
         outputs=outputs,
@@ -111,7 +103,7 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
     if champion is None:
         return tuple(lines)
     name = "lariat-" + re.sub(r"[/:%\"']", "_", summary.record.study)
-    about = f"{champion.network.name} of the study {summary.record.study}"
+    about = f"{champion.network.name} of the study {summary.record.study}. {_needs(champion)}"
     version = model_store.register_champion(
         run.store, name, ids[champion.rank], champion.network.run_id, about
     )
@@ -120,7 +112,25 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
     else:
         uri = f"models:/{name}@{model_store.CHAMPION}"
         lines.append(f'`mlflow.pyfunc.load_model("{uri}").predict(table)` uses the best of them.')
+        if not champion.from_table:
+            lines.append(_needs(champion))
     return tuple(lines)
+
+
+def _needs(finalist: Finalist) -> str:
+    """What the table must have for this network to predict, in a sentence or two."""
+    served = finalist.served
+    needs = "It needs no column of the table."
+    if served.columns:
+        needs = f"It needs the columns {listed(served.columns, 40)}."
+    if served.needed:
+        needs += (
+            f" It also needs the genetic dimensions {listed(served.needed, 40)}, which are sums "
+            "over the variants of a fileset, as columns."
+        )
+    if served.zeroed_columns:
+        needs += f" It does without {listed(served.zeroed_columns, 40)}."
+    return needs
 
 
 def _line(finalist: Finalist, model_id: str, run: StudyRun, summary: Summary) -> str:
@@ -171,9 +181,13 @@ def _log(run: StudyRun, finalist: Finalist, summary: Summary, cohort: Cohort) ->
                 name=network.name.replace(" ", "-"),
                 run_id=network.run_id,
                 folder=place,
-                loader="pipeline.tracking.serving",
-                any_columns=served.columns,
-                number_columns=served.needed,
+                columns={
+                    column.name: column.words()
+                    for column in served.schema.columns
+                    if column.name in (*served.columns, *served.zeroed_columns)
+                },
+                optional=served.zeroed_columns,
+                dimensions=served.needed,
                 outputs=served.outputs,
                 example=synthetic_rows(served),
                 metrics={k: v for k, v in network.metrics.items() if LINKED.match(k)},

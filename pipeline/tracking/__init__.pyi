@@ -7,8 +7,5 @@ from .opening import Fingerprint as Fingerprint
 from .opening import open_study as open_study
 from .origin import VARIANT_WEIGHTS as VARIANT_WEIGHTS
 from .origin import Origin as Origin
-from .serving import ServedNetwork as ServedNetwork
-from .serving import save as save
-from .serving import synthetic_rows as synthetic_rows
 from .store import RunStore as RunStore
 from .writer import StudyRun as StudyRun

@@ -12,10 +12,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from pipeline.errors import InputError
+from pipeline.serving import ServedNetwork, load_served
 from pipeline.tracking.models import CHAMPION
 from pipeline.tracking.origin import VARIANT_WEIGHTS, Origin, read_origin
 from pipeline.tracking.reader import list_studies
-from pipeline.tracking.serving import ServedNetwork, _load_pyfunc
 from pipeline.tracking.store import RunStore
 
 
@@ -87,7 +87,7 @@ def fetch_model(model: str | None = None) -> FetchedModel:
     run = None if store is None else store.get(described.run_id)
     return FetchedModel(
         address=address,
-        network=_load_pyfunc(str(folder / data)),
+        network=load_served(str(folder / data)),
         origin=origin,
         variants=variants if variants.is_file() else None,
         metrics={} if run is None else run.metrics,

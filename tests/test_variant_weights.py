@@ -19,6 +19,7 @@ from pipeline.genetics.matching import MatchCounts
 from pipeline.genetics.plink import Variants
 from pipeline.genetics.relationship import (
     Filters,
+    cholesky,
     factor,
     initial_dual,
     relationship_matrix,
@@ -140,7 +141,7 @@ def test_networks_in_the_new_coordinates_are_those_on_the_variants(
     p = counts[: rows[0]].mean(axis=0) / 2.0
     g = (counts - 2 * p) / np.sqrt(2 * p * (1 - p) * variants)
     among = relationship[: rows[0], : rows[0]]
-    v = g[: rows[0]].T @ initial_dual(among, genetic_draws(5, rows[0], DIMENSIONS))
+    v = g[: rows[0]].T @ initial_dual(cholesky(among), genetic_draws(5, rows[0], DIMENSIONS))
     expected = trained_by_keras(g, columns.astype(float), target, rows, v, seed=5)
     np.testing.assert_allclose(network.final_predictions[0], expected, atol=1e-4)
     assert np.ptp(expected) > 0.1

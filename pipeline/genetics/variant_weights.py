@@ -21,7 +21,7 @@ import pandas as pd
 from pipeline.errors import InputError
 from pipeline.genetics.genotypes import Genotypes
 from pipeline.genetics.plink import Variants, chromosome_names
-from pipeline.genetics.relationship import initial_dual
+from pipeline.genetics.relationship import cholesky, initial_dual
 
 _TEXTS = ("chromosome", "id", "allele_1", "allele_2")
 _ABOUT_A_VARIANT = (*_TEXTS, "position", "frequency", "scale")
@@ -84,7 +84,7 @@ def dual_of(
     """a·(u + C) (n, d) of a network that started from these draws z (n, d)."""
     train = genotypes.training_rows
     related = genotypes.relationship[np.ix_(train, train)]
-    return scale * (initial_dual(related, drawn) + coefficients)
+    return scale * (initial_dual(cholesky(related), drawn) + coefficients)
 
 
 def recover(

@@ -31,7 +31,7 @@ class People:
         self._rows = (len(split.train), len(split.validation), len(split.test))
         self._relationship = self._factor = None
         if genotypes is not None:
-            self._relationship = genotypes.relationship[np.ix_(self._order, self._order)]
+            self._relationship = genotypes.relationship[np.ix_(self._order, split.train)]
             self._factor = factor(self._relationship, len(split.train))
         self._seen: dict[tuple, TrainingData] = {}
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from pipeline.networks import (
+    LAMBDAS,
     Architecture,
     NetworkSpec,
     Schedule,
@@ -54,9 +55,7 @@ def _spec(replicate: Replicate) -> NetworkSpec:
     params, training = replicate.configuration.params, replicate.configuration.training
     return NetworkSpec(
         seed=replicate.seed,
-        lambda_l1=params["lambda_l1"],
-        lambda_l2=params["lambda_l2"],
-        lambda_group=params["lambda_group"],
+        **{name: params[name] for name in LAMBDAS},
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,
         genetic_learning_rate=training.genetic_learning_rate,

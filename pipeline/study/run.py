@@ -16,10 +16,11 @@ from rich.console import Console
 
 from pipeline.data import Cohort
 from pipeline.errors import InputError
+from pipeline.files import private_folder
 from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
 from pipeline.inspection import solution_label
 from pipeline.progress import BlockProgress, StudyProgress
-from pipeline.report import TAG, Summary, solutions_table, views_of
+from pipeline.report import TAG, Summary, report_folder, solutions_table, views_of
 from pipeline.report import page as report
 from pipeline.results import StudyRecord, StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
@@ -30,6 +31,7 @@ from pipeline.study.people import GENETIC, People
 from pipeline.study.populations import populations, train
 from pipeline.study.recording import Recorder
 from pipeline.study.replicates import Population, Replicate
+from pipeline.study.storage import storage_url
 from pipeline.study.study_cohort import study_cohort
 from pipeline.study.trials import Trials, check_storage
 from pipeline.study.variant_search import find_variants
@@ -43,7 +45,7 @@ CACHE = Path(".lariat")
 def run_study(
     study: str,
     *,
-    storage: str = "sqlite:///optuna.db",
+    storage: str | None = None,
     scheduler: str = "local",
     output: str | Path = "reports",
     given: Mapping[str, object] | None = None,
@@ -52,17 +54,18 @@ def run_study(
     """Run a study to its end, or go on where it stopped; returns the folder of its report.
 
     given: parameters that win over the study file (`data`, `target`, `genotypes`,
-    `configurations`, `seeds`, `epochs`). Raises InputError for anything that is wrong.
+    `configurations`, `seeds`, `epochs`). storage: an Optuna storage URL, by default that of the
+    environment variable LARIAT_STORAGE, or else a file here. Raises InputError for anything that
+    is wrong.
     """
-    console = console or Console()
+    console, storage = console or Console(), storage_url(storage)
     if scheduler != "local":
         raise InputError(
             f"scheduler must be `local`, but got {scheduler!r}: networks train in this process; "
             "leave the parameter out"
         )
     space = load_search_space(study, dict(given or {}))
-    folder = Path(output) / space.study
-    _check_writable(folder)
+    _check_writable(Path(output))
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
     space, cohort, joined = study_cohort(space)
@@ -77,6 +80,8 @@ def run_study(
         {name: "double" for name in cohort.inputs.variable_names},
     )
     RunStore()  # refuses here, before a trial is kept, where the tracking store cannot be used
+    folder = report_folder(output, [record])
+    private_folder(CACHE)
     with alone(study_id, CACHE):
         trials = Trials(space, study_id, storage)
         with open_study(record, dataset=fingerprint, params=_shown(space)) as run:
@@ -226,7 +231,7 @@ def _finish(
 ) -> None:
     """The report, onto the disk, into the study's run and onto the terminal; and the models."""
     with console.status("writing the report"):
-        summary = report.build_report(results, folder)
+        summary, written = report.write_report(results, folder)
         models = finalists.log_finalists(run, summary, cohort)
     links = _links(run, summary)
     run.finish(
@@ -238,6 +243,7 @@ def _finish(
             "networks": summary.networks,
         },
         artifacts_dir=folder,
+        artifacts=written,
         solutions={n.run_id: solution_label(n) for n in results.finished},
     )
     console.print(report.terminal_of(summary))

@@ -1,7 +1,6 @@
 from .format import VARIANTS as VARIANTS
 from .format import VARIANTS_FOLDER as VARIANTS_FOLDER
 from .format import param_text as param_text
-from .format import variable_norms as variable_norms
 from .opening import Fingerprint as Fingerprint
 from .opening import open_study as open_study
 from .serving import ServedNetwork as ServedNetwork

@@ -20,6 +20,7 @@ from pipeline.networks import (
     Architecture,
     Constants,
     Epoch,
+    FirstLayer,
     NetworkSpec,
     Program,
     Schedule,
@@ -59,6 +60,11 @@ class Setting:
     def judged(self) -> bool:
         """Whether the best epoch is another state than the last."""
         return bool(self.data.rows[1]) and self.schedule.keep_best
+
+    @property
+    def places(self) -> FirstLayer:
+        """Where the first layer's columns stand while training."""
+        return self.architecture.first_layer.padded
 
     @property
     def most(self) -> int:
@@ -129,7 +135,7 @@ class Part:
             weights = initial_weights(architecture, seeds)
         else:
             weights = tf.nest.map_structure(lambda x: np.asarray(x, np.float32)[filled], initial)
-        first = tensors.widened(np.asarray(weights.first), architecture)
+        first = setting.places.widened(np.asarray(weights.first))
         later = flat_later(tf.nest.map_structure(np.asarray, weights))
         return cls(
             setting,
@@ -142,7 +148,8 @@ class Part:
     @classmethod
     def regrouped(cls, parts: Sequence[Part], networks: np.ndarray) -> Part:
         """A part of some networks of these parts, where they stand now."""
-        setting, home, offset = parts[0].setting, {}, 0
+        setting, offset = parts[0].setting, 0
+        home: dict[int, int] = {}
         for part in parts:
             home |= {network: offset + slot for slot, network in enumerate(part.networks)}
             offset += len(part.state.first)

@@ -98,8 +98,7 @@ class Population:
     """
 
     def __init__(self, data, architecture, specs, schedule, initial=None):
-        spare = tensors.spare_columns(architecture)
-        constants = tensors.constants(data, architecture, spare=spare)
+        constants = tensors.constants(data, architecture, architecture.first_layer.padded)
         self.setting = Setting(data, architecture, schedule, constants, tensors.uses(specs))
         self.specs = specs
         self.parts = [
@@ -151,11 +150,7 @@ class Population:
         """Score a part's networks, keep the best states; which networks leave."""
         schedule, judged = self.setting.schedule, self.setting.judged
         finite, score = self._scored(seen)
-        kept = np.delete(
-            tensors.narrowed(seen.kept, self.setting.architecture),
-            self.setting.architecture.shared_columns,
-            axis=1,
-        )
+        kept = seen.kept[:, self.setting.places.inputs]
         improved, leaving = (np.zeros(len(part.networks), bool) for _ in range(2))
         for slot, network in enumerate(part.networks):
             result = self.results[network]
@@ -216,8 +211,8 @@ class Population:
         exact = tensors.constants(
             replace(setting.data, relationship=None),
             setting.architecture,
+            setting.places,
             tf.float64,
-            tensors.spare_columns(setting.architecture),
         )
         ending = Ending(setting, self.best, self.final, exact)
         with threadpool_limits(1, "blas"):  # of NumPy's products, beside a thread for each part

@@ -23,6 +23,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.files import OWNER_ONLY, whole_file, write_whole
+from pipeline.genetics.ancestry import PrincipalComponents, principal_components
 from pipeline.genetics.people import Joined, row_names
 from pipeline.genetics.plink import Fileset, open_fileset
 from pipeline.genetics.relationship import (
@@ -56,6 +57,7 @@ class Genotypes:
     simulated       whether they were drawn, here or by scripts/simulate_genotypes.py
     fingerprint     of the fileset's content, its people, their split and the filters
     fileset, rows   where they are read again, and each person's row in it
+    components      leading principal components, where they are asked for
     """
 
     relationship: np.ndarray
@@ -68,11 +70,20 @@ class Genotypes:
     rows: np.ndarray
     training_rows: np.ndarray
     filters: Filters
+    components: PrincipalComponents | None = None
 
     def facts(self) -> dict[str, str | int]:
         """Counts for the reader; nothing of a person."""
         rare, missing = self.filters.minor_allele_frequency, self.filters.missing_rate
+        ancestry = {}
+        if self.components is not None:
+            ancestry["principal_components"] = (
+                f"{len(self.components.names)} leading ones of the training people's relationship "
+                f"matrix, {self.components.share.sum():.1%} of its variance; all others are "
+                "projected; inputs of every network, unpenalized"
+            )
         return {
+            **ancestry,
             "variants": self.variants,
             "variants_left_out": (
                 f"{self.left_out.not_autosomal} of X, Y, XY and MT, "
@@ -117,11 +128,13 @@ def load_genotypes(
     cache: Path,
     filters: Filters | None = None,
     on_block: Callable[[int, int], None] | None = None,
+    components: int = 0,
 ) -> Genotypes:
     """The genotypes of the table's people, computed once and then read from the cache directory.
 
     joined: their fileset and their rows in it; None for simulated ones, drawn given the outcome
-    0/1. on_block(variants done, of all) is called while the matrix is computed.
+    0/1. on_block(variants done, of all) is called while the matrix is computed. components: how
+    many leading principal components are wanted.
     """
     filters, cache = filters or Filters(), Path(cache)
     if joined is None:
@@ -162,6 +175,9 @@ def load_genotypes(
         rows=joined.rows,
         training_rows=np.asarray(training_rows),
         filters=filters,
+        components=principal_components(stored.matrix, training_rows, components)
+        if components
+        else None,
     )
 
 
@@ -217,8 +233,8 @@ def _read(path: Path, fingerprint: str, people: int) -> Relationship | None:
     """What is cached, or None where there is nothing or it is damaged: a cache is not trusted."""
     try:
         note = json.loads(path.with_suffix(".json").read_text())
-        mapped = "r" if 4 * people**2 > MAPPED_BYTES else None
-        matrix = np.load(path, mmap_mode=mapped, allow_pickle=False)
+        large = 4 * people**2 > MAPPED_BYTES
+        matrix = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
         sound = (
             note["fingerprint"] == fingerprint
             and matrix.shape == (people, people)

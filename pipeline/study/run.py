@@ -27,6 +27,7 @@ from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
 from pipeline.study.identity import command_of, record_of, study_id_of
 from pipeline.study.lock import alone
+from pipeline.study.needs import require_memory_to_train
 from pipeline.study.people import GENETIC, People
 from pipeline.study.populations import populations, train
 from pipeline.study.recording import Recorder
@@ -37,6 +38,7 @@ from pipeline.study.trials import Trials, check_storage
 from pipeline.study.variant_search import find_variants
 from pipeline.tracking import Fingerprint, RunStore, StudyRun, open_study
 from pipeline.tracking import reader as tracked
+from pipeline.training import Checkpoint
 
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
@@ -69,6 +71,7 @@ def run_study(
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
     space, cohort, joined = study_cohort(space)
+    require_memory_to_train(space, cohort)
     genotypes = _genotypes(space, cohort, joined, console)
     study_id = study_id_of(space, cohort, genotypes)
     record = record_of(space, cohort, genotypes, study_id, command_of(study, given or {}))
@@ -167,6 +170,7 @@ def _train_all(
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     recorder, encoders = Recorder(run, record), Encoders(CACHE, record.study_id)
+    checkpoint = Checkpoint(CACHE / "checkpoints" / record.study_id)
     with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(trials.scores()):
             replicates = [
@@ -176,7 +180,9 @@ def _train_all(
                 if (configuration.number, seed) not in trials.finished
             ]
             for population in populations(replicates, people, space.objective):
-                _train_one(population, space, people, trials, recorder, progress, encoders)
+                _train_one(
+                    population, space, people, trials, recorder, progress, encoders, checkpoint
+                )
 
 
 def _train_one(
@@ -187,6 +193,7 @@ def _train_one(
     recorder: Recorder,
     progress: StudyProgress,
     encoders: Encoders,
+    checkpoint: Checkpoint,
 ) -> None:
     """Ask for a population's trials, train it, and record and tell each network."""
     replicates = population.replicates
@@ -198,10 +205,12 @@ def _train_one(
         space.objective,
         lambda epoch, *_: progress.training(epoch * share),
         encoders.keep,
+        checkpoint,
     )
     recorder.record([replace(r, trial=number) for r, number in zip(results, numbers, strict=True)])
     for replicate, number, result in zip(replicates, numbers, results, strict=True):
         trials.tell(number, replicate.cell, result)
+    checkpoint.remove()
     progress.recorded(len(results), trials.best_mean())
 
 

@@ -9,6 +9,7 @@ from pipeline.data import BINARY, Cohort, check_class_weight, load_cohort, named
 from pipeline.errors import InputError
 from pipeline.genetics import Joined, component_names, id_columns, join, open_fileset
 from pipeline.search_space import SearchSpace
+from pipeline.study.needs import require_memory_to_read
 
 
 def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None]:
@@ -28,6 +29,7 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
         "groups": space.groups,
         "unpenalized": space.unpenalized,
     }
+    require_memory_to_read(space.data)
     *family_id, person_id = id_columns(space.id) or (None,)
     roles["drop"] = (*space.drop, *family_id)
     table = read_table(space.data, texts=id_columns(space.id))

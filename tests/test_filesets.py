@@ -13,7 +13,7 @@ from bed_reader import open_bed, to_bed
 from sklearn.metrics import roc_auc_score
 from study_runs import command, run_here, runs, study_run
 
-from pipeline.data.table import read_table
+from pipeline.data.files import read_table
 from pipeline.errors import InputError
 from pipeline.genetics import genotypes
 from pipeline.genetics import people as joining

@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.data import BINARY, REGRESSION, Cohort
 from pipeline.inspection import BEST_ROLE, EXCHANGEABLE, Solution
 from pipeline.report import Summary
-from pipeline.results import NetworkResult
+from pipeline.results import ANCESTRY, NetworkResult
 from pipeline.serving import ServedNetwork, save, synthetic_rows
 from pipeline.study.variant_search import MOST_NETWORKS
 from pipeline.tracking import VARIANT_WEIGHTS, VARIANTS_FOLDER, Origin, StudyRun, param_text
@@ -45,7 +45,8 @@ def served_network(network: NetworkResult, cohort: Cohort) -> ServedNetwork:
     """A network of a study with its study's preprocessing."""
     families = network.inputs.families
     own = [f for f in families if f not in EXCHANGEABLE]
-    encodings = [c for c, f in zip(network.inputs.columns, families) if f in EXCHANGEABLE]
+    from_genotypes = (*EXCHANGEABLE, ANCESTRY)
+    encodings = [c for c, f in zip(network.inputs.columns, families) if f in from_genotypes]
     if cohort.task == REGRESSION:
         outputs = (cohort.target,)
     else:

@@ -17,7 +17,6 @@ from pipeline.inspection import BEST_ROLE, EXCHANGEABLE, Solution
 from pipeline.report import Summary
 from pipeline.results import ANCESTRY, NetworkResult
 from pipeline.serving import ServedNetwork, save, synthetic_rows
-from pipeline.study.variant_search import MOST_NETWORKS
 from pipeline.tracking import VARIANT_WEIGHTS, VARIANTS_FOLDER, Origin, StudyRun, param_text
 from pipeline.tracking import models as model_store
 from pipeline.words import listed, metric_words
@@ -76,12 +75,9 @@ def finalists_of(summary: Summary, cohort: Cohort) -> list[Finalist]:
 
 
 def champion_of(finalists: list[Finalist], summary: Summary) -> Finalist | None:
-    """The best by the validation rows of those that predict from the table alone.
-
-    Where none does, of the first: their runs have the weights of the encoder's variants.
-    """
+    """The best by the validation rows of those that predict from the table alone, or of all."""
     sign = 1 if summary.record.maximize else -1
-    usable = [f for f in finalists if f.from_table] or finalists[:MOST_NETWORKS]
+    usable = [f for f in finalists if f.from_table] or finalists
     objective = summary.record.objective
     return max(usable, key=lambda f: sign * f.network.metrics[objective], default=None)
 

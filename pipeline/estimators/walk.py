@@ -215,6 +215,12 @@ class Walk:
 
     def lambda_max(self) -> float:
         """The largest λ_max of the networks, each with the later layers it has without inputs."""
+        groups = self.problem.groups
+        return max(vanishing_lambda(each, groups, self.shares) for each in self.empty_gradients())
+
+    def empty_gradients(self) -> list[np.ndarray]:
+        """∇ (h, p) of each network whose penalized first-layer weights are zero, and whose later
+        layers were trained on from the dense start."""
         tolerance = self.face.tol
         if tolerance is not None and not self.architecture.hidden_layer_sizes:
             tolerance *= 1e-2  # where λ_max is exact, so are the fitted biases
@@ -223,21 +229,18 @@ class Walk:
         _, trained = self._train(
             list(self.alive), values, EMPTY_EPOCHS, tolerance, initial, EMPTY_FINISH_STEPS
         )
-        found = [
-            vanishing_lambda(
-                first_layer_gradient(network.final_weights, self.data, self.architecture),
-                self.problem.groups,
-                self.shares,
-            )
+        gradients = [
+            first_layer_gradient(network.final_weights, self.data, self.architecture)
             for network in trained
             if network.failure is None
         ]
-        if not max(found, default=0.0) > 0:
+        penalized = self.problem.groups.factor > 0
+        if not any(np.any(each[:, penalized]) for each in gradients):
             raise InputError(
                 "λ_max must be above 0, but the loss does not depend on any penalized column; "
                 "check that X's columns vary, and lower learning_rate if units died in training"
             )
-        return max(found)
+        return gradients
 
     def step(self, value: float) -> None:
         """All networks that still keep a variable, at the next λ."""

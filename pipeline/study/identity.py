@@ -6,6 +6,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from pipeline.data import Cohort
 from pipeline.genetics import Genotypes
@@ -24,10 +25,16 @@ def study_id_of(space: SearchSpace, cohort: Cohort, genotypes: Genotypes | None)
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
 
 
+_FILES = ("study", "data", "genotypes")
+"""Parameters that may be paths: of these the record has the name alone."""
+
+
 def command_of(study: str, given: Mapping[str, object]) -> str:
+    """The command that the record shows; no folder of the person's is in it."""
     parameters = {"study": study, **given}
     return "mlflow run . " + " ".join(
-        f"-P {key}={shlex.quote(str(value))}" for key, value in parameters.items()
+        f"-P {key}={shlex.quote(Path(str(value)).name if key in _FILES else str(value))}"
+        for key, value in parameters.items()
     )
 
 

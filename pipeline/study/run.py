@@ -16,25 +16,29 @@ from rich.console import Console
 
 from pipeline.data import Cohort
 from pipeline.errors import InputError
+from pipeline.files import private_folder
 from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
 from pipeline.inspection import solution_label
 from pipeline.progress import BlockProgress, StudyProgress
-from pipeline.report import TAG, Summary, solutions_table, views_of
+from pipeline.report import TAG, Summary, report_folder, solutions_table, views_of
 from pipeline.report import page as report
 from pipeline.results import StudyRecord, StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
 from pipeline.study.identity import command_of, record_of, study_id_of
 from pipeline.study.lock import alone
+from pipeline.study.needs import require_memory_to_train
 from pipeline.study.people import GENETIC, People
 from pipeline.study.populations import populations, train
 from pipeline.study.recording import Recorder
 from pipeline.study.replicates import Population, Replicate
+from pipeline.study.storage import storage_url
 from pipeline.study.study_cohort import study_cohort
 from pipeline.study.trials import Trials, check_storage
 from pipeline.study.variant_search import find_variants
 from pipeline.tracking import Fingerprint, RunStore, StudyRun, open_study
 from pipeline.tracking import reader as tracked
+from pipeline.training import Checkpoint
 
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
@@ -43,7 +47,7 @@ CACHE = Path(".lariat")
 def run_study(
     study: str,
     *,
-    storage: str = "sqlite:///optuna.db",
+    storage: str | None = None,
     scheduler: str = "local",
     output: str | Path = "reports",
     given: Mapping[str, object] | None = None,
@@ -52,20 +56,22 @@ def run_study(
     """Run a study to its end, or go on where it stopped; returns the folder of its report.
 
     given: parameters that win over the study file (`data`, `target`, `genotypes`,
-    `configurations`, `seeds`, `epochs`). Raises InputError for anything that is wrong.
+    `configurations`, `seeds`, `epochs`). storage: an Optuna storage URL, by default that of the
+    environment variable LARIAT_STORAGE, or else a file here. Raises InputError for anything that
+    is wrong.
     """
-    console = console or Console()
+    console, storage = console or Console(), storage_url(storage)
     if scheduler != "local":
         raise InputError(
             f"scheduler must be `local`, but got {scheduler!r}: networks train in this process; "
             "leave the parameter out"
         )
     space = load_search_space(study, dict(given or {}))
-    folder = Path(output) / space.study
-    _check_writable(folder)
+    _check_writable(Path(output))
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
     space, cohort, joined = study_cohort(space)
+    require_memory_to_train(space, cohort)
     genotypes = _genotypes(space, cohort, joined, console)
     study_id = study_id_of(space, cohort, genotypes)
     record = record_of(space, cohort, genotypes, study_id, command_of(study, given or {}))
@@ -77,6 +83,8 @@ def run_study(
         {name: "double" for name in cohort.inputs.variable_names},
     )
     RunStore()  # refuses here, before a trial is kept, where the tracking store cannot be used
+    folder = report_folder(output, [record])
+    private_folder(CACHE)
     with alone(study_id, CACHE):
         trials = Trials(space, study_id, storage)
         with open_study(record, dataset=fingerprint, params=_shown(space)) as run:
@@ -133,12 +141,18 @@ def _for_terminal(
 def _genotypes(
     space: SearchSpace, cohort: Cohort, joined: Joined | None, console: Console
 ) -> Genotypes | None:
-    if GENETIC not in space.inputs:
+    if GENETIC not in space.inputs and not space.principal_components:
         return None
     filters = Filters(space.minor_allele_frequency, space.missing_rate)
     with BlockProgress(console, "relationship matrix", "variants") as progress:
         return load_genotypes(
-            joined, cohort.outcome, cohort.split.train, CACHE, filters, progress.done
+            joined,
+            cohort.outcome,
+            cohort.split.train,
+            CACHE,
+            filters,
+            progress.done,
+            space.principal_components,
         )
 
 
@@ -156,6 +170,7 @@ def _train_all(
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     recorder, encoders = Recorder(run, record), Encoders(CACHE, record.study_id)
+    checkpoint = Checkpoint(CACHE / "checkpoints" / record.study_id)
     with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(trials.scores()):
             replicates = [
@@ -165,7 +180,9 @@ def _train_all(
                 if (configuration.number, seed) not in trials.finished
             ]
             for population in populations(replicates, people, space.objective):
-                _train_one(population, space, people, trials, recorder, progress, encoders)
+                _train_one(
+                    population, space, people, trials, recorder, progress, encoders, checkpoint
+                )
 
 
 def _train_one(
@@ -176,6 +193,7 @@ def _train_one(
     recorder: Recorder,
     progress: StudyProgress,
     encoders: Encoders,
+    checkpoint: Checkpoint,
 ) -> None:
     """Ask for a population's trials, train it, and record and tell each network."""
     replicates = population.replicates
@@ -187,10 +205,12 @@ def _train_one(
         space.objective,
         lambda epoch, *_: progress.training(epoch * share),
         encoders.keep,
+        checkpoint,
     )
     recorder.record([replace(r, trial=number) for r, number in zip(results, numbers, strict=True)])
     for replicate, number, result in zip(replicates, numbers, results, strict=True):
         trials.tell(number, replicate.cell, result)
+    checkpoint.remove()
     progress.recorded(len(results), trials.best_mean())
 
 
@@ -226,7 +246,7 @@ def _finish(
 ) -> None:
     """The report, onto the disk, into the study's run and onto the terminal; and the models."""
     with console.status("writing the report"):
-        summary = report.build_report(results, folder)
+        summary, written = report.write_report(results, folder)
         models = finalists.log_finalists(run, summary, cohort)
     links = _links(run, summary)
     run.finish(
@@ -238,6 +258,7 @@ def _finish(
             "networks": summary.networks,
         },
         artifacts_dir=folder,
+        artifacts=written,
         solutions={n.run_id: solution_label(n) for n in results.finished},
     )
     console.print(report.terminal_of(summary))

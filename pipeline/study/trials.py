@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pipeline.errors import InputError
 from pipeline.inspection import entropy_bits, solution_label
+from pipeline.masking import masked
 from pipeline.results import NetworkResult
 from pipeline.search_space import ENTROPY, KEPT, Configuration, SearchSpace, frozen_params
 
@@ -53,10 +54,10 @@ def check_storage(storage: str) -> None:
 
 
 def _refused(storage: str, error: Exception) -> InputError:
-    reason = str(error).strip().splitlines()[0]
+    reason = masked(error).strip().splitlines()[0]
     return InputError(
         "storage must be an Optuna storage URL that can be opened, such as sqlite:///optuna.db, "
-        f"but got {storage!r}: {reason}"
+        f"but got {masked(storage)!r}: {reason}"
     )
 
 

@@ -49,7 +49,7 @@ def load_study(study: str | None = None, tracking_uri: str | None = None) -> Stu
     None, and the newest of a name.
     """
     store = RunStore(tracking_uri, must_exist=True)
-    run = _chosen(_studies(store), study, store.uri)
+    run = _chosen(_studies(store), study, store.shown)
     nested = store.search([run.experiment_id], PARENT, run.run_id)
     complete = {}
     for network in nested:

@@ -39,6 +39,11 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def part_name() -> str:
+    """A new name for what this process is making."""
+    return f"{_prefix()}{uuid.uuid4().hex}"
+
+
 @contextmanager
 def whole_file(path: str | Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` when the block ends well.
@@ -48,7 +53,7 @@ def whole_file(path: str | Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    making = path.parent / f"{_prefix()}{uuid.uuid4().hex}"
+    making = path.parent / part_name()
     exclusively = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
         with open(os.open(making, exclusively, mode), "wb") as handle:

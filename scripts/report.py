@@ -26,7 +26,9 @@ if __name__ == "__main__":
 
         wanted = [name for name in arguments.get("study", "").split(",") if name] or [None]
         studies = [tracked.load_study(name) for name in dict.fromkeys(wanted)]
-        folder = Path(arguments["output"]) / "+".join(s.record.study for s in studies)
+        folder = Path(arguments["output"]) / "+".join(
+            s.record.place or s.record.study for s in studies
+        )
         if len(studies) > 1:
             summaries = report.compare_studies(studies, folder)
         else:

@@ -101,7 +101,7 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
             "than the table."
         )
         return tuple(lines)
-    name = "lariat-" + re.sub(r"[/:%\"']", "_", summary.record.study)
+    name = "lariat-" + re.sub(r"[/:%\"']", "_", summary.record.place or summary.record.study)
     about = f"{champion.network.name} of the study {summary.record.study}"
     version = model_store.register_champion(
         run.store, name, ids[champion.rank], champion.network.run_id, about

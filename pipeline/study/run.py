@@ -1,8 +1,7 @@
-"""The story of a study: ask → train → record → tell, then the report.
+"""The story of a study: configurations → networks → runs → report.
 
-Trials are kept by Optuna, networks' results by MLflow. A trial is told only once its run is
-recorded, and runs that no trial knows are discarded on the next start: so a killed study loses
-at most the population that was training, and counts nothing twice.
+MLflow's runs are what is known; Optuna's trials mirror them. A killed study loses at most the
+population that was training, and counts nothing twice.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from rich.console import Console
 
 from pipeline.data import Cohort
 from pipeline.errors import InputError
+from pipeline.files import write_whole
 from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
 from pipeline.inspection import solution_label
 from pipeline.progress import BlockProgress, StudyProgress
@@ -24,17 +24,21 @@ from pipeline.report import page as report
 from pipeline.results import StudyRecord, StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
-from pipeline.study.identity import command_of, record_of, study_id_of
+from pipeline.study.identity import Keys, command_of, record_of, study_id_of
 from pipeline.study.lock import alone
 from pipeline.study.people import GENETIC, People
 from pipeline.study.populations import populations, train
 from pipeline.study.recording import Recorder
 from pipeline.study.replicates import Population, Replicate
+from pipeline.study.scores import Scores
 from pipeline.study.study_cohort import study_cohort
 from pipeline.study.trials import Trials, check_storage
 from pipeline.study.variant_search import find_variants
 from pipeline.tracking import Fingerprint, RunStore, StudyRun, open_study
 from pipeline.tracking import reader as tracked
+
+MARKER = ".study"
+"""File of a report's folder that holds the study's id."""
 
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
@@ -61,8 +65,7 @@ def run_study(
             "leave the parameter out"
         )
     space = load_search_space(study, dict(given or {}))
-    folder = Path(output) / space.study
-    _check_writable(folder)
+    _check_writable(Path(output) / space.study)
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
     space, cohort, joined = study_cohort(space)
@@ -80,17 +83,13 @@ def run_study(
     with alone(study_id, CACHE):
         trials = Trials(space, study_id, storage)
         with open_study(record, dataset=fingerprint, params=_shown(space)) as run:
-            discarded = run.discard_unrecorded(trials.finished)
-            if discarded:
-                console.print(f"discarded {discarded} unfinished runs of an earlier start")
-            trials.forget(trials.finished.keys() - run.recorded().keys())
-            try:
-                _train_all(space, People(cohort, genotypes), trials, run, record, console)
-            finally:
-                trials.give_up()
+            recorder = Recorder(run, record, trials, Scores(space))
+            recorder.restore()
+            _train_all(space, People(cohort, genotypes), recorder, console)
             results = tracked.load_study(run.run_id)
             if genotypes is not None:
                 results = _with_variants(results, genotypes, run, console)
+            folder = _report_folder(Path(output), run.place, record)
             _finish(results, run, cohort, folder, console)
     return folder
 
@@ -104,6 +103,16 @@ def _shown(space: SearchSpace) -> dict[str, str | int]:
         "regularizers": ", ".join(space.space["regularizer"]),
         "inputs": ", ".join(space.inputs),
     }
+
+
+def _report_folder(output: Path, place: str, record: StudyRecord) -> Path:
+    """The folder of the study's report, which no other study's report has."""
+    folder = output / place
+    marker = folder / MARKER
+    if marker.is_file() and marker.read_text().strip() != record.study_id:
+        folder = output / f"{record.study}-{record.study_id[:6]}"
+    write_whole(folder / MARKER, f"{record.study_id}\n".encode())
+    return folder
 
 
 def _check_writable(folder: Path) -> None:
@@ -142,66 +151,63 @@ def _genotypes(
         )
 
 
-def _train_all(
-    space: SearchSpace,
-    people: People,
-    trials: Trials,
-    run: StudyRun,
-    record: StudyRecord,
-    console: Console,
-) -> None:
-    sampling = Sampling(space, trials.params)
+def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: Console) -> None:
+    scores = recorder.scores
+    sampling = Sampling(space, scores.params)
     wanted = {(c, s) for c in range(sampling.total) for s in space.seeds}
-    done = len(wanted & trials.finished.keys())
+    done = len(wanted & scores.finished.keys())
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
-    recorder, encoders = Recorder(run, record), Encoders(CACHE, record.study_id)
+    keys = Keys(people, space.objective)
     with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
-        while configurations := sampling.next(trials.scores()):
+        while configurations := sampling.next(scores.by_configuration()):
             replicates = [
                 Replicate(configuration, seed)
                 for configuration in configurations
                 for seed in space.seeds
-                if (configuration.number, seed) not in trials.finished
+                if (configuration.number, seed) not in scores.finished
             ]
-            for population in populations(replicates, people, space.objective):
-                _train_one(population, space, people, trials, recorder, progress, encoders)
+            adopted = recorder.adopt([(r, keys.of(r)) for r in replicates], keys.people)
+            if adopted:
+                console.print(f"taken over: {adopted} networks that are trained already")
+                progress.recorded(adopted, scores.best_mean())
+            missing = [r for r in replicates if r.cell not in scores.finished]
+            for population in populations(missing, people, space.objective):
+                _train_one(population, space, people, keys, recorder, progress)
 
 
 def _train_one(
     population: Population,
     space: SearchSpace,
     people: People,
-    trials: Trials,
+    keys: Keys,
     recorder: Recorder,
     progress: StudyProgress,
-    encoders: Encoders,
 ) -> None:
-    """Ask for a population's trials, train it, and record and tell each network."""
-    replicates = population.replicates
-    numbers = [trials.ask(r.configuration, r.seed) for r in replicates]
+    """Train a population, and record each of its networks."""
+    replicates, encoders = population.replicates, Encoders(CACHE)
     share = len(replicates) / population.configuration.training.epochs
     results = train(
         population,
         people,
         space.objective,
         lambda epoch, *_: progress.training(epoch * share),
-        encoders.keep,
+        lambda replicate, *learned: encoders.keep(keys.of(replicate), *learned),
     )
-    recorder.record([replace(r, trial=number) for r, number in zip(results, numbers, strict=True)])
-    for replicate, number, result in zip(replicates, numbers, results, strict=True):
-        trials.tell(number, replicate.cell, result)
-    progress.recorded(len(results), trials.best_mean())
+    keyed = zip(results, replicates, strict=True)
+    recorder.record([replace(result, key=keys.of(replicate)) for result, replicate in keyed])
+    progress.recorded(len(results), recorder.scores.best_mean())
 
 
 def _with_variants(
     results: StudyResults, genotypes: Genotypes, run: StudyRun, console: Console
 ) -> StudyResults:
     """What networks of a few solutions make of the variants, into their runs and the study's."""
-    encoders = Encoders(CACHE, results.record.study_id)
+    encoders = Encoders(CACHE)
     with BlockProgress(console, "weights of variants", "variants") as progress:
-        found = find_variants(results, genotypes, encoders, run, progress.done)
-    return replace(results, variants=found)
+        shown = find_variants(results, genotypes, encoders, run, progress.done)
+    # Where this machine has lost what training learned, what was recorded stays.
+    return results if shown is None else replace(results, variants=shown)
 
 
 def _links(run: StudyRun, summary: Summary) -> str:

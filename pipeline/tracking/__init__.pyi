@@ -1,9 +1,12 @@
 from .format import VARIANTS as VARIANTS
 from .format import VARIANTS_FOLDER as VARIANTS_FOLDER
 from .format import param_text as param_text
+from .format import params_from_texts as params_from_texts
 from .format import variable_norms as variable_norms
 from .opening import Fingerprint as Fingerprint
 from .opening import open_study as open_study
+from .reader import read_network as read_network
+from .records import StoredRun as StoredRun
 from .serving import ServedNetwork as ServedNetwork
 from .serving import save as save
 from .serving import synthetic_rows as synthetic_rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,15 +10,14 @@ from pipeline.errors import InputError
 from pipeline.results import NetworkResult, StudyResults
 from pipeline.tracking import format as run_format
 from pipeline.tracking.format import CURVE_PREFIX, FIRST_LAYER, WEIGHTS_FOLDER
-from pipeline.tracking.store import RunStore, StoredRun
+from pipeline.tracking.records import StoredRun
+from pipeline.tracking.store import RunStore
 from pipeline.tracking.writer import (
-    NETWORK,
-    OVER,
     PARENT,
     RECORD_FILE,
     RECORD_FOLDER,
     STUDY,
-    cell_of,
+    complete_runs,
 )
 
 DOWNLOADS = 8  # at once, where artifacts come over a network
@@ -49,17 +48,14 @@ def load_study(study: str | None = None, tracking_uri: str | None = None) -> Stu
     store = RunStore(tracking_uri, must_exist=True)
     run = _chosen(_studies(store), study, store.uri)
     nested = store.search([run.experiment_id], PARENT, run.run_id)
-    complete = {}
-    for network in nested:
-        if network.tags.get("kind") == NETWORK and network.status in OVER and cell_of(network):
-            complete.setdefault(cell_of(network), network)
+    complete = complete_runs(nested)
     content = _file(store, run, RECORD_FOLDER, RECORD_FILE)
     with ThreadPoolExecutor(DOWNLOADS) as pool:
         folders = pool.map(
             lambda network: store.read_files(network, WEIGHTS_FOLDER), complete.values()
         )
         networks = [
-            _network(network, files)
+            network_from(network, files)
             for network, files in zip(complete.values(), folders, strict=True)
         ]
     variants = store.read_files(run, run_format.VARIANTS_FOLDER).get(run_format.VARIANTS)
@@ -96,7 +92,13 @@ def _chosen(studies: Sequence[StoredRun], wanted: str | None, uri: str) -> Store
     return found[0]
 
 
-def _network(run: StoredRun, files: dict[str, bytes]) -> NetworkResult:
+def read_network(store: RunStore, run: StoredRun) -> NetworkResult:
+    """The network of a run. Raises InputError where its weights are lost."""
+    return network_from(run, store.read_files(run, WEIGHTS_FOLDER))
+
+
+def network_from(run: StoredRun, files: Mapping[str, bytes]) -> NetworkResult:
+    """The network of a run, from the files of its folder of weights."""
     failure = run.tags.get("failure")
     if FIRST_LAYER not in files:
         raise InputError(
@@ -123,6 +125,10 @@ def _network(run: StoredRun, files: dict[str, bytes]) -> NetworkResult:
         failure=failure,
         trial=int(run.tags["trial"]) if "trial" in run.tags else None,
         run_id=run.run_id,
+        key=run.tags.get("network_key", ""),
+        made_with=run.tags.get("made_with", ""),
+        solution=run.tags.get("solution"),
+        copied_from=run.tags.get("copied_from"),
     )
 
 

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.files import private_folder
 from pipeline.masking import masked
 
 LOGS = Path(".lariat/log")
@@ -84,8 +85,8 @@ def keep_traceback(error: BaseException) -> Path:
     text = masked("".join(traceback.format_exception(error)))
     name = time.strftime("%Y-%m-%d_%H-%M-%S") + f"_{os.getpid()}.log"
     try:
-        LOGS.parent.mkdir(mode=0o700, exist_ok=True)
-        LOGS.mkdir(mode=0o700, exist_ok=True)
+        private_folder(LOGS.parent)
+        private_folder(LOGS)
         for old in sorted(LOGS.glob("*.log"))[: -KEPT_LOGS + 1]:
             old.unlink(missing_ok=True)
         return _written(LOGS / name, text)

@@ -7,7 +7,16 @@ from planted_study import clinical_inputs, genetic_inputs, layer
 
 from pipeline.inspection.pareto import pareto_front
 from pipeline.report.figures import Panel, lambda_paths, panels, selection_bars, trajectories
-from pipeline.report.heatmap import PALETTE, ZERO, ZEROED, HeatMap, weight_scale, zeroed_text
+from pipeline.report.heatmap import (
+    BAR_WIDTH,
+    FAINTEST,
+    HeatMap,
+    others_text,
+    strongest_rows,
+    weight_scale,
+    zeroed_text,
+)
+from pipeline.report.raster import FAMILIES, PALETTE, ZERO, ZEROED, ZEROED_LINE
 from pipeline.results import Inputs
 
 BOTH = clinical_inputs() + genetic_inputs()
@@ -29,9 +38,88 @@ def test_cells_are_centered_on_zero_and_zeroed_variables_are_gray():
     heat = HeatMap(inputs, 3, simulated=False)
     picture = heat.pixels(weights, "none c0 s0")
     assert [cell(picture, heat, 0, u) for u in range(3)] == [2 * ZERO, 0, ZERO]
-    assert [cell(picture, heat, 1, u) for u in range(3)] == [ZERO + 45, ZERO + 1, ZERO - 1]
+    faint = FAINTEST  # of 90 steps, for the smallest weight; 0.5 of the scale is 0.5**0.4 further
+    half = round(faint + (ZERO - faint) * 0.5**0.4)
+    assert [cell(picture, heat, 1, u) for u in range(3)] == [
+        ZERO + half,
+        ZERO + faint,
+        ZERO - faint,
+    ]
     assert cell(picture, heat, 2, 0) == ZERO  # a zero column of a kept variable stays white
-    assert cell(picture, heat, 3, 0) == ZEROED
+    assert cell(picture, heat, 3, 0) in (ZEROED, ZEROED_LINE)
+
+
+def luminance(rgb: np.ndarray) -> np.ndarray:
+    """Relative luminance of sRGB colors, 0 … 1: what is left of them in gray."""
+    linear = np.where(rgb <= 0.04045 * 255, rgb / 255 / 12.92, ((rgb / 255 + 0.055) / 1.055) ** 2.4)
+    return linear @ (0.2126, 0.7152, 0.0722)
+
+
+def rows_of_cells(heat: HeatMap, png: bytes) -> np.ndarray:
+    """(rows, cell height, width, 3) colors of the field of cells, as a browser shows them."""
+    shown, right = np.asarray(decoded(png)), heat.left + heat.cell_width * heat.units
+    return np.stack([shown[t : t + heat.cell_height, heat.left : right] for t in heat.tops])
+
+
+@pytest.mark.parametrize("rows", [44, 400])
+def test_kept_rows_are_never_white_and_zero_rows_look_zero(rows):
+    names = tuple(f"x{i}" for i in range(rows))
+    inputs = Inputs(names, names, ("clinical",) * rows)
+    kept = np.arange(0, rows, 3)
+    weights = np.zeros((rows, 50))
+    weights[kept] = np.random.default_rng(0).normal(size=(len(kept), 50)) * 1e-4
+    weights[kept[1]] *= 3e4  # one row that on a linear scale would leave all others white
+    heat = HeatMap(inputs, 50, simulated=False)
+    cells = rows_of_cells(heat, heat.png(weights, "group_lasso c0 s0"))
+    light = luminance(cells.astype(float)).mean(axis=(1, 2))
+    zeroed = np.setdiff1d(np.arange(rows), kept)
+    assert np.ptp(light[zeroed]) == 0
+    assert light[kept].max() < light[zeroed].min() - 0.01  # darker than these, in gray too
+    saturation = np.ptp(cells.astype(int), axis=3)
+    assert saturation[zeroed].max() == 0  # flat gray from end to end
+    assert all(len(np.unique(cells[z][0], axis=0)) == 1 for z in zeroed)
+    assert (saturation[kept].max(axis=(1, 2)) > 20).all()
+
+
+def test_the_variable_of_the_largest_norm_is_the_darkest_and_has_the_longest_bar():
+    rng = np.random.default_rng(1)
+    weights = rng.normal(size=(39, 50)) * rng.uniform(0.01, 0.05, size=(39, 1))
+    age = BOTH.columns.index("age")
+    weights[age] *= 0.1 / np.abs(weights[age]).mean()
+    weights[25] *= 20  # a genetic dimension far above all clinical variables
+    heat = HeatMap(BOTH, 50, simulated=True)
+    png = heat.png(weights, "x")
+    light = luminance(rows_of_cells(heat, png).astype(float)).mean(axis=(1, 2))
+    assert np.argmin(light[:19]) == age
+    picture = heat.pixels(weights, "x")
+    strip = picture[:, heat.strip : heat.strip + BAR_WIDTH]
+    bars = (strip[heat.tops + heat.cell_height // 2] >= FAMILIES).sum(axis=1)
+    norms = np.linalg.norm(weights, axis=1)
+    alone = [i for i in range(39) if BOTH.variables.count(BOTH.variables[i]) == 1]
+    expected = np.maximum(np.round(BAR_WIDTH * norms[alone] / norms.max()), 2)
+    assert bars[alone].tolist() == expected.tolist()
+
+
+def test_of_many_columns_the_strongest_variables_are_shown_whole_and_the_others_counted():
+    names = tuple(f"x{i}" for i in range(5000))
+    variables = ("pair", "pair", *names[2:])
+    inputs = Inputs(names, variables, ("clinical",) * 5000)
+    weights = np.zeros((5000, 4))
+    weights[1] = 5.0  # of the pair one column alone has weights
+    weights[100:400] = np.linspace(1, 2, 300)[:, None]
+    rows = strongest_rows(inputs, weights)
+    assert rows.tolist() == [0, 1, *range(302, 400)]
+    assert strongest_rows(inputs, np.zeros((5000, 4))).tolist() == [0, 1]
+    one = Inputs(names, ("wide",) * 5000, ("clinical",) * 5000)
+    assert len(strongest_rows(one, weights)) == 100
+    said = others_text(weights, inputs, rows)
+    assert said == "the 99 strongest of 4,999 variables; of the others 202 are kept"
+    width, height = decoded(HeatMap(inputs, 4, False).png(weights, "l1 c0 s0")).size
+    assert width < 1000 and height < 1500
+    together, single = panels(
+        [Panel("a", inputs, weights), Panel("b", inputs, weights[::-1])], False
+    )
+    assert len(together) < 400_000 and decoded(single[0]).size == decoded(single[1]).size
 
 
 def test_zero_is_white_and_the_colors_are_symmetric_in_lightness():

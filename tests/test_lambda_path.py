@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 from pipeline import SparseMLPClassifier, lambda_path
 from pipeline.errors import InputError
 from pipeline.estimators.groups import column_groups
-from pipeline.estimators.path import SHARES, vanishing_lambda
+from pipeline.estimators.walk import vanishing_lambda
+from pipeline.networks import ZEROING, shares
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -26,13 +27,13 @@ def planted(rows=600, seed=0):
     return inputs, (rng.random(rows) < 1.0 / (1.0 + np.exp(-logit))).astype(int)
 
 
-@pytest.mark.parametrize("penalty", SHARES)
+@pytest.mark.parametrize("penalty", ZEROING)
 @pytest.mark.parametrize("units", [1, 4])
 def test_vanishing_lambda_is_where_the_proximal_step_leaves_zero(penalty, units):
     gradient = np.random.default_rng(units).normal(size=(units, 6))
-    shares = SHARES[penalty](0.3)
-    found = vanishing_lambda(gradient, column_groups(GROUPS, 6, None), shares)
-    assert found == pytest.approx(formulas.lambda_max(gradient, shares, INDEX), rel=1e-9)
+    parts = shares(penalty, 0.3)
+    found = vanishing_lambda(gradient, column_groups(GROUPS, 6, None), parts)
+    assert found == pytest.approx(formulas.lambda_max(gradient, parts, INDEX), rel=1e-9)
 
 
 def test_what_is_unpenalized_has_no_part_in_lambda_max():
@@ -41,7 +42,7 @@ def test_what_is_unpenalized_has_no_part_in_lambda_max():
     assert vanishing_lambda(gradient, groups, (1.0, 0.0, 0.0)) == 2.0
 
 
-@pytest.mark.parametrize("penalty", SHARES)
+@pytest.mark.parametrize("penalty", ZEROING)
 def test_without_hidden_layers_all_is_zero_above_lambda_max_and_not_below(penalty):
     inputs, y = planted()
     held_out = planted(seed=1)
@@ -57,9 +58,8 @@ def test_without_hidden_layers_all_is_zero_above_lambda_max_and_not_below(penalt
         n_lambdas=5,
         seeds=1,
     )
-    shares = SHARES[penalty](0.5)
     gradient = formulas.gradient_at_zero(inputs, y, "binary")
-    largest = formulas.lambda_max(gradient, shares, INDEX)
+    largest = formulas.lambda_max(gradient, shares(penalty, 0.5), INDEX)
     assert path.lambda_max == pytest.approx(largest, rel=1e-4)
     assert path.networks["kept"].iloc[-1] == 0 and path.lambdas[-1] > path.lambda_max
     assert np.all(path.networks["kept"].iloc[:-1] > 0)
@@ -67,7 +67,7 @@ def test_without_hidden_layers_all_is_zero_above_lambda_max_and_not_below(penalt
         penalty=penalty, groups=GROUPS, hidden_layer_sizes=(), epochs=5, learning_rate=0.01
     )
     for times, kept in ((0.98, 1), (1.02, 0)):
-        l1, l2, group = (times * largest * share for share in shares)
+        l1, l2, group = (times * largest * share for share in shares(penalty, 0.5))
         model.set_params(lambda_l1=l1, lambda_l2=l2, lambda_group=group).fit(inputs, y)
         assert len(model.variables_) - len(model.zeroed_) == kept
 

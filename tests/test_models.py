@@ -16,9 +16,8 @@ from study_runs import TABLE, of_kind, run_here, working_in
 
 from pipeline.data.cohort import load_cohort
 from pipeline.errors import InputError
+from pipeline.networks.first_layer import plain_layers
 from pipeline.networks.network import Architecture, Layer, Weights, forward
-from pipeline.results import Inputs
-from pipeline.study.evaluation import plain_layers
 from pipeline.tracking.serving import ServedNetwork, _load_pyfunc, save
 
 STUDY = """
@@ -145,8 +144,6 @@ def test_a_table_without_a_column_is_told_which(finished):
 
 def test_the_engines_forward_pass_with_encodings_is_the_models(tmp_path):
     rng = np.random.default_rng(0)
-    names = ("a", "b", "genetic_0", "genetic_1", "genetic_2")
-    inputs = Inputs(names, names, ("clinical",) * 2 + ("genetic",) * 3)
     columns, encodings = rng.normal(size=(7, 2)), rng.normal(size=(1, 3, 7))
     first = rng.normal(size=(1, 4, 6))
     first[:, :, 4] = 0.0  # genetic_1 is zeroed
@@ -164,7 +161,8 @@ def test_the_engines_forward_pass_with_encodings_is_the_models(tmp_path):
         ("encode", _Columns()), ("standardize", StandardScaler(with_mean=False, with_std=False)),
     ])  # fmt: skip
     network = ServedNetwork(
-        plain_layers(own, inputs), "gelu", "multiclass", identity.fit(table), (0, 1),
+        plain_layers(own, architecture.first_layer), "gelu", "multiclass", identity.fit(table),
+        (0, 1),
         ("genetic_0", "genetic_1", "genetic_2"), ("x", "y", "z"),
     )  # fmt: skip
     assert network.needed == ("genetic_0", "genetic_2")

@@ -120,10 +120,13 @@ def test_groups_of_one_column_and_one_unit_are_the_lasso():
 
 
 def test_elastic_net_without_l2_is_l1(weights):
+    """Soft-thresholding, and as λ2 falls the elastic net comes to it at the rate t·λ2."""
     steps = tf.ones([K, P], tf.float64) * 0.2
-    l1 = penalties.proximal_step(weights, steps, lambdas(0.5, 0, 0), groups())
-    net = penalties.proximal_step(weights, steps, lambdas(0.5, 0.0, 0), groups())
-    assert np.array_equal(l1.numpy(), net.numpy())
+    soft = np.sign(weights) * np.maximum(np.abs(weights) - 0.2 * 0.5, 0.0)
+    for l2 in (0.0, 1e-3, 0.7):
+        net = penalties.proximal_step(weights, steps, lambdas(0.5, l2, 0), groups()).numpy()
+        np.testing.assert_allclose(net * (1.0 + 0.2 * l2), soft, rtol=1e-14)
+        assert np.array_equal(net == 0.0, soft == 0.0)
 
 
 def test_an_unpenalized_variable_is_left_alone(weights):

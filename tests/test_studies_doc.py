@@ -6,6 +6,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from pipeline.metrics import metrics
+from pipeline.networks import LAMBDAS, LAMBDAS_OF
 from pipeline.search_space.schema import (
     OBJECTIVES,
     NetworkSettings,
@@ -13,7 +14,7 @@ from pipeline.search_space.schema import (
     StudyFile,
     TrainingSettings,
 )
-from pipeline.search_space.space import LAMBDAS, LAMBDAS_OF, Range
+from pipeline.search_space.space import Range
 from pipeline.search_space.study_file import PROJECT, load_search_space
 
 PAGE = (PROJECT / "docs/studies.md").read_text(encoding="utf-8")

@@ -7,8 +7,9 @@ from planted_study import case_study, group_lasso_study, record
 
 from pipeline.errors import InputError
 from pipeline.inspection.importance import importances, searched_values
-from pipeline.inspection.solutions import LAMBDAS, configuration_table
+from pipeline.inspection.solutions import configuration_table
 from pipeline.inspection.tipping import dividing_words
+from pipeline.networks import LAMBDAS
 from pipeline.report.page import compare_studies, markdown_summary
 from pipeline.report.summary import summarize
 from pipeline.results import StudyResults

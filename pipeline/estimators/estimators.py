@@ -17,6 +17,9 @@ neither is scaled inside, since then λ would no longer mean what the formula sa
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_regressor
@@ -44,60 +47,38 @@ from pipeline.estimators.parameters import (
     metric_of,
     network_seeds,
 )
-from pipeline.networks import mean_log_probabilities
+from pipeline.networks import LAMBDAS_OF, mean_log_probabilities
+
+_parameters = partial(dataclass, kw_only=True, eq=False, repr=False)
+"""Of a class's fields makes the `__init__` that scikit-learn reads: it stores each as it is."""
 
 
+@_parameters
 class _SparseMLP(BaseEstimator):
-    """What both estimators share: parameters, training, and what is left of it."""
+    """What both estimators share: parameters, training, and the attributes of a fit."""
 
-    def __init__(
-        self,
-        *,
-        penalty="group_lasso",
-        lambda_l1=1e-3,
-        lambda_l2=1e-3,
-        lambda_group=1e-3,
-        groups=None,
-        unpenalized=None,
-        hidden_layer_sizes=(50,),
-        activation="relu",
-        dropout=0.0,
-        epochs=100,
-        batch_size=128,
-        learning_rate=1e-3,
-        final_learning_rate=0.05,
-        weight_decay=0.0,
-        validation_fraction=None,
-        validation_metric=None,
-        patience=None,
-        tol=1e-3,
-        finish_steps=400,
-        random_state=None,
-        n_seeds=1,
-        batch_seed=0,
-    ):
-        self.penalty = penalty
-        self.lambda_l1 = lambda_l1
-        self.lambda_l2 = lambda_l2
-        self.lambda_group = lambda_group
-        self.groups = groups
-        self.unpenalized = unpenalized
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.final_learning_rate = final_learning_rate
-        self.weight_decay = weight_decay
-        self.validation_fraction = validation_fraction
-        self.validation_metric = validation_metric
-        self.patience = patience
-        self.tol = tol
-        self.finish_steps = finish_steps
-        self.random_state = random_state
-        self.n_seeds = n_seeds
-        self.batch_seed = batch_seed
+    penalty: str = "group_lasso"
+    lambda_l1: float = 1e-3
+    lambda_l2: float = 1e-3
+    lambda_group: float = 1e-3
+    groups: Any = None
+    unpenalized: Any = None
+    hidden_layer_sizes: Any = (50,)
+    activation: str = "relu"
+    dropout: float = 0.0
+    epochs: int = 100
+    batch_size: int | None = 128
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 0.05
+    weight_decay: float = 0.0
+    validation_fraction: float | None = None
+    validation_metric: str | None = None
+    patience: int | None = None
+    tol: float | None = 1e-3
+    finish_steps: int = 400
+    random_state: Any = None
+    n_seeds: int = 1
+    batch_seed: int = 0
 
     def __sklearn_clone__(self):
         # A fitted transformer given as groups says what X is; cloning it would make it forget.
@@ -168,9 +149,9 @@ class _SparseMLP(BaseEstimator):
         return problem(rows, validation, self._task(), groups, one_batch=one_batch, test=test)
 
     def _train(self, given: Problem) -> None:
-        from pipeline.networks import REGULARIZERS, NetworkSpec
+        from pipeline.networks import NetworkSpec
 
-        used = {name: getattr(self, name) for name in REGULARIZERS[self.penalty]}
+        used = {name: getattr(self, name) for name in LAMBDAS_OF[self.penalty]}
         rates = {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay}
         specs = [
             NetworkSpec(seed=seed, **rates, **used)
@@ -256,6 +237,7 @@ class _SparseMLP(BaseEstimator):
         return validate_data(self, X, reset=False, dtype=np.float64)
 
 
+@_parameters
 class SparseMLPClassifier(ClassifierMixin, _SparseMLP):
     __doc__ = f"""Networks that tell which variables they need to tell two or more classes apart.
 
@@ -267,58 +249,7 @@ class SparseMLPClassifier(ClassifierMixin, _SparseMLP):
         Multiplies the rows' weights; balanced is inverse to the classes' weighted numbers of rows.
     """
 
-    def __init__(
-        self,
-        *,
-        penalty="group_lasso",
-        lambda_l1=1e-3,
-        lambda_l2=1e-3,
-        lambda_group=1e-3,
-        groups=None,
-        unpenalized=None,
-        hidden_layer_sizes=(50,),
-        activation="relu",
-        dropout=0.0,
-        epochs=100,
-        batch_size=128,
-        learning_rate=1e-3,
-        final_learning_rate=0.05,
-        weight_decay=0.0,
-        class_weight=None,
-        validation_fraction=None,
-        validation_metric=None,
-        patience=None,
-        tol=1e-3,
-        finish_steps=400,
-        random_state=None,
-        n_seeds=1,
-        batch_seed=0,
-    ):
-        super().__init__(
-            penalty=penalty,
-            lambda_l1=lambda_l1,
-            lambda_l2=lambda_l2,
-            lambda_group=lambda_group,
-            groups=groups,
-            unpenalized=unpenalized,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            dropout=dropout,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            final_learning_rate=final_learning_rate,
-            weight_decay=weight_decay,
-            validation_fraction=validation_fraction,
-            validation_metric=validation_metric,
-            patience=patience,
-            tol=tol,
-            finish_steps=finish_steps,
-            random_state=random_state,
-            n_seeds=n_seeds,
-            batch_seed=batch_seed,
-        )
-        self.class_weight = class_weight
+    class_weight: Any = None
 
     def _target(self, y):
         check_classification_targets(y)

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.estimators.groups import ColumnGroups
-from pipeline.networks import FittedNetwork
+from pipeline.networks import FirstLayer, FittedNetwork, plain_layers
 
 if TYPE_CHECKING:
     from pipeline.networks import (
@@ -180,7 +180,7 @@ def certify_best(
         len(good),
         Given(
             np.zeros((len(good), 0, 0), np.float32),
-            tensors.constants(data, architecture, np.float64),
+            tensors.constants(data, architecture, architecture.first_layer, np.float64),
             tensors.hyperparameters([specs[i] for i in good]),
             architecture,
             data.task,
@@ -228,15 +228,6 @@ def fitted_network(
     )
     if network.failure is not None:
         return made
-    layers = plain_layers(network.final_weights if last else network.weights)
+    weights = network.final_weights if last else network.weights
+    layers = plain_layers(weights, FirstLayer(len(groups.index)), np.float64)
     return replace(made, layers=layers, zeroed=zeroed_variables(layers[0][0], groups))
-
-
-def plain_layers(weights: Weights) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """One network's weights → ((inputs, outputs), (outputs,)) of every layer, float64.
-
-    The engine's first layer (h, p + 1) has the bias as its last column.
-    """
-    first = np.asarray(weights.first, np.float64)
-    later = ((np.asarray(w, np.float64).T, np.asarray(b, np.float64)[:, 0]) for w, b in weights[1])
-    return ((first[:, :-1].T, first[:, -1]), *later)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from pipeline.errors import InputError
 from pipeline.metrics import OF_TASK
+from pipeline.networks import LAMBDAS, REGULARIZERS
 from pipeline.serving import ACTIVATIONS
-
-PENALTIES = ("none", "l1", "l2", "elastic_net", "group_lasso", "sparse_group_lasso")
 
 
 class Law(NamedTuple):
@@ -22,7 +21,7 @@ class Law(NamedTuple):
     kind: type
     optional: bool
     words: str
-    holds: object
+    holds: Callable[[Any], bool]
 
 
 def _at_least(low: float, kind: type = Real, optional: bool = False) -> Law:
@@ -31,9 +30,7 @@ def _at_least(low: float, kind: type = Real, optional: bool = False) -> Law:
 
 
 LAWS = {
-    "lambda_l1": _at_least(0),
-    "lambda_l2": _at_least(0),
-    "lambda_group": _at_least(0),
+    **dict.fromkeys(LAMBDAS, _at_least(0)),
     "weight_decay": _at_least(0),
     "dropout": Law(Real, False, "at least 0 and below 1", lambda x: 0 <= x < 1),
     "epochs": _at_least(1, Integral),
@@ -66,11 +63,11 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
         raise InputError(f"{name} must be one of {', '.join(choices)}, but got {value!r}")
 
 
-def check_parameters(estimator: object) -> None:
+def check_parameters(estimator: Any) -> None:
     """Raise InputError at the first parameter that breaks its law."""
     for name in LAWS:
         check_number(name, getattr(estimator, name))
-    check_choice("penalty", estimator.penalty, PENALTIES)
+    check_choice("penalty", estimator.penalty, REGULARIZERS)
     check_choice("activation", estimator.activation, ACTIVATIONS)
     hidden_sizes(estimator.hidden_layer_sizes)
     if isinstance(estimator.random_state, Integral) and estimator.random_state < 0:

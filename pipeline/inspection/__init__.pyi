@@ -9,7 +9,6 @@ from .pareto import front_steps as front_steps
 from .pareto import pareto_front as pareto_front
 from .solutions import EPOCHS as EPOCHS
 from .solutions import EXCHANGEABLE as EXCHANGEABLE
-from .solutions import LAMBDAS as LAMBDAS
 from .solutions import Solution as Solution
 from .solutions import best_by_cell as best_by_cell
 from .solutions import best_row as best_row

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from pipeline.inspection.solutions import LAMBDAS, by_configuration
+from pipeline.inspection.solutions import by_configuration
+from pipeline.networks import LAMBDAS
 from pipeline.results import StudyResults
 
 FEWEST_CONFIGURATIONS = 8

@@ -15,12 +15,12 @@ import pandas as pd
 
 from pipeline.inspection.stability import death_epoch, entropy_bits
 from pipeline.metrics import bootstrap
+from pipeline.networks import LAMBDAS
 from pipeline.results import NetworkResult, StudyRecord, StudyResults, kept_variables
 
 EXCHANGEABLE = ("genetic",)
 EPOCHS = ("best", "last")
 SPLITS = ("val", "test", "train")
-LAMBDAS = ("lambda_l1", "lambda_l2", "lambda_group")
 NAMED_AT_MOST = 4  # variables that the label of a single family's solution names
 METRIC_ORDER = ("auroc", "average_precision", "accuracy", "balanced_accuracy", "log_loss")
 METRIC_ORDER += ("r2", "mean_squared_error", "mean_absolute_error")

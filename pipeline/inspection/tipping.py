@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pipeline.inspection.solutions import LAMBDAS, by_configuration, solution_label
+from pipeline.inspection.solutions import by_configuration, solution_label
+from pipeline.networks import LAMBDAS
 from pipeline.results import NetworkResult, StudyResults
 from pipeline.words import inputs_words, listed
 

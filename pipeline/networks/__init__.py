@@ -1,6 +1,7 @@
 """The mathematics of one network, written for a population of K networks at once.
 
-`network` is the forward pass and its gradients, `penalties` value and proximal step of every
+`network` is the forward pass and its gradients, `first_layer` the places of its columns,
+`regularizers` the table of them, `penalties` value and proximal step of every
 regularizer, `optimizer` one training step, `epoch` the compiled program of a whole epoch, `types`
 what training is given and gives back, `fitted_network` a trained network in NumPy alone. Nothing
 here decides when to stop or reads a table.

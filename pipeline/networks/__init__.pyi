@@ -4,6 +4,9 @@ from .epoch import Program as Program
 from .epoch import Seen as Seen
 from .epoch import program as program
 from .epoch import tensor_specs as tensor_specs
+from .first_layer import FirstLayer as FirstLayer
+from .first_layer import PlainLayer as PlainLayer
+from .first_layer import plain_layers as plain_layers
 from .fitted_network import FittedNetwork as FittedNetwork
 from .fitted_network import mean_log_probabilities as mean_log_probabilities
 from .network import Architecture as Architecture
@@ -17,7 +20,12 @@ from .network import loss_gradient as loss_gradient
 from .network import row_losses as row_losses
 from .network import spare_networks as spare_networks
 from .optimizer import Hyperparameters as Hyperparameters
-from .penalties import REGULARIZERS as REGULARIZERS
+from .regularizers import LAMBDAS as LAMBDAS
+from .regularizers import LAMBDAS_OF as LAMBDAS_OF
+from .regularizers import REGULARIZERS as REGULARIZERS
+from .regularizers import ZEROING as ZEROING
+from .regularizers import shares as shares
+from .types import POPULATION_BYTES as POPULATION_BYTES
 from .types import NetworkSpec as NetworkSpec
 from .types import Schedule as Schedule
 from .types import TrainedNetwork as TrainedNetwork

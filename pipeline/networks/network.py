@@ -24,6 +24,8 @@ from zlib import crc32
 import numpy as np
 import tensorflow as tf
 
+from pipeline.networks.first_layer import FirstLayer
+
 ACTIVATIONS = ("relu", "tanh", "gelu")
 
 
@@ -52,9 +54,14 @@ class Architecture:
         return (*self.hidden_layer_sizes, self.outputs)
 
     @property
+    def first_layer(self) -> FirstLayer:
+        """Where the columns of a trained network's first layer stand."""
+        return FirstLayer(self.shared_columns, self.genetic_dimensions)
+
+    @property
     def columns(self) -> int:
         """p: columns of the first layer's weights, the bias included."""
-        return self.shared_columns + 1 + self.genetic_dimensions
+        return self.first_layer.count
 
     @property
     def gated(self) -> bool:
@@ -147,7 +154,8 @@ def initial_weights(architecture: Architecture, seeds: Sequence[int]) -> Weights
     sizes = architecture.layer_sizes
     p = architecture.shared_columns + architecture.genetic_dimensions
     h = sizes[0]
-    first, later = [], [[] for _ in sizes[1:]]
+    first: list[np.ndarray] = []
+    later: list[list[np.ndarray]] = [[] for _ in sizes[1:]]
     for seed in seeds:
         shared = _glorot(seed, "shared", p, h, (h, architecture.shared_columns))
         genetic = _glorot(seed, "genetic", p, h, (h, architecture.genetic_dimensions))
@@ -191,8 +199,8 @@ def _first_layer(weights: tf.Tensor, columns: tf.Tensor, encodings: tf.Tensor | 
     """(K, h, n): W·[X, 1, E]ᵀ."""
     networks, units = tf.shape(weights)[0], tf.shape(weights)[1]
     shared = tf.shape(columns)[1]
-    own = weights if encodings is None else weights[:, :, :shared]
-    flat = tf.reshape(own, [networks * units, shared])
+    of_columns = weights if encodings is None else weights[:, :, :shared]
+    flat = tf.reshape(of_columns, [networks * units, shared])
     z = tf.reshape(tf.matmul(flat, columns, transpose_b=True), [networks, units, -1])
     return z if encodings is None else z + tf.matmul(weights[:, :, shared:], encodings)
 
@@ -293,14 +301,14 @@ def _gated_backward(weights, columns, encodings, activated, upstream):
     units = layer.weights.shape[2]
     gated = tf.raw_ops.ReluGrad(gradients=tf.tile(upstream, [1, units, 1]), features=activated)
     reached = _first_layer_gradient(gated, columns, encodings)
-    own = tf.reduce_sum(weights.first * reached, axis=2)[:, None, :]
+    to_outgoing = tf.reduce_sum(weights.first * reached, axis=2)[:, None, :]
     outgoing = tf.reshape(layer.weights, [-1, units, 1])
     to_encodings = None
     if encodings is not None:
         shared = tf.shape(columns)[1]
-        seen = weights.first[:, :, shared:] * outgoing
-        to_encodings = tf.matmul(seen, gated, transpose_a=True)
-    later = (Layer(own, _over_rows(upstream)),)
+        through = weights.first[:, :, shared:] * outgoing
+        to_encodings = tf.matmul(through, gated, transpose_a=True)
+    later = (Layer(to_outgoing, _over_rows(upstream)),)
     return Weights(reached * outgoing, later), to_encodings
 
 

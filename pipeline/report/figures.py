@@ -22,8 +22,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from PIL import Image
 
 from pipeline.inspection import front_steps
-from pipeline.report.heatmap import HeatMap, encode, printable, side_by_side, weight_scale
-from pipeline.results import Inputs
+from pipeline.report.heatmap import MOST_ROWS, HeatMap, strongest_rows, weight_scale
+from pipeline.report.raster import encode, printable, side_by_side
+from pipeline.results import Inputs, variable_norms
 
 __all__ = [
     "HeatMap",
@@ -110,14 +111,20 @@ def panels(
 ) -> tuple[bytes, tuple[bytes, ...]]:
     """Heat maps lettered A, B, … on one color scale: all in one PNG, and each as its own."""
     scale = weight_scale(*(panel.first_layer for panel in shown))
+    norm_scale = max((max(variable_norms(p.first_layer, p.inputs).values(), default=0.0)
+                      for p in shown), default=0.0)  # fmt: skip
     maps: dict[tuple[Inputs, int], HeatMap] = {}
     pictures = []
     for i, panel in enumerate(shown):
         key = (panel.inputs, panel.first_layer.shape[1])
         if key not in maps:
-            maps[key] = HeatMap(*key, simulated, cells_width=270, ratio=2)
+            rows = None  # all, or of many the strongest of all these panels, the same in each
+            if len(panel.inputs.columns) > MOST_ROWS:
+                layers = [p.first_layer for p in shown if p.inputs == panel.inputs]
+                rows = strongest_rows(panel.inputs, *layers)
+            maps[key] = HeatMap(*key, simulated, rows=rows, cells_width=270, ratio=2)
         title = f"{chr(ord('A') + i % 26)}   {panel.title}"
-        pictures.append(maps[key].pixels(panel.first_layer, title, scale))
+        pictures.append(maps[key].pixels(panel.first_layer, title, scale, norm_scale or None))
     together = encode(side_by_side(pictures, per_row, gap=40), ratio=2)
     return together, tuple(encode(picture, ratio=2) for picture in pictures)
 

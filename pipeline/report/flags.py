@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from pipeline.inspection import LAMBDAS
+from pipeline.networks import LAMBDAS
 from pipeline.results import StudyRecord, StudyResults
 from pipeline.words import inputs_words, listed
 

@@ -20,7 +20,7 @@ from bokeh.resources import Resources
 
 from pipeline.inspection import front_steps
 from pipeline.report.figures import COLORS, SOLUTION_COLORS, style_of
-from pipeline.report.heatmap import printable
+from pipeline.report.raster import printable
 
 _MARKERS = {
     "o": "circle", "s": "square", "^": "triangle", "D": "diamond", "v": "inverted_triangle",

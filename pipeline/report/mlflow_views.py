@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from pipeline.inspection import LAMBDAS
+from pipeline.networks import LAMBDAS
 from pipeline.report.summary import Summary, all_families
 from pipeline.results import StudyRecord
 

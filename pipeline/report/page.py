@@ -19,7 +19,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.errors import InputError
-from pipeline.files import files_beside, sweep
+from pipeline.files import files_beside
 from pipeline.inspection import pareto_front
 from pipeline.metrics import RESAMPLES
 from pipeline.provenance import versions
@@ -192,7 +192,6 @@ def _write_all(folder: Path, writers: dict[str, Callable[[Path], object]]) -> No
 
     Pictures of an earlier report that this one does not have are removed.
     """
-    sweep(folder)
     with files_beside(folder, list(writers)) as beside:
         for name, write in writers.items():
             write(beside / name)
@@ -201,7 +200,10 @@ def _write_all(folder: Path, writers: dict[str, Callable[[Path], object]]) -> No
             old.unlink()
 
 
-def _write(summaries: Sequence[Summary], tables: dict[str, pd.DataFrame], output: Path) -> None:
+def _write(
+    summaries: Sequence[Summary], tables: dict[str, pd.DataFrame], output: Path
+) -> tuple[str, ...]:
+    """The names of all files that were written."""
     html, pictures = _page(summaries)
     writers: dict[str, Callable[[Path], object]] = {}
     for name, table in tables.items():
@@ -210,6 +212,7 @@ def _write(summaries: Sequence[Summary], tables: dict[str, pd.DataFrame], output
         writers[f"{picture.name}.png"] = lambda path, p=picture: path.write_bytes(p.png)
     writers["report.html"] = lambda path: path.write_text(html, encoding="utf-8")
     _write_all(Path(output), writers)
+    return tuple(writers)
 
 
 def _tables(summary: Summary) -> dict[str, pd.DataFrame]:
@@ -224,9 +227,14 @@ def _tables(summary: Summary) -> dict[str, pd.DataFrame]:
 
 def build_report(results: StudyResults, output: Path) -> Summary:
     """Write `report.html`, its PNG and its CSV into the folder `output`; return what they say."""
+    return write_report(results, output)[0]
+
+
+def write_report(results: StudyResults, output: Path) -> tuple[Summary, tuple[str, ...]]:
+    """`build_report`, and the names of the files that it wrote; whatever else lies in the folder
+    is somebody's own."""
     summary = summarize(results)
-    _write([summary], _tables(summary), output)
-    return summary
+    return summary, _write([summary], _tables(summary), output)
 
 
 def compare_studies(studies: Sequence[StudyResults], output: Path) -> list[Summary]:

@@ -20,13 +20,14 @@ from pipeline.inspection import (
     searched_values,
     solution_label,
 )
+from pipeline.networks import REGULARIZERS
 from pipeline.report import figures, interactive
 from pipeline.report.summary import Summary, all_families
 from pipeline.results import NetworkResult
 from pipeline.words import family_words, inputs_words, metric_words
 
-PLAIN_FIRST = ("none", "l1", "l2", "elastic_net", "group_lasso", "sparse_group_lasso")
 PANELS_WANTED = 6
+MOST_BARS = 60  # of a figure of selection frequencies
 MOST_LINES, MOST_AXES = 3000, 12  # that a page draws for a pointer; the picture alone beyond
 
 
@@ -69,7 +70,7 @@ def _cells(summaries: Sequence[Summary]) -> pd.DataFrame:
     better = cells.sort_values(
         "objective_mean", ascending=not summaries[0].record.maximize, kind="stable"
     )
-    rank = {name: i for i, name in enumerate(PLAIN_FIRST)}
+    rank = {name: i for i, name in enumerate(REGULARIZERS)}
     return better.drop_duplicates("regularizer").sort_values(
         "regularizer", key=lambda c: c.map(lambda r: rank.get(r, len(rank))), kind="stable"
     )
@@ -163,7 +164,7 @@ def trajectory(focus: Focus, summary: Summary) -> Picture | None:
 
 def selection(focus: Focus) -> Picture:
     """Share of seeds that keep each variable, with the stability of the selection."""
-    table = focus.frequencies.fillna(0.0).head(60)
+    table = focus.frequencies.fillna(0.0).head(MOST_BARS)
     title = f"c{focus.number} {focus.regularizer} on {focus.inputs}"
     png = figures.selection_bars(
         table["variable"].tolist(), table["share_last"], table["share_best"], title
@@ -172,6 +173,11 @@ def selection(focus: Focus) -> Picture:
         f"{', '.join(focus.roles)}. Stability Φ̂ at the last epoch {focus.stability_last.text}; at "
         f"the best epoch {focus.stability_best.text}."
     )
+    if len(focus.frequencies) > MOST_BARS:
+        caption += (
+            f" The {MOST_BARS} of {len(focus.frequencies):,} variables that most seeds keep, and "
+            "longest; all are in selection_frequencies.csv."
+        )
     return Picture(f"selection_c{focus.number}", png, f"selection frequencies: {title}", caption)
 
 

@@ -58,17 +58,29 @@ def solution_rows(focus: Focus, epoch: str, summary: Summary) -> Rows:
     return head, rows
 
 
+MOST_DEATHS = 200
+"""Variables whose deaths the page has one by one."""
+
+
 def death_rows(focus: Focus) -> Rows:
-    """Variables in the order in which they died, those that live longest first."""
+    """Variables in the order in which they died, those that live longest first; a last row counts
+    those beyond MOST_DEATHS."""
     head = ["variable", "family", "kept by", "died in", "epoch of death, median (range)"]
     rows, seeds = [], len([n for n in focus.networks if n.failure is None])
-    for _, row in focus.frequencies.iterrows():
+    for _, row in focus.frequencies.head(MOST_DEATHS).iterrows():
         when = "–"
         if row["died"]:
             when = f"{row['died_epoch']:.0f} ({row['died_low']:.0f} to {row['died_high']:.0f})"
         kept, died = row["share_last"], int(row["died"])
         kept = "–" if pd.isna(kept) else f"{round(kept * seeds)} of {seeds} seeds"
         rows.append([str(row["variable"]), str(row["family"]), kept, f"{died} of {seeds}", when])
+    rest = focus.frequencies.iloc[MOST_DEATHS:]
+    if len(rest):
+        most, last = rest["share_last"].max(), rest["died_epoch"].max()
+        kept = "–" if pd.isna(most) else f"at most {round(most * seeds)} of {seeds} seeds"
+        when = "–" if pd.isna(last) else f"{last:.0f} or earlier"
+        said = f"{len(rest):,} more, in selection_frequencies.csv"
+        rows.append([said, "–", kept, "–", when])
     return head, rows
 
 

@@ -32,6 +32,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection as Direction
 from optuna.trial import TrialState, create_trial
 
+from pipeline.networks import LAMBDAS, REGULARIZERS
 from pipeline.search_space.combinations import (
     Combination,
     at_quantile,
@@ -40,7 +41,7 @@ from pipeline.search_space.combinations import (
     grid_axis,
     signature,
 )
-from pipeline.search_space.space import LAMBDAS, REGULARIZERS, Range
+from pipeline.search_space.space import Range
 from pipeline.search_space.study_file import NetworkSettings, SearchSpace, TrainingSettings
 
 TPE_STARTUP_ROUNDS = 8

@@ -12,18 +12,9 @@ from typing import Any, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import InputError
+from pipeline.networks import LAMBDAS, LAMBDAS_OF, REGULARIZERS
 from pipeline.search_space.yaml12 import did_you_mean
 
-LAMBDAS = ("lambda_l1", "lambda_l2", "lambda_group")
-LAMBDAS_OF = {
-    "none": (),
-    "l1": ("lambda_l1",),
-    "l2": ("lambda_l2",),
-    "elastic_net": ("lambda_l1", "lambda_l2"),
-    "group_lasso": ("lambda_group",),
-    "sparse_group_lasso": ("lambda_l1", "lambda_group"),
-}
-REGULARIZERS = tuple(LAMBDAS_OF)
 CATEGORICAL = ("regularizer", "inputs", "hidden_layer_sizes", "activation", "class_weight")
 MOST_GRID_POINTS = 10_000
 

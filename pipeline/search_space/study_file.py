@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import InputError
+from pipeline.networks import LAMBDAS
 from pipeline.search_space import yaml12 as study_yaml
 from pipeline.search_space.schema import (
     ENTROPY,
@@ -26,7 +27,6 @@ from pipeline.search_space.schema import (
     TrainingSettings,
 )
 from pipeline.search_space.space import (
-    LAMBDAS,
     Source,
     Space,
     check_cross,
@@ -137,11 +137,14 @@ class SearchSpace:
         return replace(self, task=task)
 
     def settings(self) -> dict[str, Any]:
-        """Everything resolved, as plain JSON values, for the reader and for reproduction."""
+        """Everything resolved, as plain JSON values, for the reader and for reproduction.
+
+        Of files the names alone: whose folder they lie in is nobody's business.
+        """
         return {
             "study": self.study,
-            "data": study_yaml.shown(self.data),
-            "genotypes": study_yaml.shown(Path(self.genotypes)),
+            "data": self.data.name,
+            "genotypes": Path(self.genotypes).name,
             "configurations": self.configurations,
             "seeds": list(self.seeds),
             "scheduler": self.scheduler,

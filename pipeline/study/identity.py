@@ -7,6 +7,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 
@@ -94,10 +95,16 @@ def _bytes_digest(numbers: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(numbers).tobytes()).hexdigest()
 
 
+_FILES = ("study", "data", "genotypes")
+"""Parameters that may be paths: of these the record has the name alone."""
+
+
 def command_of(study: str, given: Mapping[str, object]) -> str:
+    """The command that the record shows; no folder of the person's is in it."""
     parameters = {"study": study, **given}
     return "mlflow run . " + " ".join(
-        f"-P {key}={shlex.quote(str(value))}" for key, value in parameters.items()
+        f"-P {key}={shlex.quote(Path(str(value)).name if key in _FILES else str(value))}"
+        for key, value in parameters.items()
     )
 
 

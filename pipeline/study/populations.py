@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from pipeline.networks import (
+    LAMBDAS,
     Architecture,
     NetworkSpec,
     Schedule,
@@ -23,7 +24,7 @@ from pipeline.search_space import Configuration
 from pipeline.study.evaluation import measured_parts, network_result, resampled_test_rows
 from pipeline.study.people import GENETIC, People
 from pipeline.study.replicates import Population, Replicate
-from pipeline.training import train_population
+from pipeline.training import Checkpoint, train_population
 
 
 def _architecture(configuration: Configuration, data: TrainingData, outputs: int) -> Architecture:
@@ -54,9 +55,7 @@ def _spec(replicate: Replicate) -> NetworkSpec:
     params, training = replicate.configuration.params, replicate.configuration.training
     return NetworkSpec(
         seed=replicate.seed,
-        lambda_l1=params["lambda_l1"],
-        lambda_l2=params["lambda_l2"],
-        lambda_group=params["lambda_group"],
+        **{name: params[name] for name in LAMBDAS},
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,
         genetic_learning_rate=training.genetic_learning_rate,
@@ -90,10 +89,12 @@ def train(
     objective: str,
     on_epoch: Callable[[int, int, float], None] | None = None,
     on_encoder: Callable[[Replicate, np.ndarray, float], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[NetworkResult]:
     """Train a population; results in the order of its replicates, without trial and key.
 
-    on_encoder(replicate, C, a) is given what each network learned of the genotypes.
+    on_encoder(replicate, C, a) is given what each network learned of the genotypes. checkpoint:
+    where a population that was stopped goes on from; whoever keeps the results removes it.
     """
     configuration = population.configuration
     data = people.training_data(configuration)
@@ -104,6 +105,7 @@ def train(
         [_spec(replicate) for replicate in population.replicates],
         _schedule(configuration, objective),
         on_epoch,
+        checkpoint=checkpoint,
     )
     for replicate, network in zip(population.replicates, trained, strict=True):
         if on_encoder is not None and network.encoder is not None:

@@ -19,6 +19,14 @@ from pipeline.study.scores import Outcome, Scores, score_of
 from pipeline.study.trials import Trials
 from pipeline.tracking import StoredRun, StudyRun, params_from_texts, read_network
 
+RECORDED_WEIGHTS = 10_000_000
+"""First-layer weights whose files are written together: some 20 bytes each."""
+
+
+def _units(result: NetworkResult) -> int:
+    """h, or 0 without weights."""
+    return 0 if result.first_layer is None else result.first_layer.shape[1]
+
 
 class Recorder:
     """Records a study's networks, and knows which are recorded."""
@@ -27,6 +35,7 @@ class Recorder:
         self._run, self._record, self._trials, self.scores = run, record, trials, scores
         self._frames: dict[tuple, HeatMap] = {}
         self._made_with = made_with(record.facts)
+        self.study_id = record.study_id
 
     def restore(self) -> None:
         """Take up what earlier starts recorded; trials that the storage lacks are added."""
@@ -64,9 +73,14 @@ class Recorder:
         )
 
     def record(self, results: Sequence[NetworkResult]) -> None:
-        """All networks of a population, in one transaction where the store has them."""
-        if not results:
-            return
+        """All networks of a population, in one transaction where the store has them; in several
+        where their weights are many, since their files are made in memory."""
+        weights = max((len(r.inputs.columns) * _units(r) for r in results), default=1)
+        at_once = max(1, RECORDED_WEIGHTS // max(weights, 1))
+        for start in range(0, len(results), at_once):
+            self._record_some(results[start : start + at_once])
+
+    def _record_some(self, results: Sequence[NetworkResult]) -> None:
         numbered = [
             replace(
                 result,
@@ -94,11 +108,11 @@ class Recorder:
     def _heat_maps(self, result: NetworkResult) -> dict[str, bytes]:
         if result.first_layer is None or result.first_layer_final is None:
             return {}
-        units = result.first_layer.shape[1]
-        kind = result.inputs, units
-        if kind not in self._frames:
-            self._frames[kind] = HeatMap(result.inputs, units, self._record.simulated)
-        frame = self._frames[kind]
+        units = _units(result)
+        key = result.inputs, units
+        if key not in self._frames:
+            self._frames[key] = HeatMap(result.inputs, units, self._record.simulated)
+        frame = self._frames[key]
         best, last = int(result.metrics["best_epoch"]), int(result.metrics["final_epoch"])
         return {
             "first_layer.png": frame.png(result.first_layer, f"{result.name} · best epoch {best}"),

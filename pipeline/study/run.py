@@ -15,30 +15,30 @@ from rich.console import Console
 
 from pipeline.data import Cohort
 from pipeline.errors import InputError
-from pipeline.files import write_whole
+from pipeline.files import private_folder
 from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
 from pipeline.inspection import solution_label
 from pipeline.progress import BlockProgress, StudyProgress
-from pipeline.report import TAG, Summary, solutions_table, views_of
+from pipeline.report import TAG, Summary, report_folder, solutions_table, views_of
 from pipeline.report import page as report
-from pipeline.results import StudyRecord, StudyResults
+from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
 from pipeline.study.identity import Keys, command_of, record_of, study_id_of
 from pipeline.study.lock import alone
+from pipeline.study.needs import require_memory_to_train
 from pipeline.study.people import GENETIC, People
 from pipeline.study.populations import populations, train
 from pipeline.study.recording import Recorder
 from pipeline.study.replicates import Population, Replicate
 from pipeline.study.scores import Scores
+from pipeline.study.storage import storage_url
 from pipeline.study.study_cohort import study_cohort
 from pipeline.study.trials import Trials, check_storage
 from pipeline.study.variant_search import find_variants
 from pipeline.tracking import Fingerprint, RunStore, StudyRun, open_study
 from pipeline.tracking import reader as tracked
-
-MARKER = ".study"
-"""File of a report's folder that holds the study's id."""
+from pipeline.training import Checkpoint
 
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
@@ -47,7 +47,7 @@ CACHE = Path(".lariat")
 def run_study(
     study: str,
     *,
-    storage: str = "sqlite:///optuna.db",
+    storage: str | None = None,
     scheduler: str = "local",
     output: str | Path = "reports",
     given: Mapping[str, object] | None = None,
@@ -56,19 +56,22 @@ def run_study(
     """Run a study to its end, or go on where it stopped; returns the folder of its report.
 
     given: parameters that win over the study file (`data`, `target`, `genotypes`,
-    `configurations`, `seeds`, `epochs`). Raises InputError for anything that is wrong.
+    `configurations`, `seeds`, `epochs`). storage: an Optuna storage URL, by default that of the
+    environment variable LARIAT_STORAGE, or else a file here. Raises InputError for anything that
+    is wrong.
     """
-    console = console or Console()
+    console, storage = console or Console(), storage_url(storage)
     if scheduler != "local":
         raise InputError(
             f"scheduler must be `local`, but got {scheduler!r}: networks train in this process; "
             "leave the parameter out"
         )
     space = load_search_space(study, dict(given or {}))
-    _check_writable(Path(output) / space.study)
+    _check_writable(Path(output))
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
     space, cohort, joined = study_cohort(space)
+    require_memory_to_train(space, cohort)
     genotypes = _genotypes(space, cohort, joined, console)
     study_id = study_id_of(space, cohort, genotypes)
     record = record_of(space, cohort, genotypes, study_id, command_of(study, given or {}))
@@ -80,16 +83,17 @@ def run_study(
         {name: "double" for name in cohort.inputs.variable_names},
     )
     RunStore()  # refuses here, before a trial is kept, where the tracking store cannot be used
+    private_folder(CACHE)
     with alone(study_id, CACHE):
         trials = Trials(space, study_id, storage)
         with open_study(record, dataset=fingerprint, params=_shown(space)) as run:
+            folder = report_folder(output, [run.record])
             recorder = Recorder(run, record, trials, Scores(space))
             recorder.restore()
             _train_all(space, People(cohort, genotypes), recorder, console)
             results = tracked.load_study(run.run_id)
             if genotypes is not None:
                 results = _with_variants(results, genotypes, run, console)
-            folder = _report_folder(Path(output), run.place, record)
             _finish(results, run, cohort, folder, console)
     return folder
 
@@ -103,16 +107,6 @@ def _shown(space: SearchSpace) -> dict[str, str | int]:
         "regularizers": ", ".join(space.space["regularizer"]),
         "inputs": ", ".join(space.inputs),
     }
-
-
-def _report_folder(output: Path, place: str, record: StudyRecord) -> Path:
-    """The folder of the study's report, which no other study's report has."""
-    folder = output / place
-    marker = folder / MARKER
-    if marker.is_file() and marker.read_text().strip() != record.study_id:
-        folder = output / f"{record.study}-{record.study_id[:6]}"
-    write_whole(folder / MARKER, f"{record.study_id}\n".encode())
-    return folder
 
 
 def _check_writable(folder: Path) -> None:
@@ -159,6 +153,7 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     keys = Keys(people, space.objective)
+    checkpoint = Checkpoint(CACHE / "checkpoints" / recorder.study_id)
     with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(scores.by_configuration()):
             replicates = [
@@ -173,7 +168,7 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
                 progress.recorded(adopted, scores.best_mean())
             missing = [r for r in replicates if r.cell not in scores.finished]
             for population in populations(missing, people, space.objective):
-                _train_one(population, space, people, keys, recorder, progress)
+                _train_one(population, space, people, keys, recorder, progress, checkpoint)
 
 
 def _train_one(
@@ -183,6 +178,7 @@ def _train_one(
     keys: Keys,
     recorder: Recorder,
     progress: StudyProgress,
+    checkpoint: Checkpoint,
 ) -> None:
     """Train a population, and record each of its networks."""
     replicates, encoders = population.replicates, Encoders(CACHE)
@@ -193,9 +189,11 @@ def _train_one(
         space.objective,
         lambda epoch, *_: progress.training(epoch * share),
         lambda replicate, *learned: encoders.keep(keys.of(replicate), *learned),
+        checkpoint,
     )
     keyed = zip(results, replicates, strict=True)
     recorder.record([replace(result, key=keys.of(replicate)) for result, replicate in keyed])
+    checkpoint.remove()
     progress.recorded(len(results), recorder.scores.best_mean())
 
 
@@ -232,7 +230,7 @@ def _finish(
 ) -> None:
     """The report, onto the disk, into the study's run and onto the terminal; and the models."""
     with console.status("writing the report"):
-        summary = report.build_report(results, folder)
+        summary, written = report.write_report(results, folder)
         models = finalists.log_finalists(run, summary, cohort)
     links = _links(run, summary)
     run.finish(
@@ -244,6 +242,7 @@ def _finish(
             "networks": summary.networks,
         },
         artifacts_dir=folder,
+        artifacts=written,
         solutions={n.run_id: solution_label(n) for n in results.finished},
     )
     console.print(report.terminal_of(summary))

@@ -9,6 +9,7 @@ from pipeline.data import BINARY, Cohort, check_class_weight, load_cohort, named
 from pipeline.errors import InputError
 from pipeline.genetics import Joined, join, open_fileset
 from pipeline.search_space import SearchSpace
+from pipeline.study.needs import require_memory_to_read
 
 
 def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None]:
@@ -28,6 +29,7 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
         "groups": space.groups,
         "unpenalized": space.unpenalized,
     }
+    require_memory_to_read(space.data)
     table = read_table(space.data, texts=() if space.id is None else (space.id,))
     if space.data_replaced:
         roles, lost = _within(roles, table.frame.columns)

@@ -20,8 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from pipeline.errors import InputError
 from pipeline.files import write_whole
+from pipeline.masking import HIDDEN, masked
 from pipeline.tracking.format import (
     MAX_PARAM_CHARACTERS,
     MAX_TAG_CHARACTERS,
@@ -66,6 +69,7 @@ class RunStore:
         self, tracking_uri: str | None = None, *, must_exist: bool = False, bulk: bool = True
     ) -> None:
         self.uri = str(tracking_uri or get_tracking_uri())
+        self.shown = masked(self.uri)
         if must_exist and (path := sqlite_path(self.uri)) and not path.exists():
             raise InputError(f"there is no tracking store at {path} yet, so no study to read")
         self._remote = self.uri.startswith(("http://", "https://"))
@@ -91,7 +95,7 @@ class RunStore:
         found = self._client.get_experiment_by_name(name)
         if found is not None and found.lifecycle_stage == "deleted":
             raise InputError(
-                f"the MLflow experiment '{name}' is deleted in {self.uri}: restore it with "
+                f"the MLflow experiment '{name}' is deleted in {self.shown}: restore it with "
                 f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or choose "
                 "another with MLFLOW_EXPERIMENT_NAME"
             )
@@ -223,12 +227,28 @@ class RunStore:
         """Artifacts by their path in the run, replacing what is there."""
         self._write_files(run.artifact_uri, files)
 
-    def write_folder(self, run: StoredRun, local: Path, folder: str) -> None:
-        """A local directory as the run's artifact folder, replacing the whole folder."""
-        repository = self._repository(run.artifact_uri)
+    def write_folder(self, run: StoredRun, local: Path, names: Sequence[str], folder: str) -> None:
+        """These files of a local directory as the run's artifact folder, replacing all of it."""
+        files = {f"{folder}/{name}": (local / name).read_bytes() for name in names}
         with suppress(Exception):  # nothing there yet, or a store that cannot delete
-            repository.delete_artifacts(folder)
-        repository.log_artifacts(str(local), folder)
+            self._repository(run.artifact_uri).delete_artifacts(folder)
+        self._write_files(run.artifact_uri, files)
+
+    def forget_parameter(self, run_id: str, name: str) -> str:
+        """Take a secret out of a run that `mlflow run` opened; says what was done, as a sentence.
+
+        MLflow has no call that changes a parameter: in a database of ours its row is changed, on a
+        server the run is deleted.
+        """
+        engine = getattr(self._client._tracking_client.store, "engine", None)
+        if engine is None:
+            self._client.delete_run(run_id)
+            return f"Run {run_id} is deleted; `mlflow gc` on the server removes it for good."
+        params = sa.Table("params", sa.MetaData(), autoload_with=engine)
+        which = (params.c.run_uuid == run_id) & (params.c.key == name)
+        with engine.begin() as connection:
+            connection.execute(params.update().where(which).values(value=HIDDEN))
+        return "It is masked in the tracking store."
 
     def _write_files(self, artifact_uri: str, files: Mapping[str, bytes]) -> None:
         if not files:
@@ -305,10 +325,14 @@ def _connect(uri: str) -> MlflowClient:
         make_whole(uri, _make_database)
         return MlflowClient(uri)
     except MlflowException as error:
-        raise InputError(f"the tracking store {uri} cannot be used: {error.message}") from error
+        raise InputError(
+            f"the tracking store {masked(uri)} cannot be used: {masked(error.message)}"
+        ) from error
     except Exception as error:  # Alembic, SQLAlchemy, drivers and folders each raise their own
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"the tracking store {uri} cannot be used: {reason}") from error
+        raise InputError(
+            f"the tracking store {masked(uri)} cannot be used: {masked(reason)}"
+        ) from error
     finally:
         logger.setLevel(level)
 
@@ -319,6 +343,10 @@ def _make_database(uri: str) -> None:
     store.engine.dispose()
 
 
+def _unusable(uri: str, reason: str) -> InputError:
+    return InputError(f"the tracking store {masked(uri)} cannot be used: {masked(reason)}")
+
+
 def _require_answer(uri: str) -> None:
     """Find out in seconds, not after minutes of retries, that no server is there."""
     try:
@@ -327,7 +355,7 @@ def _require_answer(uri: str) -> None:
         pass  # it answers; what it allows, the calls will tell
     except (OSError, ValueError) as error:
         raise InputError(
-            f"no MLflow server answers at {uri} ({error}): start it, or point "
+            f"no MLflow server answers at {masked(uri)} ({masked(error)}): start it, or point "
             "MLFLOW_TRACKING_URI elsewhere"
         ) from error
 

@@ -64,9 +64,9 @@ class StudyRun:
         return self._store
 
     @property
-    def place(self) -> str:
-        """The name of its report's folder and of its champion."""
-        return self._record.place or self._record.study
+    def record(self) -> StudyRecord:
+        """The study's, with its place."""
+        return self._record
 
     @property
     def experiment_id(self) -> str:
@@ -164,6 +164,7 @@ class StudyRun:
         description: str,
         tables: Mapping[str, pd.DataFrame] | None = None,
         artifacts_dir: Path | None = None,
+        artifacts: Sequence[str] = (),
         solutions: Mapping[str, str] | None = None,
     ) -> None:
         """What the study found, onto its run, which is then FINISHED.
@@ -172,7 +173,8 @@ class StudyRun:
         description    Markdown, shown by MLflow as the run's description; cut at a paragraph
                        where it is too long.
         tables         name → table, logged as JSON for MLflow's table view and as CSV.
-        artifacts_dir  the report's directory.
+        artifacts_dir, artifacts
+                       the report's directory, and the files in it that are the report's.
         solutions      run id of a network → the solution it belongs to.
         """
         now_ms = time.time_ns() // 1_000_000
@@ -187,7 +189,7 @@ class StudyRun:
             logged.append({"path": f"{path}.json", "type": "table"})
         self._store.write_files(self._run, files)
         if artifacts_dir is not None:
-            self._store.write_folder(self._run, Path(artifacts_dir), REPORT)
+            self._store.write_folder(self._run, Path(artifacts_dir), artifacts, REPORT)
         if solutions:
             self._store.set_tag("solution", solutions)
         self._store.update(

@@ -1,2 +1,3 @@
+from .checkpoint import Checkpoint as Checkpoint
 from .tensors import genetic_draws as genetic_draws
 from .training import train_population as train_population

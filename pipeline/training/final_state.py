@@ -49,13 +49,13 @@ class Ending:
         self, weights: Weights, encoder, initial, into: list[TrainedNetwork], prefixes: tuple
     ) -> None:
         """Weights, first layers and everyone's predictions, into the results under each prefix."""
-        architecture, data = self.setting.architecture, self.setting.data
+        data, places = self.setting.data, self.setting.architecture.first_layer
         predictions = self.setting.predict(weights, encoder, initial, 0, len(data.target))
-        weights = weights._replace(first=tensors.narrowed(weights.first, architecture))
+        weights = weights._replace(first=self.setting.places.narrowed(weights.first))
         dual = () if encoder == () else (encoder.coefficients.numpy(), encoder.scale.numpy())
         for i, result in enumerate(into):
             own = tf.nest.map_structure(lambda x, i=i: x[i], weights)
-            first = np.delete(own.first, architecture.shared_columns, axis=1).T
+            first = own.first[:, places.inputs].T
             if dual and "" in prefixes:
                 result.encoder = (dual[0][:, i], float(dual[1][i, 0]))
             for prefix in prefixes:

@@ -20,6 +20,7 @@ from pipeline.networks import (
     Architecture,
     Constants,
     Epoch,
+    FirstLayer,
     NetworkSpec,
     Program,
     Schedule,
@@ -59,6 +60,11 @@ class Setting:
     def judged(self) -> bool:
         """Whether the best epoch is another state than the last."""
         return bool(self.data.rows[1]) and self.schedule.keep_best
+
+    @property
+    def places(self) -> FirstLayer:
+        """Where the first layer's columns stand while training."""
+        return self.architecture.first_layer.padded
 
     @property
     def most(self) -> int:
@@ -129,7 +135,7 @@ class Part:
             weights = initial_weights(architecture, seeds)
         else:
             weights = tf.nest.map_structure(lambda x: np.asarray(x, np.float32)[filled], initial)
-        first = tensors.widened(np.asarray(weights.first), architecture)
+        first = setting.places.widened(np.asarray(weights.first))
         later = flat_later(tf.nest.map_structure(np.asarray, weights))
         return cls(
             setting,
@@ -142,7 +148,8 @@ class Part:
     @classmethod
     def regrouped(cls, parts: Sequence[Part], networks: np.ndarray) -> Part:
         """A part of some networks of these parts, where they stand now."""
-        setting, home, offset = parts[0].setting, {}, 0
+        setting, offset = parts[0].setting, 0
+        home: dict[int, int] = {}
         for part in parts:
             home |= {network: offset + slot for slot, network in enumerate(part.networks)}
             offset += len(part.state.first)
@@ -182,11 +189,14 @@ class Part:
 
 
 class Snapshots:
-    """The weights and encoders of all networks of a population at an epoch worth keeping."""
+    """The weights and encoders of all networks of a population at an epoch worth keeping.
+
+    kept  of each network (first, later, (coefficients, scale) or ()), or None
+    """
 
     def __init__(self, setting: Setting, networks: int):
         self._setting = setting
-        self._kept: list = [None] * networks
+        self.kept: list = [None] * networks
 
     def keep(self, part: Part, slots: np.ndarray) -> None:
         """Remember the networks in these slots as they are now."""
@@ -199,11 +209,11 @@ class Snapshots:
             scale = encoder.scale.numpy()[slots]
         for i, network in enumerate(part.networks[slots]):
             learned = () if encoder == () else (coefficients[:, i], scale[i])
-            self._kept[network] = (first[i], later[i], learned)
+            self.kept[network] = (first[i], later[i], learned)
 
     def stacked(self, networks: np.ndarray):
         """Weights (NumPy) and encoder of these networks, as the program takes them."""
-        first, later, learned = zip(*(self._kept[network] for network in networks), strict=True)
+        first, later, learned = zip(*(self.kept[network] for network in networks), strict=True)
         layers = later_layers(np.stack(later), self._setting.architecture)
         weights = Weights(np.stack(first), layers)
         if learned[0] == ():

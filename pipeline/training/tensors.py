@@ -1,8 +1,6 @@
 """What networks are trained on, as the engine's tensors.
 
-First-layer columns stand in this order: the table's p_s, the bias, columns of zeros that fill p up
-to a multiple of LANES (sums over units then take whole vectors, the same ones for every network),
-and the d encodings of genotypes.
+First-layer columns stand as `pipeline.networks.FirstLayer` says.
 
 Shapes: K networks, N people (n training rows first), h units, o outputs.
 """
@@ -15,8 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.networks import (
+    LAMBDAS,
     Architecture,
     Constants,
+    FirstLayer,
     NetworkSpec,
     TrainingData,
     optimizer,
@@ -28,44 +28,26 @@ LARGEST_VALUE = 1e18
 """Of a column: Adam squares gradients, which are of the order of the column's values."""
 
 
-def spare_columns(architecture: Architecture) -> int:
-    """How many columns of zeros there are."""
-    return -architecture.columns % penalties.LANES
-
-
-def widened(first: np.ndarray, architecture: Architecture) -> np.ndarray:
-    """First-layer weights (…, p_s + 1 + d) → with zeros for the spare columns."""
-    at = architecture.shared_columns + 1
-    return np.insert(first, [at] * spare_columns(architecture), 0.0, axis=-1)
-
-
-def narrowed(first: np.ndarray, architecture: Architecture) -> np.ndarray:
-    """widened, undone."""
-    at = architecture.shared_columns + 1
-    return np.delete(first, np.s_[at : at + spare_columns(architecture)], axis=-1)
-
-
 def constants(
-    data: TrainingData, architecture: Architecture, dtype=tf.float32, spare: int = 0
+    data: TrainingData, architecture: Architecture, places: FirstLayer, dtype=tf.float32
 ) -> Constants:
-    """The data's tensors, with so many columns of zeros after the bias."""
-    n, at = data.rows[0], data.columns.shape[1]
-    dtype = tf.as_dtype(dtype)
-    beside = np.zeros((len(data.target), 1 + spare), dtype.as_numpy_dtype)
-    beside[:, 0] = 1.0
+    """The data's tensors, with first-layer columns in these places."""
+    n, dtype = data.rows[0], tf.as_dtype(dtype)
+    columns = np.zeros((len(data.target), places.count - places.genetic), dtype.as_numpy_dtype)
+    columns[:, places.columns], columns[:, places.bias] = data.columns, 1.0
     if data.task == "multiclass":
         target = np.eye(architecture.outputs)[data.target.astype(int)].T
     else:
         target = np.asarray(data.target, float)[None, :]
     weights = np.ones(n) if data.row_weights is None else np.asarray(data.row_weights, float)
     factor = np.ones(len(data.group_index)) if data.penalty_factor is None else data.penalty_factor
-    # The bias is a variable of its own, the spare columns are another, and neither has a penalty.
-    own = data.group_index.max(initial=-1) + 1
-    index = np.insert(data.group_index, [at] * (1 + spare), [own] + [own + 1] * spare)
-    factor = np.insert(np.asarray(factor, float), [at] * (1 + spare), 0.0)
+    # The bias is one variable more, the spare columns are another, and neither has a penalty.
+    variables = data.group_index.max(initial=-1) + 1
+    index = places.spread(data.group_index, variables, variables + 1)
+    factor = places.spread(np.asarray(factor, float), 0.0, 0.0)
     relationship = np.zeros((0, 0)) if data.relationship is None else data.relationship[:, :n]
     return Constants(
-        tf.constant(np.concatenate([data.columns.astype(beside.dtype), beside], axis=1)),
+        tf.constant(columns),
         tf.constant(target, dtype),
         tf.constant(weights / weights.mean(), dtype),
         tf.constant(relationship, dtype),
@@ -86,11 +68,11 @@ def unusable(columns: np.ndarray) -> str | None:
     )
 
 
-def loss_of_nothing(given: Constants, task: str) -> float:
+def loss_of_nothing(constants: Constants, task: str) -> float:
     """Mean training loss of predictions that are all 0; 1 where that fits every row."""
-    target = given.of_training_rows().target
+    target = constants.of_training_rows().target
     losses = row_losses(tf.zeros_like(target)[None], target, task)[0]
-    return float(tf.reduce_mean(losses * given.row_weights)) or 1.0
+    return float(tf.reduce_mean(losses * constants.row_weights)) or 1.0
 
 
 def hyperparameters(specs: Sequence[NetworkSpec]) -> optimizer.Hyperparameters:
@@ -100,7 +82,7 @@ def hyperparameters(specs: Sequence[NetworkSpec]) -> optimizer.Hyperparameters:
         return tf.constant([getattr(spec, name) for spec in specs], tf.float32)
 
     return optimizer.Hyperparameters(
-        penalties.Lambdas(of("lambda_l1"), of("lambda_l2"), of("lambda_group")),
+        penalties.Lambdas(*map(of, LAMBDAS)),
         of("learning_rate"),
         of("weight_decay"),
         of("genetic_learning_rate"),
@@ -110,12 +92,7 @@ def hyperparameters(specs: Sequence[NetworkSpec]) -> optimizer.Hyperparameters:
 
 def uses(specs: Sequence[NetworkSpec]) -> penalties.Uses:
     """Which λs any of these networks has; not a number is one too."""
-    return penalties.Uses(
-        *(
-            any(getattr(spec, name) != 0.0 for spec in specs)
-            for name in ("lambda_l1", "lambda_l2", "lambda_group")
-        )
-    )
+    return penalties.Uses(*(any(getattr(spec, name) != 0.0 for spec in specs) for name in LAMBDAS))
 
 
 def initial_encodings(

@@ -1,0 +1,341 @@
+"""A path while it is walked: networks at one λ after the other, and what each step leaves.
+
+λ_max is the smallest λ at which a first layer of zeros is stationary. With ∇ the (h, p) gradient of
+the mean loss at zero penalized weights, biases and unpenalized columns fitted, that is
+
+    l1, elastic_net        max |∇|/α
+    group_lasso            max_g ‖∇_g‖_F / √(|g|·h)
+    sparse_group_lasso     max_g of the λ that solves ‖S(∇_g, α·λ)‖_F = (1 − α)·λ·√(|g|·h)
+
+with S the soft threshold and α = l1_ratio. With no hidden layer the objective is convex, and all
+is zero from λ_max on; with hidden layers ∇ depends on the later layers, so λ_max scales the path,
+which goes on beyond it for as long as a network keeps a variable.
+
+Shapes: n rows, p columns, g variables, h units, o outputs, K networks.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+from sklearn.exceptions import ConvergenceWarning
+
+from pipeline.errors import InputError
+from pipeline.estimators.estimators import SparseMLPClassifier, SparseMLPRegressor
+from pipeline.estimators.fitting import (
+    Problem,
+    as_float64,
+    certify_best,
+    fitted_network,
+    stacked,
+    train_networks,
+    training_data,
+    zeroed_variables,
+)
+from pipeline.estimators.groups import ColumnGroups
+from pipeline.estimators.parameters import metric_of
+from pipeline.metrics import metrics
+from pipeline.networks import LAMBDAS, FittedNetwork
+
+if TYPE_CHECKING:
+    from pipeline.networks import Weights
+
+ALL_ZERO = 1e6
+"""A λ that leaves no penalized weight."""
+
+EMPTY_EPOCHS, EMPTY_FINISH_STEPS = 10, 100
+"""What fits the biases and the unpenalized columns of the networks that tell λ_max."""
+
+HALVINGS = 3
+"""A size that was skipped is sought down to an eighth of a step."""
+
+
+@dataclass(frozen=True, eq=False)
+class LambdaPath:
+    """What a path found.
+
+    networks      one row a network and λ: step, lambda, lambda_l1, lambda_l2, lambda_group, seed,
+                  kept (number of variables), variables (their names), score (validation rows),
+                  test_score (where there are test rows), objective, kkt_residual (by the gradient
+                  alone; see Schedule.follow_kinks), epochs. Step 0
+                  is the dense start at its best epoch; later steps are last states, finished. A λ
+                  between two steps, of a size that was skipped, has the number of the later one.
+    best          one row for every number of variables kept: the network with the best score
+    best_by_seed  the same for every number of variables and seed
+    models        number of variables kept → the network of that row of best
+    lambdas       those walked, step 1 first; lambda_max is the gradient's, the largest of the seeds
+    metric, maximize   of score and test_score
+    """
+
+    networks: pd.DataFrame
+    best: pd.DataFrame
+    best_by_seed: pd.DataFrame
+    models: dict[int, FittedNetwork]
+    lambdas: np.ndarray
+    lambda_max: float
+    metric: str
+    maximize: bool
+    variables: np.ndarray
+
+
+def vanishing_lambda(
+    gradient: np.ndarray, groups: ColumnGroups, shares: tuple[float, float, float]
+) -> float:
+    """λ_max of the module's formula, for ∇ (h, p) at zero penalized weights."""
+    l1, _, group = shares
+    largest = 0.0
+    for variable in np.unique(groups.index[groups.factor > 0]):
+        own = np.abs(gradient[:, groups.index == variable])
+        root = np.sqrt(own.size)  # √(|g|·h)
+
+        def excess(value: float, own=own, root=root) -> float:
+            return np.linalg.norm(np.maximum(own - l1 * value, 0.0)) - group * value * root
+
+        if group == 0.0:
+            found = own.max() / l1
+        elif l1 == 0.0:
+            found = np.linalg.norm(own) / (group * root)
+        else:
+            found = brentq(excess, 0.0, own.max() / l1, rtol=1e-12) if own.any() else 0.0
+        largest = max(largest, float(found))
+    return largest
+
+
+def first_layer_gradient(weights, data, architecture) -> np.ndarray:
+    """(h, p): gradient of the weighted mean loss over the training rows, bias left out, float64."""
+    from pipeline.networks import backward, forward, loss_gradient
+    from pipeline.training import tensors
+
+    places = architecture.first_layer
+    train = tensors.constants(data, architecture, places, np.float64).of_training_rows()
+    one = stacked([as_float64(weights)])
+    columns, target = train.columns, train.target
+    seen = forward(one, columns, None, architecture)
+    share = train.row_weights / data.rows[0]  # their mean is 1
+    upstream = loss_gradient(seen.predictions, target, data.task) * share
+    gradient, _ = backward(one, columns, None, seen, upstream, architecture)
+    return gradient.first.numpy()[0][:, places.inputs]
+
+
+@dataclass(frozen=True, eq=False)
+class _At:
+    """A network on the path: its λ and last weights, how many variables it keeps, and whether a
+    penalized one is among them."""
+
+    value: float
+    weights: Weights
+    kept: int
+    penalized: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Gap:
+    """A network at two λ; step is that of the upper one."""
+
+    seed: int
+    step: int
+    low: _At
+    high: _At
+
+    def skips(self, largest: int) -> bool:
+        """Whether it skipped a size of at most so many variables."""
+        return self.high.kept + 1 < self.low.kept and self.high.kept < largest
+
+
+@dataclass(eq=False)
+class Walk:
+    """The path while it is walked."""
+
+    face: SparseMLPClassifier | SparseMLPRegressor
+    problem: Problem
+    seeds: Sequence[int]
+    shares: tuple[float, float, float]
+    epochs_per_lambda: int
+    alive: dict = field(default_factory=dict)  # seed → the network that goes on, an _At
+    gaps: list = field(default_factory=list)
+    lambdas: list = field(default_factory=list)
+    rows: list = field(default_factory=list)
+    models: dict = field(default_factory=dict)  # variables kept → (goodness, network)
+
+    def __post_init__(self) -> None:
+        self.data = training_data(self.problem)
+        self.architecture = self.face._architecture(self.problem)
+        self.metric = metric_of(self.face.validation_metric, self.problem.task)
+        self.maximize = metrics.MAXIMIZED[self.metric]
+
+    def _train(self, seeds, values, epochs, tolerance, initial=None, finish_steps=0):
+        """Networks of these seeds, each at its λ of values; finish_steps: at least so many."""
+        from pipeline.networks import NetworkSpec
+
+        schedule = self.face._schedule(self.problem, epochs)
+        schedule = replace(
+            schedule,
+            tolerance=tolerance,
+            patience_epochs=epochs,
+            keep_best=initial is None,
+            follow_kinks=False,  # a stop on the way, not an end
+            batch_seed=self.face.batch_seed + len(self.lambdas),
+            finish_steps=max(finish_steps, schedule.finish_steps),
+        )
+        rates = self.face.learning_rate, self.face.weight_decay
+        specs = [
+            NetworkSpec(seed, *(value * share for share in self.shares), *rates)
+            for seed, value in zip(seeds, values, strict=True)
+        ]
+        trained = train_networks(self.data, self.architecture, specs, schedule, initial)
+        for spec, value, network in zip(specs, values, trained, strict=True):
+            if network.failure is not None:
+                warnings.warn(
+                    f"the network of seed {spec.seed} {network.failure}, at λ = {value:.3g}, and "
+                    "leaves the path",
+                    ConvergenceWarning,
+                    stacklevel=5,
+                )
+        return specs, trained
+
+    def start_dense(self) -> None:
+        """Networks without a penalty, at their best epoch."""
+        values = [0.0] * len(self.seeds)
+        specs, trained = self._train(self.seeds, values, self.face.epochs, None)
+        certify_best(self.data, self.architecture, specs, trained)
+        for spec, network in zip(specs, trained, strict=True):
+            if network.failure is None:
+                self.alive[spec.seed] = self._record(0, 0.0, spec, network, last=False)
+        if not self.alive:
+            raise InputError(
+                f"training must stay finite, but every network {trained[0].failure}; standardize "
+                "X (and y in regression), or lower learning_rate"
+            )
+
+    def lambda_max(self) -> float:
+        """The largest λ_max of the networks, each with the later layers it has without inputs."""
+        groups = self.problem.groups
+        return max(vanishing_lambda(each, groups, self.shares) for each in self.empty_gradients())
+
+    def empty_gradients(self) -> list[np.ndarray]:
+        """∇ (h, p) of each network whose penalized first-layer weights are zero, and whose later
+        layers were trained on from the dense start."""
+        tolerance = self.face.tol
+        if tolerance is not None and not self.architecture.hidden_layer_sizes:
+            tolerance *= 1e-2  # where λ_max is exact, so are the fitted biases
+        initial = stacked([at.weights for at in self.alive.values()])
+        values = [ALL_ZERO] * len(self.alive)
+        _, trained = self._train(
+            list(self.alive), values, EMPTY_EPOCHS, tolerance, initial, EMPTY_FINISH_STEPS
+        )
+        gradients = [
+            first_layer_gradient(network.final_weights, self.data, self.architecture)
+            for network in trained
+            if network.failure is None
+        ]
+        penalized = self.problem.groups.factor > 0
+        if not any(np.any(each[:, penalized]) for each in gradients):
+            raise InputError(
+                "λ_max must be above 0, but the loss does not depend on any penalized column; "
+                "check that X's columns vary, and lower learning_rate if units died in training"
+            )
+        return gradients
+
+    def step(self, value: float) -> None:
+        """All networks that still keep a variable, at the next λ."""
+        self.lambdas.append(value)
+        step, before = len(self.lambdas), self.alive
+        after = self._continued([(seed, step, at, value) for seed, at in before.items()])
+        self.alive = {}
+        for (seed, low), high in zip(before.items(), after, strict=True):
+            if high is not None and high.penalized:
+                self.alive[seed] = high
+            if high is not None and low.value > 0.0:
+                self.gaps.append(_Gap(seed, step, low, high))
+
+    def fill(self, largest: int) -> None:
+        """Seek the sizes of at most so many variables that a network skipped."""
+        for _ in range(HALVINGS):
+            gaps = [gap for gap in self.gaps if gap.skips(largest)]
+            if not gaps:
+                break
+            between = self._continued(
+                [
+                    (gap.seed, gap.step, gap.low, float(np.sqrt(gap.low.value * gap.high.value)))
+                    for gap in gaps
+                ]
+            )
+            self.gaps = [
+                half
+                for gap, at in zip(gaps, between, strict=True)
+                if at is not None
+                for half in (replace(gap, high=at), replace(gap, low=at))
+            ]
+
+    def _continued(self, each: list[tuple[int, int, _At, float]]) -> list[_At | None]:
+        """Networks (seed, step, where it is, its next λ) there, recorded; None where one failed."""
+        seeds, steps, starts, values = zip(*each, strict=True)
+        initial = stacked([at.weights for at in starts])
+        specs, trained = self._train(
+            seeds, values, self.epochs_per_lambda, self.face.tol, initial=initial
+        )
+        return [
+            self._record(step, value, spec, network, last=True) if network.failure is None else None
+            for step, value, spec, network in zip(steps, values, specs, trained, strict=True)
+        ]
+
+    def _record(self, step, value, spec, network, *, last: bool) -> _At:
+        """Note one network at one λ."""
+        predictions = network.final_predictions if last else network.predictions
+        layer = network.first_layer_final if last else network.first_layer
+        groups = self.problem.groups
+        kept = ~zeroed_variables(layer, groups)
+        n, validation, _ = self.data.rows
+        row = {
+            "step": step,
+            "lambda": value,
+            **{name: getattr(spec, name) for name in LAMBDAS},
+            "seed": spec.seed,
+            "kept": int(kept.sum()),
+            "variables": tuple(groups.names[kept].tolist()),
+            "score": self._score(slice(n, n + validation), predictions),
+            "objective": network.objective,
+            "kkt_residual": network.kkt_residual,
+            "epochs": network.final_epoch if last else network.best_epoch,
+        }
+        if self.problem.test is not None:
+            row["test_score"] = self._score(slice(n + validation, None), predictions)
+        self.rows.append(row)
+        goodness = row["score"] if self.maximize else -row["score"]
+        if row["kept"] not in self.models or goodness > self.models[row["kept"]][0]:
+            model = fitted_network(network, spec, self.problem, self.face.activation, last=last)
+            self.models[row["kept"]] = goodness, model
+        penalized = np.unique(groups.index[groups.factor > 0])
+        weights = network.final_weights if last else network.weights
+        return _At(value, weights, row["kept"], bool(kept[penalized].any()))
+
+    def _score(self, part: slice, predictions: np.ndarray) -> float:
+        target = self.data.target[part]
+        return float(
+            metrics.score(self.metric, target, predictions[None, :, part], self.problem.task)[0]
+        )
+
+    def result(self, largest: float) -> LambdaPath:
+        networks = pd.DataFrame(self.rows).sort_values(
+            ["step", "lambda"], kind="stable", ignore_index=True
+        )
+        ordered = networks.sort_values("score", ascending=not self.maximize, kind="stable")
+        return LambdaPath(
+            networks=networks,
+            best=ordered.drop_duplicates("kept").sort_values("kept", ignore_index=True),
+            best_by_seed=ordered.drop_duplicates(["kept", "seed"]).sort_values(
+                ["kept", "seed"], ignore_index=True
+            ),
+            models={kept: self.models[kept][1] for kept in sorted(self.models)},
+            lambdas=np.array(self.lambdas),
+            lambda_max=largest,
+            metric=self.metric,
+            maximize=self.maximize,
+            variables=self.problem.groups.names,
+        )

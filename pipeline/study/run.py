@@ -87,7 +87,7 @@ def run_study(
     with alone(study_id, CACHE):
         trials = Trials(space, study_id, storage)
         with open_study(record, dataset=fingerprint, params=_shown(space)) as run:
-            folder = report_folder(output, [run.record])
+            folder = report_folder(output, [run.about])
             recorder = Recorder(run, record, trials, Scores(space))
             recorder.restore()
             _train_all(space, People(cohort, genotypes), recorder, console)

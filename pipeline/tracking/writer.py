@@ -64,7 +64,7 @@ class StudyRun:
         return self._store
 
     @property
-    def record(self) -> StudyRecord:
+    def about(self) -> StudyRecord:
         """The study's, with its place."""
         return self._record
 

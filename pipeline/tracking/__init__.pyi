@@ -6,8 +6,5 @@ from .opening import Fingerprint as Fingerprint
 from .opening import open_study as open_study
 from .reader import read_network as read_network
 from .records import StoredRun as StoredRun
-from .serving import ServedNetwork as ServedNetwork
-from .serving import save as save
-from .serving import synthetic_rows as synthetic_rows
 from .store import RunStore as RunStore
 from .writer import StudyRun as StudyRun

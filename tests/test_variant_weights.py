@@ -212,8 +212,7 @@ def trained_encodings(network: NetworkResult, joined, cohort) -> np.ndarray:
     found = load_genotypes(joined, cohort.outcome, train, Path(".lariat"), Filters(0.01, 0.1))
     first = np.r_[train, np.setdiff1d(np.arange(PEOPLE), train)]
     related = found.relationship[np.ix_(first, train)]
-    (folder,) = Path(".lariat/encoders").iterdir()
-    stored = Encoders(Path(".lariat"), folder.name).read((network.configuration, network.seed))
+    stored = Encoders(Path(".lariat")).read(network.key)
     initial = factor(related, len(train)) @ genetic_draws(network.seed, len(train), 4)
     encodings = np.empty((PEOPLE, 4))
     encodings[first] = stored[1] * (initial + related @ stored[0])

@@ -21,7 +21,7 @@ from pipeline.genetics.plink import Variants
 from pipeline.genetics.relationship import (
     Filters,
     cholesky,
-    factor,
+    encoding_factor,
     initial_dual,
     relationship_matrix,
     standard_blocks,
@@ -129,7 +129,7 @@ def test_networks_in_the_new_coordinates_are_those_on_the_variants(
         rows=rows,
         group_index=np.arange(COLUMNS + DIMENSIONS),
         relationship=relationship,
-        factor=factor(relationship, rows[0]),
+        factor=encoding_factor(relationship, rows[0]),
         rank=min(rows[0], variants),
     )
     spec = NetworkSpec(
@@ -214,7 +214,7 @@ def trained_encodings(network: NetworkResult, joined, cohort) -> np.ndarray:
     related = found.relationship[np.ix_(first, train)]
     (folder,) = Path(".lariat/encoders").iterdir()
     stored = Encoders(Path(".lariat"), folder.name).read((network.configuration, network.seed))
-    initial = factor(related, len(train)) @ genetic_draws(network.seed, len(train), 4)
+    initial = encoding_factor(related, len(train)) @ genetic_draws(network.seed, len(train), 4)
     encodings = np.empty((PEOPLE, 4))
     encodings[first] = stored[1] * (initial + related @ stored[0])
     return encodings

@@ -5,6 +5,7 @@ from .encoder_cache import Encoders as Encoders
 from .genotypes import Genotypes as Genotypes
 from .genotypes import load_genotypes as load_genotypes
 from .genotypes import read_blocks as read_blocks
+from .genotypes import simulated_for as simulated_for
 from .people import Joined as Joined
 from .people import id_columns as id_columns
 from .people import join as join

@@ -138,7 +138,7 @@ def load_genotypes(
     """
     filters, cache = filters or Filters(), Path(cache)
     if joined is None:
-        joined = Joined(_simulated(outcome, cache), np.arange(len(outcome)))
+        joined = Joined(simulated_for(outcome, cache), np.arange(len(outcome)))
     fileset, autosomal = joined.fileset, joined.fileset.variants.autosomal
     people, training = len(joined.rows), len(training_rows)
     require_memory(
@@ -185,7 +185,7 @@ def _digest(numbers: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(numbers, np.int64).tobytes()).hexdigest()
 
 
-def _simulated(outcome: np.ndarray, cache: Path) -> Fileset:
+def simulated_for(outcome: np.ndarray, cache: Path) -> Fileset:
     """The fileset of the default simulation for this outcome; its name says what it was drawn of,
     and its files are renamed to it one by one, .bed last, only when they are whole."""
     decides = {"version": SIMULATION_VERSION, **asdict(Simulation()), "outcome": _digest(outcome)}

@@ -46,10 +46,13 @@ def row_names(rows: int) -> list[str]:
 
 
 def id_columns(column: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The columns of ids: none, the within-family id, or those of family and within-family id."""
+    """The columns of ids: none, the within-family id, or those of family and within-family id.
+
+    As text, two are separated by a comma: `FID,IID`.
+    """
     if column is None:
         return ()
-    return (column,) if isinstance(column, str) else tuple(column)
+    return tuple(n.strip() for n in column.split(",")) if isinstance(column, str) else tuple(column)
 
 
 def table_ids(

@@ -110,12 +110,14 @@ def find_variants(
     """Recover, track and return the variants to show: no rows where every dimension is zeroed.
 
     Each network's run gets all of its weights, the study's run what the report shows. Networks of
-    which this machine has no coefficients are left out; None where none is left.
+    which this machine has no coefficients keep the rows that were shown of them; None where no
+    chosen network has coefficients here.
     """
     networks, duals, names = [], [], []
+    earlier = results.variants
     chosen = chosen_networks(results)
     for network in chosen:
-        found = encoders.read((network.configuration, network.seed))
+        found = encoders.read(network.key)
         if found is None:
             continue
         coefficients, scale = found
@@ -138,6 +140,9 @@ def find_variants(
         ):
             run.write_files(network.run_id, {WEIGHTS: _parquet(weights)})
             tables.append(shown_variants(weights, learned, network, causal))
+    lost = {n.name for n in chosen} - {n.name for n in networks}
+    if earlier is not None and lost:
+        tables.append(earlier[earlier["network"].isin(lost)])
     shown = pd.concat(tables, ignore_index=True) if tables else empty()
     run.write_files(
         run.run_id, {f"{VARIANTS_FOLDER}/{VARIANTS}": shown.to_csv(index=False).encode()}

@@ -1,7 +1,10 @@
 from .format import VARIANTS as VARIANTS
 from .format import VARIANTS_FOLDER as VARIANTS_FOLDER
 from .format import param_text as param_text
+from .format import params_from_texts as params_from_texts
 from .opening import Fingerprint as Fingerprint
 from .opening import open_study as open_study
+from .reader import read_network as read_network
+from .records import StoredRun as StoredRun
 from .store import RunStore as RunStore
 from .writer import StudyRun as StudyRun

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import PurePath
 
 from pipeline.results import StudyRecord
 from pipeline.tracking import format as run_format
-from pipeline.tracking.store import Dataset, RunStore, StoredRun
+from pipeline.tracking.records import Dataset, StoredRun
+from pipeline.tracking.store import RunStore
 from pipeline.tracking.writer import (
     CONTINUATION,
     NOTE,
@@ -77,6 +78,7 @@ def open_study(
         experiment_id = _experiment_id(store, experiment)
         run = store.start(experiment_id, record.study, {"kind": STUDY})
     store.mark_experiment(run.experiment_id)
+    record = replace(record, place=run.tags.get("place") or _free_place(store, record))
     fingerprint = dataset and _dataset(dataset, record)
     study = StudyRun(store, record, run, continuation, fingerprint)
     try:
@@ -87,6 +89,21 @@ def open_study(
         study.interrupt()
         raise
     return study
+
+
+def _free_place(store: RunStore, record: StudyRecord) -> str:
+    """The study's name, unless another study of this name has it: then with its id."""
+    named = store.search(store.experiment_ids(), "study", _quoteless(record.study))
+    taken = {
+        run.tags.get("place", record.study)
+        for run in named
+        if run.tags.get("kind") == STUDY and run.tags.get("study_id") != record.study_id
+    }
+    return f"{record.study}-{record.study_id[:6]}" if record.study in taken else record.study
+
+
+def _quoteless(name: str) -> str:
+    return name.replace("'", "")
 
 
 def _joined(store: RunStore, record: StudyRecord) -> StoredRun | None:
@@ -144,6 +161,7 @@ def _describe(
         "study_id": record.study_id,
         "kind": STUDY,
         "genotypes": record.genotypes,
+        "place": record.place,
         "opened": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
     if NOTE not in run.tags:

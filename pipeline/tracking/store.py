@@ -8,7 +8,8 @@ from __future__ import annotations
 import getpass
 import logging
 import os
-import re
+import shutil
+import sqlite3
 import sys
 import tempfile
 import urllib.error
@@ -17,7 +18,6 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -33,6 +33,8 @@ from pipeline.tracking.format import (
     name_of,
     unclipped,
 )
+from pipeline.tracking.local_sqlite import make_whole, mend_addresses, sqlite_path
+from pipeline.tracking.records import Dataset, NewRun, StoredRun
 from pipeline.tracking.store_sql import SqlRun, SqlRuns
 
 # Nothing about a study leaves the machine unasked, and nothing is printed for every run.
@@ -55,46 +57,6 @@ PAGE_RUNS = 1_000
 CALLERS = 8  # at once, of a server
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """A table as the store may know it: its name, its fingerprint, what its columns are called."""
-
-    name: str
-    digest: str
-    source: str
-    schema: str
-    profile: str
-
-
-@dataclass(frozen=True)
-class NewRun:
-    """A run that is over when it is recorded. metrics: (name, value, timestamp in ms, step)."""
-
-    name: str
-    status: str
-    start_ms: int
-    end_ms: int
-    params: Mapping[str, str] = field(default_factory=dict)
-    metrics: Sequence[tuple[str, float, int, int]] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """A run as the store has it."""
-
-    run_id: str
-    experiment_id: str
-    name: str
-    status: str
-    start_ms: int
-    artifact_uri: str
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-
-
 class RunStore:
     """Runs of one tracking store.
 
@@ -108,12 +70,15 @@ class RunStore:
     ) -> None:
         self.uri = str(tracking_uri or get_tracking_uri())
         self.shown = masked(self.uri)
-        if must_exist and (path := _sqlite_path(self.uri)) and not path.exists():
+        if must_exist and (path := sqlite_path(self.uri)) and not path.exists():
             raise InputError(f"there is no tracking store at {path} yet, so no study to read")
         self._remote = self.uri.startswith(("http://", "https://"))
         if self._remote:
             _require_answer(self.uri)
         self._client = _connect(self.uri)
+        if (file := sqlite_path(self.uri)) is not None:
+            with suppress(sqlite3.Error):  # one that cannot be written to is read as it is
+                mend_addresses(file)
         store = getattr(getattr(self._client, "_tracking_client", None), "store", None)
         is_sql = type(store).__name__ == "SqlAlchemyStore" and bulk
         self._sql = SqlRuns.of(store.engine) if is_sql else None
@@ -249,9 +214,14 @@ class RunStore:
         with suppress(MlflowException):
             self._client.delete_tag(run_id, key)
 
-    def delete(self, run_id: str) -> None:
-        """Hide a run as MLflow deletes: `mlflow gc` would remove it for good."""
-        self._client.delete_run(run_id)
+    def delete_with_files(self, run: StoredRun) -> None:
+        """Hide a run as MLflow deletes, and remove its artifacts."""
+        if is_local_uri(run.artifact_uri):
+            shutil.rmtree(Path(local_file_uri_to_path(run.artifact_uri)).parent, ignore_errors=True)
+        else:
+            with suppress(Exception):  # a store that cannot delete
+                self._repository(run.artifact_uri).delete_artifacts()
+        self._client.delete_run(run.run_id)
 
     def write_files(self, run: StoredRun, files: Mapping[str, bytes]) -> None:
         """Artifacts by their path in the run, replacing what is there."""
@@ -299,13 +269,16 @@ class RunStore:
                 return None
             raise
 
-    def search(self, experiment_ids: Sequence[str], tag: str, value: str) -> list[StoredRun]:
-        """All runs not deleted whose tag has this value (which must hold no quote)."""
+    def search(
+        self, experiment_ids: Sequence[str], tag: str, value: str, *, like: bool = False
+    ) -> list[StoredRun]:
+        """All runs not deleted whose tag has this value, or is LIKE it as SQL says; the value must
+        hold no quote."""
         found, token = [], None
         while experiment_ids:
             page = self._client.search_runs(
                 list(experiment_ids),
-                f"tags.`{tag}` = '{value}'",
+                f"tags.`{tag}` {'LIKE' if like else '='} '{value}'",
                 max_results=PAGE_RUNS,
                 order_by=["attributes.start_time ASC"],
                 page_token=token,
@@ -349,6 +322,7 @@ def _connect(uri: str) -> MlflowClient:
     level = logger.level
     logger.setLevel(max(logging.WARNING, logger.getEffectiveLevel()))
     try:
+        make_whole(uri, _make_database)
         return MlflowClient(uri)
     except MlflowException as error:
         raise InputError(
@@ -361,6 +335,12 @@ def _connect(uri: str) -> MlflowClient:
         ) from error
     finally:
         logger.setLevel(level)
+
+
+def _make_database(uri: str) -> None:
+    """MLflow's tables in a new file, which is closed again."""
+    store = MlflowClient(uri)._tracking_client.store
+    store.engine.dispose()
 
 
 def _unusable(uri: str, reason: str) -> InputError:
@@ -380,11 +360,6 @@ def _require_answer(uri: str) -> None:
         ) from error
 
 
-def _sqlite_path(uri: str) -> Path | None:
-    match = re.match(r"sqlite(?:[+]\w+)?:///([^?]+)", uri)
-    return Path(urllib.request.url2pathname(match.group(1))) if match else None
-
-
 def _user() -> str:
     try:
         return getpass.getuser()
@@ -399,6 +374,7 @@ def _stored(run: object) -> StoredRun:
         name=run.info.run_name,
         status=run.info.status,
         start_ms=run.info.start_time,
+        end_ms=run.info.end_time or 0,
         artifact_uri=run.info.artifact_uri,
         params={name_of(key): value for key, value in run.data.params.items()},
         metrics={name_of(key): unclipped(value) for key, value in run.data.metrics.items()},

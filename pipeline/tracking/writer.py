@@ -10,13 +10,14 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pipeline.results import NetworkResult, StudyRecord
 from pipeline.tracking import format as run_format
-from pipeline.tracking.store import Dataset, NewRun, RunStore, StoredRun
+from pipeline.tracking.records import Dataset, NewRun, StoredRun
+from pipeline.tracking.store import RunStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +64,11 @@ class StudyRun:
         return self._store
 
     @property
+    def record(self) -> StudyRecord:
+        """The study's, with its place."""
+        return self._record
+
+    @property
     def experiment_id(self) -> str:
         """Of the study's run and all of its networks' runs."""
         return self._run.experiment_id
@@ -81,23 +87,28 @@ class StudyRun:
         """Whether the study had a run before this process."""
         return "opened" in self._run.tags
 
-    def recorded(self) -> dict[tuple[int, int], str]:
-        """(configuration, seed) → run id of the networks whose runs are complete."""
-        return _complete(self._networks())
+    def recorded(self) -> list[StoredRun]:
+        """The networks' runs that are complete, one a network, as they were recorded."""
+        complete = complete_runs(self._networks())
+        return sorted(complete.values(), key=lambda run: (run.end_ms, cell_of(run)))
 
-    def discard_unrecorded(self, known: Collection[tuple[int, int]]) -> int:
-        """Delete runs that a killed process left behind; returns how many.
+    def discard_unfinished(self) -> int:
+        """Delete runs of networks that a killed process had not finished; returns how many.
 
-        Those are the networks' runs that did not end, that are there twice, or whose
-        (configuration, seed) is not among `known`, the trials that Optuna has as told.
+        A run that ended is never deleted, whoever made it.
         """
-        nested = self._networks()
-        told = {tuple(cell) for cell in known}
-        keep = {run_id for cell, run_id in _complete(nested).items() if cell in told}
-        leftovers = [run.run_id for run in nested if run.run_id not in keep]
-        for run_id in leftovers:
-            self._store.delete(run_id)
-        return len(leftovers)
+        unfinished = [run for run in self._networks() if run.status not in OVER]
+        for run in unfinished:
+            self._store.delete_with_files(run)
+        return len(unfinished)
+
+    def known_networks(self, people: str) -> list[StoredRun]:
+        """Complete runs of networks of these people, of whatever study, the first recorded first:
+        their tag `network_key` begins with `people`."""
+        runs = self._store.search(
+            self._store.experiment_ids(), "network_key", f"{people}-%", like=True
+        )
+        return [run for run in runs if run.status in OVER]
 
     def record(self, result: NetworkResult, heat_maps: Mapping[str, bytes] | None = None) -> str:
         """One nested run for one network; returns its id.
@@ -123,6 +134,11 @@ class StudyRun:
             PARENT: self.run_id,
             "trial": None if result.trial is None else str(result.trial),
             "failure": result.failure,
+            "solution": result.solution,
+            "variables": str(len(result.inputs.variable_names)),
+            "network_key": result.key or None,
+            "made_with": result.made_with or None,
+            "copied_from": result.copied_from,
             # What reads as a number but was given as text, so that it is read back as text.
             "text_params": run_format.numeric_texts(result.params) or None,
         }
@@ -225,11 +241,12 @@ class StudyRun:
                 signal.signal(number, handler)
 
 
-def _complete(networks: Sequence[StoredRun]) -> dict[tuple[int, int], str]:
-    complete: dict[tuple[int, int], str] = {}
+def complete_runs(networks: Sequence[StoredRun]) -> dict[tuple[int, int], StoredRun]:
+    """(configuration, seed) → the network's run; the first where there are several."""
+    complete: dict[tuple[int, int], StoredRun] = {}
     for run in networks:
-        if run.status in OVER and (cell := cell_of(run)):
-            complete.setdefault(cell, run.run_id)
+        if run.tags.get("kind") == NETWORK and run.status in OVER and (cell := cell_of(run)):
+            complete.setdefault(cell, run)
     return complete
 
 

@@ -1,3 +1,5 @@
+from .availability import server_trouble as server_trouble
+from .availability import told_as_a_sentence as told_as_a_sentence
 from .format import VARIANTS as VARIANTS
 from .format import VARIANTS_FOLDER as VARIANTS_FOLDER
 from .format import param_text as param_text

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import requests
 import sqlalchemy as sa
 from mlflow.exceptions import MlflowException, RestException
-from mlflow.tracking import MlflowClient
+from mlflow.tracking import MlflowClient, get_tracking_uri
 
 from pipeline.errors import InputError
 from pipeline.faults import causes
@@ -72,9 +73,10 @@ def server_trouble(error: BaseException) -> str | None:
             return f"does not answer ({_shortened(each)})"
         if isinstance(each, MlflowException) and (told := _of_answer(each)):
             return told
-        if isinstance(each, (sa.exc.OperationalError, sa.exc.InterfaceError)):
-            if type(each.orig).__module__.partition(".")[0] != "sqlite3":
-                return f"does not answer ({_shortened(each.orig)})"
+        if isinstance(each, (sa.exc.OperationalError, sa.exc.InterfaceError)) and not isinstance(
+            each.orig, sqlite3.Error
+        ):
+            return f"does not answer ({_shortened(each.orig)})"
     return None
 
 
@@ -114,8 +116,8 @@ def require_answer(client: MlflowClient, uri: str) -> None:
 
 
 @contextmanager
-def told_as_a_sentence(uri: str) -> Iterator[None]:
-    """Turn what a server did into an InputError that names it; other errors pass."""
+def told_as_a_sentence() -> Iterator[None]:
+    """Turn what a server did into an InputError that names it; others pass. Also a decorator."""
     try:
         yield
     except InputError:
@@ -123,7 +125,7 @@ def told_as_a_sentence(uri: str) -> Iterator[None]:
     except Exception as error:
         if told := server_trouble(error):
             raise InputError(
-                f"the tracking server must answer, but {masked(uri)} {told}; what was finished is "
-                "kept, and the same command goes on from here when it does"
+                f"the tracking server must answer, but {masked(get_tracking_uri())} {told}; what "
+                "was finished is kept, and the same command goes on from here when it does"
             ) from error
         raise

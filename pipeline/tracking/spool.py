@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from pipeline.files import OWNER_ONLY, private_folder, sweep, whole_file
-from pipeline.tracking.store import NewRun
+from pipeline.tracking.records import NewRun
 
 DELIVERY = "delivery"
 """Tag of a run that went through a spool."""

@@ -12,8 +12,6 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +23,7 @@ import sqlalchemy as sa
 from pipeline.errors import InputError
 from pipeline.files import write_whole
 from pipeline.masking import HIDDEN, masked
+from pipeline.tracking.availability import require_answer
 from pipeline.tracking.format import (
     MAX_PARAM_CHARACTERS,
     MAX_TAG_CHARACTERS,
@@ -73,9 +72,9 @@ class RunStore:
         if must_exist and (path := sqlite_path(self.uri)) and not path.exists():
             raise InputError(f"there is no tracking store at {path} yet, so no study to read")
         self._remote = self.uri.startswith(("http://", "https://"))
-        if self._remote:
-            _require_answer(self.uri)
         self._client = _connect(self.uri)
+        if self._remote:
+            require_answer(self._client, self.uri)
         if (file := sqlite_path(self.uri)) is not None:
             with suppress(sqlite3.Error):  # one that cannot be written to is read as it is
                 mend_addresses(file)
@@ -86,9 +85,28 @@ class RunStore:
         self.user = _user()
 
     @property
+    def may_be_away(self) -> bool:
+        """Whether it is a server, and no file of this machine."""
+        engine = getattr(self._client._tracking_client.store, "engine", None)
+        return self._remote if engine is None else engine.dialect.name != "sqlite"
+
+    @property
     def client(self) -> MlflowClient:
         """MLflow's own, for `model_store`."""
         return self._client
+
+    def require_experiment(self, experiment_id: str) -> str:
+        """The id. Raises InputError unless there is such an experiment."""
+        try:
+            self._client.get_experiment(experiment_id)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise InputError(
+                f"MLFLOW_EXPERIMENT_ID must be that of an experiment of {self.shown}, but got "
+                f"{experiment_id!r}; unset it, or give a name by MLFLOW_EXPERIMENT_NAME"
+            ) from error
+        return experiment_id
 
     def experiment_id(self, name: str) -> str:
         """The experiment of this name, made when there is none."""
@@ -345,19 +363,6 @@ def _make_database(uri: str) -> None:
 
 def _unusable(uri: str, reason: str) -> InputError:
     return InputError(f"the tracking store {masked(uri)} cannot be used: {masked(reason)}")
-
-
-def _require_answer(uri: str) -> None:
-    """Find out in seconds, not after minutes of retries, that no server is there."""
-    try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
-    except urllib.error.HTTPError:
-        pass  # it answers; what it allows, the calls will tell
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"no MLflow server answers at {masked(uri)} ({masked(error)}): start it, or point "
-            "MLFLOW_TRACKING_URI elsewhere"
-        ) from error
 
 
 def _user() -> str:

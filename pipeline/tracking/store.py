@@ -51,6 +51,10 @@ from mlflow.tracking import MlflowClient, get_tracking_uri
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import append_to_uri_path, is_local_uri
 
+# What these log as errors is raised too; that a database is made is news to nobody.
+for _name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+
 EXPERIMENT_KIND, MODEL_TRAINING = "mlflow.experimentKind", "custom_model_development"
 PAGE_RUNS = 1_000
 CALLERS = 8  # at once, of a server
@@ -335,10 +339,6 @@ class RunStore:
 
 def _connect(uri: str) -> MlflowClient:
     """A client, with the database made where there is none, quietly."""
-    # "Creating initial MLflow database tables…" is news to nobody.
-    logger = logging.getLogger("mlflow.store.db.utils")
-    level = logger.level
-    logger.setLevel(max(logging.WARNING, logger.getEffectiveLevel()))
     try:
         make_whole(uri, _make_database)
         return MlflowClient(uri)
@@ -351,8 +351,6 @@ def _connect(uri: str) -> MlflowClient:
         raise InputError(
             f"the tracking store {masked(uri)} cannot be used: {masked(reason)}"
         ) from error
-    finally:
-        logger.setLevel(level)
 
 
 def _make_database(uri: str) -> None:

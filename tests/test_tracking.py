@@ -311,9 +311,9 @@ def test_what_the_study_found_is_on_its_run(project: Path) -> None:
     for description in ("word\n\n" * 3_000, "Found."):
         with tracking.open_study(RECORD) as study:
             run_id = study.record(network())
-            study.finish(
-                {"test_auroc_mean": 0.7}, description, {"results": table}, report, {run_id: "2"}
-            )
+            written = [path.name for path in report.iterdir()]
+            found, tables = {"test_auroc_mean": 0.7}, {"results": table}
+            study.finish(found, description, tables, report, written, {run_id: "2"})
         (report / "old.png").unlink(missing_ok=True)
         run = RunStore().get(study.run_id)
         assert len(run.tags["mlflow.note.content"]) < 8_000

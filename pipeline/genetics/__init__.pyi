@@ -1,10 +1,16 @@
+from .ancestry import PrincipalComponents as PrincipalComponents
+from .ancestry import component_names as component_names
+from .ancestry import principal_components as principal_components
 from .encoder_cache import Encoders as Encoders
 from .genotypes import Genotypes as Genotypes
 from .genotypes import load_genotypes as load_genotypes
 from .genotypes import read_blocks as read_blocks
+from .genotypes import simulated_for as simulated_for
 from .people import Joined as Joined
+from .people import id_columns as id_columns
 from .people import join as join
 from .people import row_names as row_names
+from .plink import Variants as Variants
 from .plink import open_fileset as open_fileset
 from .relationship import Filters as Filters
 from .relationship import factor as factor
@@ -16,7 +22,9 @@ from .simulated_fileset import causal_ids as causal_ids
 from .simulated_fileset import simulate_genotypes as simulate_genotypes
 from .simulated_fileset import write_simulated as write_simulated
 from .simulation import Simulation as Simulation
+from .variant_weights import VariantFile as VariantFile
 from .variant_weights import VariantWeights as VariantWeights
 from .variant_weights import dual_of as dual_of
 from .variant_weights import load_variant_weights as load_variant_weights
-from .variant_weights import recover as recover
+from .variant_weights import recovered_blocks as recovered_blocks
+from .variant_weights import training_cholesky as training_cholesky

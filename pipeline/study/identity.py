@@ -73,11 +73,13 @@ def network_key(
     """
     configuration = replicate.configuration
     has_genotypes = GENETIC in configuration.inputs
+    components = genotypes.components if genotypes else None
     decides = {
         "engine": ENGINE_VERSION,
         "seed": replicate.seed,
         "objective": objective,
-        "genotypes": genotypes.fingerprint if genotypes and has_genotypes else None,
+        "genotypes": genotypes.fingerprint if genotypes and (has_genotypes or components) else None,
+        "components": len(components.names) if components else 0,
         "settings": {
             name: value
             for name, value in configuration.params.items()

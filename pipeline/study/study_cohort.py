@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pipeline.data import BINARY, Cohort, check_class_weight, load_cohort, named, read_table
 from pipeline.errors import InputError
-from pipeline.genetics import Joined, join, open_fileset
+from pipeline.genetics import Joined, component_names, id_columns, join, open_fileset
 from pipeline.search_space import SearchSpace
 from pipeline.study.needs import require_memory_to_read
 
@@ -30,11 +30,13 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
         "unpenalized": space.unpenalized,
     }
     require_memory_to_read(space.data)
-    table = read_table(space.data, texts=() if space.id is None else (space.id,))
+    *family_id, person_id = id_columns(space.id) or (None,)
+    roles["drop"] = (*space.drop, *family_id)
+    table = read_table(space.data, texts=id_columns(space.id))
     if space.data_replaced:
         roles, lost = _within(roles, table.frame.columns)
     joined = None
-    if "genetic" in space.inputs and space.genotypes != "simulated":
+    if _uses_genotypes(space) and space.genotypes != "simulated":
         joined = join(table, space.id, open_fileset(space.genotypes))
         lost += joined.warnings
         table = table if joined.table_rows is None else table.rows(joined.table_rows)
@@ -44,7 +46,7 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
         task=space.task,
         **roles,
         sample_weight=space.sample_weight,
-        identifier=space.id,
+        identifier=person_id,
         validation_fraction=space.split.validation_fraction,
         test_fraction=space.split.test_fraction,
         split_seed=space.split.seed,
@@ -86,15 +88,20 @@ def _within(
     return found, warnings
 
 
+def _uses_genotypes(space: SearchSpace) -> bool:
+    return "genetic" in space.inputs or space.principal_components > 0
+
+
 def _check_genotypes(space: SearchSpace, cohort: Cohort) -> None:
     """InputError where the genetic family cannot be had for this table."""
-    if "genetic" not in space.inputs:
+    if not _uses_genotypes(space):
         return
-    taken = [v for v in cohort.inputs.variable_names if v.startswith("genetic_")]
+    components = component_names(space.principal_components)
+    taken = [v for v in cohort.inputs.variable_names if v.startswith("genetic_") or v in components]
     if taken:
         raise InputError(
-            "variables named genetic_… are the encoder's, but the table has "
-            f"{', '.join(taken)}: rename them, or give genotypes=none"
+            "variables named genetic_… are the encoder's and PC1 … the principal components, but "
+            f"the table has {', '.join(taken)}: rename them, or give genotypes=none"
         )
     if space.genotypes == "simulated" and cohort.task != BINARY:
         raise InputError(

@@ -288,7 +288,8 @@ def test_no_run_stays_running_after_an_exception(
         raise error
     run = RunStore().get(study.run_id)
     assert run.status == status
-    assert run.tags.get("failure") == ("RuntimeError: no memory" if status == "FAILED" else None)
+    # The kind alone: a library's words may hold a value of a person's row.
+    assert run.tags.get("failure") == ("RuntimeError" if status == "FAILED" else None)
 
 
 def test_no_run_stays_running_after_sigterm(project: Path) -> None:

@@ -6,7 +6,7 @@ trial, which the next start gives one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from pipeline.errors import InputError
@@ -17,7 +17,7 @@ from pipeline.results import NetworkResult, StudyRecord
 from pipeline.study.replicates import Replicate
 from pipeline.study.scores import Outcome, Scores, score_of
 from pipeline.study.trials import Trials
-from pipeline.tracking import StoredRun, StudyRun, params_from_texts, read_network
+from pipeline.tracking import StoredRun, StudyRun, params_from_texts, read_network, server_trouble
 
 RECORDED_WEIGHTS = 10_000_000
 """First-layer weights whose files are written together: some 20 bytes each."""
@@ -34,12 +34,15 @@ class Recorder:
     def __init__(self, run: StudyRun, record: StudyRecord, trials: Trials, scores: Scores):
         self._run, self._record, self._trials, self.scores = run, record, trials, scores
         self._frames: dict[tuple, HeatMap] = {}
+        self._waiting: set[tuple[int, int]] = set()  # their runs, for a server
+        self._untold: list[Outcome] = []  # their trials, for a storage
         self._made_with = made_with(record.facts)
         self.study_id = record.study_id
 
     def restore(self) -> None:
         """Take up what earlier starts recorded; trials that the storage lacks are added."""
         self._run.discard_unfinished()
+        self._run.delivery.take_up()
         objective = self.scores.space.objective
         self._keep([outcome_of_run(run, objective) for run in self._run.recorded()])
 
@@ -91,17 +94,49 @@ class Recorder:
             for i, result in enumerate(results)
         ]
         ids = self._run.record_all([(result, self._heat_maps(result)) for result in numbered])
-        self._keep(
-            [
-                outcome_of(result, run_id, self.scores.space.objective)
-                for result, run_id in zip(numbered, ids, strict=True)
-            ]
-        )
+        outcomes = [
+            outcome_of(result, run_id, self.scores.space.objective)
+            for result, run_id in zip(numbered, ids, strict=True)
+        ]
+        for outcome in (each for each in outcomes if not each.run_id):
+            self.scores.add(outcome)
+            self._waiting.add(outcome.cell)
+        self._keep([outcome for outcome in outcomes if outcome.run_id])
+        if self._waiting and not self._run.delivery.trouble:
+            self._keep_what_arrived()
+
+    def _keep_what_arrived(self) -> None:
+        """Networks whose runs had to wait."""
+        objective = self.scores.space.objective
+        arrived = [outcome_of_run(run, objective) for run in self._run.recorded()]
+        arrived = [outcome for outcome in arrived if outcome.cell in self._waiting]
+        self._waiting -= {outcome.cell for outcome in arrived}
+        self._keep(arrived)
+
+    def finish(self, on_wait: Callable[[str], None]) -> None:
+        """Wait until tracking server and storage have everything; InputError where they stay away,
+        and then the next start delivers it."""
+        self._run.delivery.finish(on_wait)
+        self._keep_what_arrived()
+        if self._untold:
+            raise InputError(
+                f"the Optuna storage must answer, but {self._storage_trouble}; no network is lost, "
+                "and the same command adds their trials when it does"
+            )
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             self.scores.add(outcome)
-        numbers = self._trials.add(outcomes)
+        outcomes = [*self._untold, *outcomes]
+        try:
+            numbers = self._trials.add(outcomes)
+        except Exception as error:
+            trouble = server_trouble(error)
+            if trouble is None:
+                raise
+            self._storage_trouble, self._untold = trouble, outcomes
+            return
+        self._untold = []
         moved = {o.run_id: numbers[o.run_id] for o in outcomes if numbers[o.run_id] != o.trial}
         self._run.store.set_tag("trial", {run_id: str(n) for run_id, n in moved.items()})
 

@@ -36,7 +36,7 @@ from pipeline.study.storage import storage_url
 from pipeline.study.study_cohort import study_cohort
 from pipeline.study.trials import Trials, check_storage
 from pipeline.study.variant_search import find_variants
-from pipeline.tracking import Fingerprint, RunStore, StudyRun, open_study
+from pipeline.tracking import Fingerprint, RunStore, StudyRun, open_study, told_as_a_sentence
 from pipeline.tracking import reader as tracked
 from pipeline.training import Checkpoint
 
@@ -44,6 +44,7 @@ CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
 
 
+@told_as_a_sentence()
 def run_study(
     study: str,
     *,
@@ -86,11 +87,17 @@ def run_study(
     private_folder(CACHE)
     with alone(study_id, CACHE):
         trials = Trials(space, study_id, storage)
-        with open_study(record, dataset=fingerprint, params=_shown(space)) as run:
+        spool, shown = CACHE / "spool" / study_id, _shown(space)
+        with open_study(record, dataset=fingerprint, params=shown, spool=spool) as run:
             folder = report_folder(output, [run.about])
             recorder = Recorder(run, record, trials, Scores(space))
             recorder.restore()
             _train_all(space, People(cohort, genotypes), recorder, console)
+            recorder.finish(
+                lambda trouble: console.print(
+                    f"waiting for the tracking server, which {trouble}", markup=False
+                )
+            )
             results = tracked.load_study(run.run_id)
             if genotypes is not None:
                 results = _with_variants(results, genotypes, run, console)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from pipeline.results import StudyRecord
 from pipeline.tracking import format as run_format
@@ -50,13 +50,14 @@ def open_study(
     params: Mapping[str, str | int | float] | None = None,
     tracking_uri: str | None = None,
     experiment: str | None = None,
+    spool: Path | None = None,
 ) -> StudyRun:
     """The study's run: the one it already has in any experiment of the store, or a new one.
 
     A new one's experiment is the argument's, else that of ``MLFLOW_EXPERIMENT_ID`` or
     ``MLFLOW_EXPERIMENT_NAME``, else `lariat`. Under `mlflow run` a new study's run is the run that
     `mlflow run` opened. params are shown on the study's run, where they do not collide with those
-    that `mlflow run` logged.
+    that `mlflow run` logged. spool: the folder in which runs wait for a server that is away.
     """
     store = RunStore(tracking_uri)
     joined = _joined(store, record)
@@ -80,7 +81,7 @@ def open_study(
     store.mark_experiment(run.experiment_id)
     record = replace(record, place=run.tags.get("place") or _free_place(store, record))
     fingerprint = dataset and _dataset(dataset, record)
-    study = StudyRun(store, record, run, continuation, fingerprint)
+    study = StudyRun(store, record, run, continuation, fingerprint, spool)
     try:
         _describe(store, record, run, params or {})
         if fingerprint:
@@ -116,7 +117,7 @@ def _joined(store: RunStore, record: StudyRecord) -> StoredRun | None:
 
 def _experiment_id(store: RunStore, name: str | None) -> str:
     if name is None and (known := os.environ.get("MLFLOW_EXPERIMENT_ID")):
-        return known
+        return store.require_experiment(known)
     return store.experiment_id(name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT)
 
 

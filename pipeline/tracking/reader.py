@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.results import Inputs, NetworkResult, StudyResults
 from pipeline.tracking import format as run_format
+from pipeline.tracking.availability import told_as_a_sentence
 from pipeline.tracking.format import CURVE_PREFIX, FIRST_LAYER, WEIGHTS_FOLDER
 from pipeline.tracking.records import StoredRun
 from pipeline.tracking.store import RunStore
@@ -41,6 +42,7 @@ def list_studies(tracking_uri: str | None = None) -> tuple[StudySummary, ...]:
     return tuple(_summary(run) for run in _studies(RunStore(tracking_uri, must_exist=True)))
 
 
+@told_as_a_sentence()
 def load_study(study: str | None = None, tracking_uri: str | None = None) -> StudyResults:
     """A study with all its networks, by configuration and seed.
 

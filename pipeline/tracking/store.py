@@ -12,8 +12,6 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +23,7 @@ import sqlalchemy as sa
 from pipeline.errors import InputError
 from pipeline.files import write_whole
 from pipeline.masking import HIDDEN, masked
+from pipeline.tracking.availability import require_answer
 from pipeline.tracking.format import (
     MAX_PARAM_CHARACTERS,
     MAX_TAG_CHARACTERS,
@@ -52,6 +51,10 @@ from mlflow.tracking import MlflowClient, get_tracking_uri
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import append_to_uri_path, is_local_uri
 
+# What these log as errors is raised too; that a database is made is news to nobody.
+for _name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+
 EXPERIMENT_KIND, MODEL_TRAINING = "mlflow.experimentKind", "custom_model_development"
 PAGE_RUNS = 1_000
 CALLERS = 8  # at once, of a server
@@ -73,9 +76,9 @@ class RunStore:
         if must_exist and (path := sqlite_path(self.uri)) and not path.exists():
             raise InputError(f"there is no tracking store at {path} yet, so no study to read")
         self._remote = self.uri.startswith(("http://", "https://"))
-        if self._remote:
-            _require_answer(self.uri)
         self._client = _connect(self.uri)
+        if self._remote:
+            require_answer(self._client, self.uri)
         if (file := sqlite_path(self.uri)) is not None:
             with suppress(sqlite3.Error):  # one that cannot be written to is read as it is
                 mend_addresses(file)
@@ -86,9 +89,28 @@ class RunStore:
         self.user = _user()
 
     @property
+    def may_be_away(self) -> bool:
+        """Whether it is a server, and no file of this machine."""
+        engine = getattr(self._client._tracking_client.store, "engine", None)
+        return self._remote if engine is None else engine.dialect.name != "sqlite"
+
+    @property
     def client(self) -> MlflowClient:
         """MLflow's own, for `model_store`."""
         return self._client
+
+    def require_experiment(self, experiment_id: str) -> str:
+        """The id. Raises InputError unless there is such an experiment."""
+        try:
+            self._client.get_experiment(experiment_id)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise InputError(
+                f"MLFLOW_EXPERIMENT_ID must be that of an experiment of {self.shown}, but got "
+                f"{experiment_id!r}; unset it, or give a name by MLFLOW_EXPERIMENT_NAME"
+            ) from error
+        return experiment_id
 
     def experiment_id(self, name: str) -> str:
         """The experiment of this name, made when there is none."""
@@ -317,10 +339,6 @@ class RunStore:
 
 def _connect(uri: str) -> MlflowClient:
     """A client, with the database made where there is none, quietly."""
-    # "Creating initial MLflow database tables…" is news to nobody.
-    logger = logging.getLogger("mlflow.store.db.utils")
-    level = logger.level
-    logger.setLevel(max(logging.WARNING, logger.getEffectiveLevel()))
     try:
         make_whole(uri, _make_database)
         return MlflowClient(uri)
@@ -333,8 +351,6 @@ def _connect(uri: str) -> MlflowClient:
         raise InputError(
             f"the tracking store {masked(uri)} cannot be used: {masked(reason)}"
         ) from error
-    finally:
-        logger.setLevel(level)
 
 
 def _make_database(uri: str) -> None:
@@ -345,19 +361,6 @@ def _make_database(uri: str) -> None:
 
 def _unusable(uri: str, reason: str) -> InputError:
     return InputError(f"the tracking store {masked(uri)} cannot be used: {masked(reason)}")
-
-
-def _require_answer(uri: str) -> None:
-    """Find out in seconds, not after minutes of retries, that no server is there."""
-    try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
-    except urllib.error.HTTPError:
-        pass  # it answers; what it allows, the calls will tell
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"no MLflow server answers at {masked(uri)} ({masked(error)}): start it, or point "
-            "MLFLOW_TRACKING_URI elsewhere"
-        ) from error
 
 
 def _user() -> str:

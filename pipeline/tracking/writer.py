@@ -14,8 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from pipeline.errors import InputError
+from pipeline.masking import masked
 from pipeline.results import NetworkResult, StudyRecord
 from pipeline.tracking import format as run_format
+from pipeline.tracking.availability import CLOSING_SECONDS, hasty, server_trouble
+from pipeline.tracking.delivery import Delivery
 from pipeline.tracking.records import Dataset, NewRun, StoredRun
 from pipeline.tracking.store import RunStore
 
@@ -44,12 +48,14 @@ class StudyRun:
         run: StoredRun,
         continuation: StoredRun | None,
         dataset: Dataset | None,
+        spool: Path | None = None,
     ) -> None:
         self._store = store
         self._record = record
         self._run = run
         self._continuation = continuation
         self._dataset = dataset
+        self.delivery = Delivery(store, run.experiment_id, dataset, self._networks, spool)
         self._open = True
         self._handlers: dict[int, object] = {}
 
@@ -120,9 +126,12 @@ class StudyRun:
     def record_all(
         self, networks: Sequence[tuple[NetworkResult, Mapping[str, bytes]]]
     ) -> list[str]:
-        """`record` for networks that were trained together, faster than one after another."""
+        """`record` for networks that were trained together, faster than one after another.
+
+        The id is "" of a network that waits for a server that is away.
+        """
         runs = [self._new_run(result, heat_maps) for result, heat_maps in networks]
-        return self._store.add(self._run.experiment_id, runs, self._dataset)
+        return self.delivery.add(runs)
 
     def _new_run(self, result: NetworkResult, heat_maps: Mapping[str, bytes]) -> NewRun:
         end_ms = time.time_ns() // 1_000_000
@@ -219,6 +228,18 @@ class StudyRun:
             for run in filter(None, (self._continuation, self._run)):
                 self._store.set_status(run.run_id, status)
 
+    def _end_early(self, kind: type[BaseException], error: BaseException | None) -> None:
+        """Say so on the run, but wait for no server: the reason of the end is another."""
+        try:
+            with hasty(CLOSING_SECONDS, retries=0):
+                if issubclass(kind, Exception) and error is not None:
+                    self.fail(_told(error))
+                else:
+                    self.interrupt()
+        except Exception as refusal:
+            if server_trouble(refusal) is None:
+                raise
+
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
@@ -232,10 +253,8 @@ class StudyRun:
         try:
             if kind is None:
                 self._close("FINISHED")
-            elif issubclass(kind, Exception):
-                self.fail(f"{kind.__name__}: {error}")
             else:
-                self.interrupt()
+                self._end_early(kind, error)
         finally:
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
@@ -266,6 +285,13 @@ def note_of(text: str) -> str:
     room = run_format.MAX_TAG_CHARACTERS - 1 - len(more)
     cut = text.rfind("\n\n", 0, room)
     return text[: cut if cut > 0 else room] + more
+
+
+def _told(error: BaseException) -> str:
+    """Why a study failed, for everyone: no value of a person's row, which a library's words may
+    have, and no password."""
+    kind = type(error).__name__
+    return f"{kind}: {masked(error)}" if isinstance(error, InputError) else kind
 
 
 def _exit_by_signal(number: int, frame: object) -> None:

@@ -14,7 +14,7 @@ from pipeline.report.summary import Summary
 from pipeline.report.tables import Rows
 
 LOCUS_BASE_PAIRS, LOCI = 250_000, 12
-UNPLACED = "unplaced"
+LETTERED, UNPLACED = ("X", "Y", "XY", "MT"), "unplaced"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def on_the_axis(shown: pd.DataFrame) -> pd.DataFrame:
     """With the chromosomes that an axis has: plain names, and `unplaced` for all that have no
     number, so that a hundred contigs are one stretch at the end."""
     names = {text: chromosome_name(str(text)) for text in dict.fromkeys(shown["chromosome"])}
-    axis = {t: n if n.isdigit() and int(n) else UNPLACED for t, n in names.items()}
+    has_place = {n: (n.isdigit() and int(n) > 0) or n in LETTERED for n in names.values()}
+    axis = {text: name if has_place[name] else UNPLACED for text, name in names.items()}
     return shown.assign(chromosome=shown["chromosome"].map(axis))
 
 

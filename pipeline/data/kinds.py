@@ -82,6 +82,18 @@ def _decimal_mark(column: Column) -> str:
     return "," if notation.decimal == "," else "." if notation.thousands == "," else ""
 
 
+MOST_CODES = 12
+
+
+def is_quantity(table: Table, name: str) -> bool:
+    """Whether a column of numbers has more distinct ones than codes do, or broken ones."""
+    values = pd.to_numeric(table.frame[name], errors="coerce")
+    if values.isna().sum() > table.frame[name].isna().sum():
+        return False  # text
+    values = values.dropna().unique()
+    return bool(len(values) > MOST_CODES or np.any(values != np.round(values)))
+
+
 def _by_type(table: Table, name: str, hints: Hints) -> Column | None:
     """What a column is by its type or by the study; None for text that must be looked at."""
     values = table.frame[name]

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+ANCESTRY = "ancestry"
+"""The family of principal components of genotypes: inputs of every network, never penalized."""
+
+
 @dataclass(frozen=True)
 class Inputs:
     """The columns of a network's input, in order, with the variable and the family of each.

@@ -32,10 +32,10 @@ DISTRIBUTION = {
 }
 OWNERS = {
     "mlflow": {"tracking"},
-    "tensorflow": {"networks", "solvers", "training", "command_line"},
+    "tensorflow": {"networks", "solvers", "training", "command_line", "prediction"},
     "optuna": {"search_space", "study", "inspection"},
     "bokeh": {"report"},
-    "matplotlib": {"report"},
+    "matplotlib": {"report", "prediction"},
     "bed_reader": {"genetics"},
     "msprime": {"genetics"},
 }

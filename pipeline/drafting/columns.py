@@ -1,4 +1,4 @@
-"""What the columns of a table seem to be: identifiers, codes, one-hot columns of one category.
+"""What the columns of a table seem to be: no variables, codes, one-hot columns of one category.
 
 Nothing here decides for a person: each is a proposal with its reason, which stands in the study
 file as a comment. Only names of columns and counts are told, never a value.
@@ -13,15 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pipeline.data import Cohort
 from pipeline.results import Inputs
 
 FEWEST_CODES, MOST_CODES = 3, 12
 """Whole numbers of so many distinct values may be codes."""
 
-_NAMES_ID = re.compile(
-    r"(^|[\s_.-])(id|iid|fid|eid|pid|uid|uuid|nr|no|number|index|key|record|row)([\s_.-]|$)"
-    r"|^unnamed: \d+$|^$|[a-z]ID$",
-)
 _STEM = re.compile(r"^(.+?)[_.=:\s-]+([^_.=:]+)$")
 
 
@@ -35,29 +32,17 @@ class VariableNote:
     missing: int
 
 
-def identifiers(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, str]:
-    """Column → why it seems to number or name the rows.
-
-    Whole numbers that rise or fall by 1 from row to row; or distinct in every row, and called id,
-    number, index or the like.
-    """
+def left_out(cohort: Cohort, names: Iterable[str]) -> dict[str, str]:
+    """Those of the columns that a cohort has no variable of → why, by its own sentences."""
+    there = {column.name for column in cohort.schema.columns}
+    notes = [note for note in cohort.warnings if note.startswith("dropped ")]
     found = {}
     for name in names:
-        column = frame[name]
-        if column.isna().any() or column.nunique() < len(column) or len(column) < 3:
-            continue
-        numbers = pd.to_numeric(column, errors="coerce").to_numpy(float)
-        whole = bool(np.isfinite(numbers).all() and np.all(numbers == np.round(numbers)))
-        steps = np.diff(numbers)
-        if whole and abs(steps[0]) == 1 and np.all(steps == steps[0]):
-            found[name] = "numbers the rows"
-        elif (whole or not np.isfinite(numbers).any()) and _NAMES_ID.search(_spoken(name)):
-            found[name] = "differs in every row, and is called like an identifier"
+        if name not in there:
+            own = (n for n in notes if re.search(rf"\b{re.escape(name)}\b", n.partition(": ")[0]))
+            reason = next(own, "dropped it: tells nobody apart").partition(": ")[2]
+            found[name] = reason.partition(";")[0]
     return found
-
-
-def _spoken(name: str) -> str:
-    return name if name.endswith("ID") and not name.isupper() else name.lower()
 
 
 def possible_codes(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, int]:

@@ -23,7 +23,7 @@ from pipeline.data import (
     require_known,
 )
 from pipeline.drafting.columns import (
-    identifiers,
+    left_out,
     one_hot_groups,
     possible_codes,
     variable_notes,
@@ -51,6 +51,7 @@ class _Roles:
     target: str
     task: str
     drop: dict[str, str]
+    keep: tuple[str, ...]
     categories: tuple[str, ...]
     groups: dict[str, tuple[str, ...]]
     codes: dict[str, int]
@@ -102,6 +103,7 @@ def new_study(
         task=roles.task,
         categories=roles.categories,
         drop=tuple(roles.drop),
+        keep=roles.keep,
         groups=roles.groups,
         identifier=id_column,
     )
@@ -189,10 +191,14 @@ def _roles(
     for role, names in (("categories", categories), ("drop", drop)):
         require_known(names, list(frame.columns), role, table.source)
     columns = [c for c in frame.columns if c not in (target, id_column)]
+    first = load_cohort(
+        table, target, task=task, categories=categories, drop=drop, identifier=id_column
+    )
     dropped = dict.fromkeys(drop, "as asked")
-    seeming = identifiers(frame, [c for c in columns if c not in (*drop, *categories)])
-    left = questions.some_of("These seem to name or number the rows; leave out", seeming, seeming)
+    seeming = left_out(first, [c for c in columns if c not in drop])
+    left = questions.some_of("These seem to be no variables; leave out", seeming, seeming)
     dropped |= {name: seeming[name] for name in left}
+    keep = tuple(name for name in seeming if name not in left)
     columns = [c for c in columns if c not in dropped]
     codes = possible_codes(frame, [c for c in columns if c not in categories])
     told = questions.some_of("Which of these whole numbers are codes, not quantities?", codes)
@@ -203,6 +209,7 @@ def _roles(
         target,
         task,
         dropped,
+        keep,
         categories,
         {name: groups[name] for name in kept},
         {name: count for name, count in codes.items() if name not in told},
@@ -267,6 +274,7 @@ def _draft(
         objective=OBJECTIVES[cohort.task][0],
         categories=roles.categories,
         drop=roles.drop,
+        keep=roles.keep,
         groups=roles.groups,
         codes=roles.codes,
         variables=variable_notes(cohort.inputs, roles.groups, table.frame),

@@ -38,6 +38,7 @@ class Draft:
     objective: str
     categories: Sequence[str]
     drop: Mapping[str, str]
+    keep: Sequence[str]
     groups: Mapping[str, Sequence[str]]
     codes: Mapping[str, int]
     variables: Sequence[VariableNote]
@@ -125,10 +126,12 @@ def _columns(draft: Draft) -> list[str]:
         )
     lines.append(f"categories: {_listed(draft.categories)}")
     if draft.drop:
-        lines.append("drop:  # no variables")
+        lines.append("drop:  # no variables; what should be one goes from here to keep")
         lines += [f"  - {scalar(name)}  # {why}" for name, why in draft.drop.items()]
     else:
         lines.append("drop: []")
+    if draft.keep:
+        lines.append(f"keep: {_listed(draft.keep)}  # variables, whatever they are called")
     if draft.groups:
         lines.append("groups:  # columns that are one variable: of each, no row has two")
         lines += [f"  {scalar(name)}: {_listed(own)}" for name, own in draft.groups.items()]

@@ -16,9 +16,12 @@ import pandas as pd
 from pipeline.inspection.stability import death_epoch, entropy_bits
 from pipeline.metrics import bootstrap
 from pipeline.networks import LAMBDAS
-from pipeline.results import NetworkResult, StudyRecord, StudyResults, kept_variables
+from pipeline.results import ANCESTRY, NetworkResult, StudyRecord, StudyResults, kept_variables
 
 EXCHANGEABLE = ("genetic",)
+ADJUSTING = (ANCESTRY,)
+"""Families that no penalty acts on: in every network, and in no solution."""
+
 EPOCHS = ("best", "last")
 SPLITS = ("val", "test", "train")
 NAMED_AT_MOST = 4  # variables that the label of a single family's solution names
@@ -52,7 +55,8 @@ def spread(values: Sequence[float] | np.ndarray | pd.Series) -> Spread:
 
 
 def families_of(network: NetworkResult) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(network.inputs.families))
+    """Without those that are `ADJUSTING`."""
+    return tuple(f for f in dict.fromkeys(network.inputs.families) if f not in ADJUSTING)
 
 
 def family_totals(network: NetworkResult) -> dict[str, int]:
@@ -198,7 +202,9 @@ def selection_matrix(
     if not named:
         return np.zeros((0, 0), dtype=bool), ()
     family_of = named[0][0].inputs.family_of
-    variables = tuple(v for v, family in family_of.items() if family not in EXCHANGEABLE)
+    variables = tuple(
+        v for v, family in family_of.items() if family not in (*EXCHANGEABLE, *ADJUSTING)
+    )
     rows = [{v for names in kept.values() for v in names} for _, kept in named]
     selected = np.array([[v in row for v in variables] for row in rows], dtype=bool)
     return selected, variables

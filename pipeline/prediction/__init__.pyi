@@ -1,0 +1,2 @@
+from .predict import Written as Written
+from .predict import predict as predict

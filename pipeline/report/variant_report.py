@@ -44,11 +44,11 @@ def variant_chapter(summary: Summary) -> VariantChapter | None:
     if not shown["drawn"].astype(bool).all() or len(shown) < shown["of"].iloc[0]:
         caption += " Drawn are the largest of every stretch of the genome."
     picture = Picture("variants", manhattan(shown), "weights of variants along the genome", caption)
-    own = [(n, part) for n, part in shown.groupby("network", sort=False)]
+    by_network = [(n, part) for n, part in shown.groupby("network", sort=False)]
     return VariantChapter(
-        tuple(_found(name, part) for name, part in own if "causal" in part),
+        tuple(_causal_ranks(name, part) for name, part in by_network if "causal" in part),
         picture,
-        tuple((name, _rows(part)) for name, part in own),
+        tuple((name, _rows(part)) for name, part in by_network),
     )
 
 
@@ -71,7 +71,7 @@ def leads(shown: pd.DataFrame, most: int = LOCI) -> pd.DataFrame:
 
 def _distance(lead: pd.DataFrame, causal: pd.DataFrame) -> np.ndarray:
     """Base pairs from each to the nearest causal variant of its chromosome; infinite if none."""
-    places = {c: own.to_numpy(float) for c, own in causal.groupby("chromosome")["position"]}
+    places = {c: at.to_numpy(float) for c, at in causal.groupby("chromosome")["position"]}
     return np.array(
         [
             np.abs(places.get(c, np.array([])) - p).min(initial=np.inf)
@@ -80,7 +80,7 @@ def _distance(lead: pd.DataFrame, causal: pd.DataFrame) -> np.ndarray:
     )
 
 
-def _found(network: str, shown: pd.DataFrame) -> str:
+def _causal_ranks(network: str, shown: pd.DataFrame) -> str:
     """Where the causal variants stand among all."""
     ranks, total = shown["rank"][shown["causal"].astype(bool)], int(shown["of"].iloc[0])
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pipeline.search_space import yaml12 as study_yaml
@@ -21,11 +22,16 @@ def located(text: str, source: Source, key: str, study: Path) -> Path:
     return (near if key in source.given else PROJECT) / path
 
 
+_OF_A_FILESET = (".bed", ".bim", ".fam", ".pgen")
+"""One of them is enough here: what is wrong with the others is said where they are read."""
+
+
 def located_genotypes(genotypes: str, source: Source, study: Path) -> str:
     if genotypes in ("simulated", "none"):
         return genotypes
-    prefix = located(genotypes.removesuffix(".bed"), source, "genotypes", study)
-    if not Path(f"{prefix}.bed").is_file():
+    without_suffix = re.sub(r"\.(bed|bim|fam|pgen)$", "", genotypes)
+    prefix = located(without_suffix, source, "genotypes", study)
+    if not any(Path(f"{prefix}{suffix}").is_file() for suffix in _OF_A_FILESET):
         expected = str(StudyFile.model_fields["genotypes"].description)
         near = study_yaml.did_you_mean(genotypes, ("simulated", "none"))
         source.fail("genotypes", expected, genotypes, near or f" (there is no {genotypes}.bed)")

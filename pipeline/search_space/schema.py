@@ -140,8 +140,14 @@ class StudyFile(_Keys):
         "simulated, none, or the prefix of a .bed/.bim/.fam fileset",
         min_length=1,
     )
-    id: str | None = _key(
-        None, "the name of the column of people's ids, as in the .fam", min_length=1
+    id: (
+        Annotated[str, Field(min_length=1)]
+        | Annotated[tuple[str, ...], Field(strict=False, min_length=1, max_length=2)]
+        | None
+    ) = _key(
+        None,
+        "the name of the column of people's ids, as in the .fam, or the names of those of its "
+        "first two columns, such as [FID, IID]",
     )
     person: str | None = _key(
         None, "the name of the column that says whose row it is", min_length=1
@@ -155,6 +161,7 @@ class StudyFile(_Keys):
     )
     dates: Names = _key((), _NAMES)
     rare_level_people: int = _count(5)
+    principal_components: int = _key(0, "a whole number from 0 to 100", ge=0, le=100)
     minor_allele_frequency: float = _key(0.01, "a number of at least 0 and below 0.5", ge=0, lt=0.5)
     missing_rate: float = _key(0.1, "a number from 0 to 1", ge=0, le=1)
     split: Split = _key(Split(), "a mapping such as {validation_fraction: 0.2, seed: 0}")

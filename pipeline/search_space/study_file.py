@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import InputError
 from pipeline.networks import LAMBDAS
+from pipeline.results import ANCESTRY
 from pipeline.search_space import yaml12 as study_yaml
 from pipeline.search_space.located import PROJECT, located, located_genotypes
 from pipeline.search_space.schema import (
@@ -70,13 +71,14 @@ class SearchSpace:
     unpenalized: tuple[str, ...]
     sample_weight: str | None
     genotypes: str
-    id: str | None
+    id: str | tuple[str, ...] | None
     person: str | None
     keep: tuple[str, ...]
     numbers: str | Mapping[str, str] | None
     missing: Sequence[int | float | str] | Mapping[str, Sequence[int | float | str]]
     dates: tuple[str, ...]
     rare_level_people: int
+    principal_components: int
     minor_allele_frequency: float
     missing_rate: float
     split: Split
@@ -133,6 +135,12 @@ class SearchSpace:
         used = {family for families in self.space["inputs"] for family in families}
         return tuple(f for f in _known_families(self.families) if f in used)
 
+    @property
+    def _ancestry(self) -> dict[str, object]:
+        """Only where it is asked for: studies without it keep their identity."""
+        count = self.principal_components
+        return {"principal_components": count} if count else {}
+
     def for_task(self, task: str) -> SearchSpace:
         """The study with its task known. Raises InputError where its objective is another's."""
         fitting = OBJECTIVES[task]
@@ -176,9 +184,10 @@ class SearchSpace:
             "unpenalized": sorted(self.unpenalized),
             "sample_weight": self.sample_weight,
             "genotypes": kind,
-            "id": self.id,
+            "id": list(self.id) if isinstance(self.id, tuple) else self.id,
             "minor_allele_frequency": self.minor_allele_frequency,
             "missing_rate": self.missing_rate,
+            **self._ancestry,
             "split": self.split.model_dump(),
             "objective": list(self.objectives) if len(self.objectives) > 1 else self.objectives[0],
             "sampler": self.sampler,
@@ -244,6 +253,9 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
     warnings: tuple[str, ...] = ()
     if keys.genotypes == "none":
         space, warnings = without_genetic(space, source)
+        if keys.principal_components:
+            keys = keys.model_copy(update={"principal_components": 0})
+            warnings += ("without genotypes there are no principal components",)
     cross = tuple(dict.fromkeys(keys.cross))
     check_lambdas(space, source)
     check_cross(space, cross, source)
@@ -279,7 +291,7 @@ _UNCHANGED: tuple[str, ...] = (
     *_READING,
     "target", "task", "categories", "drop", "families", "groups", "unpenalized", "sample_weight",
     "split", "sampler", "sampler_seed", "configurations", "network", "scheduler", "id",
-    "minor_allele_frequency", "missing_rate",
+    "minor_allele_frequency", "missing_rate", "principal_components",
 )  # fmt: skip
 
 
@@ -297,6 +309,8 @@ def _put(content: dict, key: str, value: object) -> None:
         return
     if isinstance(value, Path):
         value = str(value)
+    if key == "id" and isinstance(value, str) and "," in value:
+        value = [name.strip() for name in value.split(",")]
     if isinstance(value, str) and (key not in _TEXTS or value.startswith("{")):
         is_list = ("," in value or key in _LISTS) and "{" not in value and "[" not in value
         if key == "inputs":
@@ -340,8 +354,9 @@ def _check_columns(keys: StudyFile, source: Source) -> None:
     if keys.target == keys.sample_weight:
         source.fail("sample_weight", "another column than the target", keys.target)
     for family in keys.families:
-        if family in ("clinical", "genetic") or "+" in family:
-            source.fail("families", "named other than clinical or genetic, without '+'", family)
+        if family in ("clinical", "genetic", ANCESTRY) or "+" in family:
+            law = "named other than clinical, genetic or ancestry, without '+'"
+            source.fail("families", law, family)
     _check_groups(keys, source)
     held_out = keys.split.validation_fraction + keys.split.test_fraction
     if held_out >= 1:

@@ -9,6 +9,7 @@ from .forward import ACTIVATIONS as ACTIVATIONS
 from .forward import forward as forward
 from .forward import probabilities as probabilities
 from .model import ServedNetwork as ServedNetwork
+from .model import load_served as load_served
 from .model import save as save
 from .model import synthetic_rows as synthetic_rows
 from .notation import CURRENCIES as CURRENCIES

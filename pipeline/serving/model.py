@@ -124,6 +124,11 @@ def save(network: ServedNetwork, folder: Path) -> None:
 
 def _load_pyfunc(path: str) -> ServedNetwork:
     """What MLflow calls on the folder that `save` wrote."""
+    return load_served(path)
+
+
+def load_served(path: str | Path) -> ServedNetwork:
+    """The network of the folder that `save` wrote."""
     folder = Path(path)
     schema, about = (
         json.loads((folder / name).read_text(encoding="utf-8")) for name in (SCHEMA, ABOUT)

@@ -15,9 +15,9 @@ from pathlib import Path
 from pipeline.data import BINARY, REGRESSION, Cohort
 from pipeline.inspection import BEST_ROLE, EXCHANGEABLE, Solution
 from pipeline.report import Summary
-from pipeline.results import NetworkResult
+from pipeline.results import ANCESTRY, NetworkResult
 from pipeline.serving import ServedNetwork, save, synthetic_rows
-from pipeline.tracking import StudyRun, param_text
+from pipeline.tracking import VARIANT_WEIGHTS, VARIANTS_FOLDER, Origin, StudyRun, param_text
 from pipeline.tracking import models as model_store
 from pipeline.words import listed, metric_words
 
@@ -44,7 +44,8 @@ def served_network(network: NetworkResult, cohort: Cohort) -> ServedNetwork:
     """A network of a study with its study's preprocessing."""
     families = network.inputs.families
     own = [f for f in families if f not in EXCHANGEABLE]
-    encodings = [c for c, f in zip(network.inputs.columns, families) if f in EXCHANGEABLE]
+    from_genotypes = (*EXCHANGEABLE, ANCESTRY)
+    encodings = [c for c, f in zip(network.inputs.columns, families) if f in from_genotypes]
     if cohort.task == REGRESSION:
         outputs = (cohort.target,)
     else:
@@ -91,7 +92,7 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
         known = model_store.logged_models(run.store, run.experiment_id)
         for finalist in finalists:
             run_id = finalist.network.run_id
-            ids[finalist.rank] = known.get(run_id) or _log(run, finalist, summary)
+            ids[finalist.rank] = known.get(run_id) or _log(run, finalist, summary, cohort)
     except model_store.Refused:
         return ("No model is logged: this tracking store keeps none.",)
     lines = [_line(f, ids[f.rank], run, summary) for f in finalists]
@@ -141,11 +142,35 @@ def _line(finalist: Finalist, model_id: str, run: StudyRun, summary: Summary) ->
     return f"{which}: {score} {value:.3f}, {does}."
 
 
-def _log(run: StudyRun, finalist: Finalist, summary: Summary) -> str:
+def _variants(run: StudyRun, run_id: str) -> bytes | None:
+    """The encoder's weights of variants that a network's run keeps, if it does."""
+    network = run.store.get(run_id)
+    return network and run.store.read_files(network, VARIANTS_FOLDER).get(VARIANT_WEIGHTS)
+
+
+def _origin(finalist: Finalist, summary: Summary, cohort: Cohort) -> Origin:
+    record = summary.record
+    return Origin(
+        study=record.study,
+        study_id=record.study_id,
+        target=cohort.target,
+        task=cohort.task,
+        classes=cohort.classes,
+        objective=record.objective,
+        genotypes=record.genotypes,
+        data_sha256=cohort.fingerprint,
+        inputs=finalist.network.inputs,
+    )
+
+
+def _log(run: StudyRun, finalist: Finalist, summary: Summary, cohort: Cohort) -> str:
     network, served = finalist.network, finalist.served
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "network"
         save(served, place)
+        _origin(finalist, summary, cohort).write(place)
+        if variants := _variants(run, network.run_id):
+            (place / VARIANT_WEIGHTS).write_bytes(variants)
         return model_store.log_model(
             run.store,
             run.experiment_id,

@@ -142,12 +142,18 @@ def _for_terminal(
 def _genotypes(
     space: SearchSpace, cohort: Cohort, joined: Joined | None, console: Console
 ) -> Genotypes | None:
-    if GENETIC not in space.inputs:
+    if GENETIC not in space.inputs and not space.principal_components:
         return None
     filters = Filters(space.minor_allele_frequency, space.missing_rate)
     with BlockProgress(console, "relationship matrix", "variants") as progress:
         return load_genotypes(
-            joined, cohort.outcome, cohort.split.train, CACHE, filters, progress.done
+            joined,
+            cohort.outcome,
+            cohort.split.train,
+            CACHE,
+            filters,
+            progress.done,
+            space.principal_components,
         )
 
 

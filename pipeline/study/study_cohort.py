@@ -17,7 +17,7 @@ from pipeline.data import (
     read_table,
 )
 from pipeline.errors import InputError
-from pipeline.genetics import Joined, join, open_fileset
+from pipeline.genetics import Joined, component_names, id_columns, join, open_fileset
 from pipeline.search_space import SearchSpace
 from pipeline.study.needs import require_memory_to_read
 
@@ -44,12 +44,13 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
         "unpenalized": space.unpenalized,
     }
     require_memory_to_read(space.data)
-    ids = [name for name in (space.id, space.person) if name is not None]
-    table = read_table(space.data, texts=(*ids, *space.categories))
+    ids = id_columns(space.id)
+    persons = () if space.person is None else (space.person,)
+    table = read_table(space.data, texts=(*ids, *persons, *space.categories))
     if space.data_replaced:
         roles, lost = _within(roles, table, space.parameters)
     joined = None
-    if "genetic" in space.inputs and space.genotypes != "simulated":
+    if _uses_genotypes(space) and space.genotypes != "simulated":
         joined = join(table, space.id, open_fileset(space.genotypes))
         lost += joined.warnings
         table = table if joined.table_rows is None else table.rows(joined.table_rows)
@@ -59,7 +60,7 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
         task=space.task,
         **roles,
         sample_weight=space.sample_weight,
-        identifier=space.id,
+        identifier=ids,
         person=space.person,
         keep=space.keep,
         numbers=space.numbers,
@@ -115,15 +116,20 @@ def _within(roles: Roles, table: Table, parameters: Set[str]) -> tuple[Roles, li
     return suiting, warnings
 
 
+def _uses_genotypes(space: SearchSpace) -> bool:
+    return "genetic" in space.inputs or space.principal_components > 0
+
+
 def _check_genotypes(space: SearchSpace, cohort: Cohort) -> None:
     """InputError where the genetic family cannot be had for this table."""
-    if "genetic" not in space.inputs:
+    if not _uses_genotypes(space):
         return
-    taken = [v for v in cohort.inputs.variable_names if v.startswith("genetic_")]
+    components = component_names(space.principal_components)
+    taken = [v for v in cohort.inputs.variable_names if v.startswith("genetic_") or v in components]
     if taken:
         raise InputError(
-            "variables named genetic_… are the encoder's, but the table has "
-            f"{', '.join(taken)}: rename them, or give genotypes=none"
+            "variables named genetic_… are the encoder's and PC1 … the principal components, but "
+            f"the table has {', '.join(taken)}: rename them, or give genotypes=none"
         )
     if space.genotypes == "simulated" and cohort.task != BINARY:
         raise InputError(

@@ -1,7 +1,11 @@
+from .fetched import FetchedModel as FetchedModel
+from .fetched import fetch_model as fetch_model
 from .format import VARIANTS as VARIANTS
 from .format import VARIANTS_FOLDER as VARIANTS_FOLDER
 from .format import param_text as param_text
 from .opening import Fingerprint as Fingerprint
 from .opening import open_study as open_study
+from .origin import VARIANT_WEIGHTS as VARIANT_WEIGHTS
+from .origin import Origin as Origin
 from .store import RunStore as RunStore
 from .writer import StudyRun as StudyRun

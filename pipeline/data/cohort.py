@@ -173,7 +173,8 @@ def load_cohort(
     columns; all others are `clinical`. `groups` maps a group to columns that are one variable from
     there on. `unpenalized` names variables with penalty factor 0, `sample_weight` a column of row
     weights, `identifier` one or two of people's ids, `person` one that says whose row it is: the
-    rows of a person stay together. The split is stratified by class; see `split.py`. Raises InputError.
+    rows of a person stay together. The split is stratified by class; see `split.py`. Raises
+    InputError.
     """
     ids = (identifier,) if isinstance(identifier, str) else tuple(identifier or ())
     hints = Hints(categories, _by_column(numbers), _by_column(missing), dates)

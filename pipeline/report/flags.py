@@ -59,6 +59,13 @@ def flags_of(results: StudyResults, table: pd.DataFrame, cells: pd.DataFrame) ->
     if reasons:
         said = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(5))
         flags.append(f"{len(results.failed)} of {len(results.networks)} networks failed: {said}.")
+    programs = Counter(n.made_with for n in results.networks if n.made_with)
+    if len(programs) > 1:
+        counts = "; ".join(f"{count} by {program}" for program, count in programs.most_common())
+        flags.append(
+            f"The networks were trained by {len(programs)} versions of program and libraries, "
+            f"which may differ in their last digits: {counts}."
+        )
     kkt = np.array([n.metrics.get("kkt_residual", np.nan) for n in results.finished], dtype=float)
     above = int(np.sum(kkt > KKT_TOLERANCE))
     if above:

@@ -40,6 +40,7 @@ from pipeline.report.summary_text import (
     terminal_of,
     terminal_summary,
 )
+from pipeline.report.table_reading import reading_rows
 from pipeline.report.tables import (
     Rows,
     death_rows,
@@ -93,6 +94,7 @@ class Chapter:
     importance: Picture | None
     variants: VariantChapter | None
     settings: str
+    reading: Rows | None
 
     @property
     def pictures(self) -> list[Picture]:
@@ -135,6 +137,7 @@ def _chapter(summary: Summary, letters: Mapping[str, str]) -> Chapter:
         importance=report_pictures.importance(summary),
         variants=variant_chapter(summary),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
+        reading=reading_rows(summary.record),
     )
 
 

@@ -6,6 +6,7 @@ population that was training, and counts nothing twice.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -246,6 +247,8 @@ def _finish(
         summary, written = report.write_report(results, folder)
         models = finalists.log_finalists(run, summary, cohort)
     links = _links(run, summary)
+    schema = json.dumps(cohort.schema.as_json(), indent=1, ensure_ascii=False, allow_nan=False)
+    run.write_files(run.run_id, {"schema.json": schema.encode()})
     run.finish(
         summary.best_metrics,
         "\n\n".join([links, report.markdown_of(summary), *models]),

@@ -7,5 +7,6 @@ from .opening import Fingerprint as Fingerprint
 from .opening import open_study as open_study
 from .origin import VARIANT_WEIGHTS as VARIANT_WEIGHTS
 from .origin import Origin as Origin
+from .reader import load_record as load_record
 from .store import RunStore as RunStore
 from .writer import StudyRun as StudyRun

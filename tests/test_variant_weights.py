@@ -215,8 +215,7 @@ def trained_encodings(network: NetworkResult, joined, cohort) -> np.ndarray:
     found = load_genotypes(joined, cohort.outcome, train, Path(".lariat"), Filters(0.01, 0.1))
     first = np.r_[train, np.setdiff1d(np.arange(PEOPLE), train)]
     related = found.relationship[np.ix_(first, train)]
-    (folder,) = Path(".lariat/encoders").iterdir()
-    stored = Encoders(Path(".lariat"), folder.name).read((network.configuration, network.seed))
+    stored = Encoders(Path(".lariat")).read(network.key)
     initial = encoding_factor(related, len(train)) @ genetic_draws(network.seed, len(train), 4)
     encodings = np.empty((PEOPLE, 4))
     encodings[first] = stored[1] * (initial + related @ stored[0])
@@ -349,14 +348,14 @@ def test_a_variants_weight_does_not_depend_on_the_rotation_of_the_encoders_outpu
 
 
 def test_coefficients_that_are_not_whole_are_as_if_they_were_not_there(tmp_path: Path) -> None:
-    encoders = Encoders(tmp_path, "study")
-    assert encoders.read((0, 1)) is None
-    encoders.keep((0, 1), np.arange(6.0).reshape(3, 2), 0.5)
-    coefficients, scale = encoders.read((0, 1))
+    encoders = Encoders(tmp_path)
+    assert encoders.read("a-b") is None
+    encoders.keep("a-b", np.arange(6.0).reshape(3, 2), 0.5)
+    coefficients, scale = encoders.read("a-b")
     assert coefficients.tolist() == [[0, 1], [2, 3], [4, 5]] and scale == 0.5
     (path,) = tmp_path.rglob("*.npz")
     path.write_bytes(path.read_bytes()[:-9])
-    assert encoders.read((0, 1)) is None
+    assert encoders.read("a-b") is None
 
 
 def test_another_file_is_refused_as_weights(tmp_path: Path) -> None:

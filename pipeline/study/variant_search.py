@@ -171,8 +171,9 @@ def find_variants(
     """Recover and track weights of variants; returns the variants to show.
 
     Each network's run gets all of its weights, the study's run what the report shows: no rows where
-    every genetic dimension is zeroed. Networks of which this machine has no coefficients are left
-    out. None where nothing can be shown for that reason, or no network has genetic inputs.
+    every genetic dimension is zeroed. Networks of which this machine has no coefficients keep the
+    rows that were shown of them. None where nothing can be shown for that reason, or no network
+    has genetic inputs.
     """
     shown = {_cell(n): n for n in shown_networks(results)}
     wanted = shown | {_cell(n): n for n in served_networks(results)}
@@ -188,6 +189,10 @@ def find_variants(
     genetic = any(GENETIC in n.inputs.families for n in results.networks)
     if not genetic or (shown and table is None):
         return None
+    lost = {n.name for n in shown.values()} - {r.network.name for r in recoveries}
+    if results.variants is not None and lost:
+        earlier = results.variants[results.variants["network"].isin(lost)]
+        table = earlier if table is None else pd.concat([table, earlier], ignore_index=True)
     table = empty() if table is None else table
     run.write_files(
         run.run_id, {f"{VARIANTS_FOLDER}/{VARIANTS}": table.to_csv(index=False).encode()}
@@ -211,7 +216,7 @@ def _recovery(
     duals, names = [], []
     used = _used(network, GENETIC)
     if used:
-        stored = encoders.read(_cell(network))
+        stored = encoders.read(network.key)
         if stored is None:
             return None
         coefficients, scale = stored

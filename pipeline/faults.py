@@ -56,7 +56,7 @@ def disk_trouble(error: BaseException) -> str | None:
     disk is full or fails, which no program can make up.
     """
     defect = False
-    for each in _causes(error):
+    for each in causes(error):
         defect |= isinstance(each, _DEFECTS)
         if isinstance(each, OSError):
             if each.errno in _DISK or (each.errno in _PLACE and each.filename and not defect):
@@ -69,7 +69,8 @@ def disk_trouble(error: BaseException) -> str | None:
     return None
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what it was raised from or while handling, and so on."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -43,6 +43,11 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def part_name() -> str:
+    """A new name for what this process is making."""
+    return f"{_prefix()}{uuid.uuid4().hex}"
+
+
 def name_within(text: str) -> str:
     """The text as the name of one visible file or folder: without separators, not too long."""
     name = re.sub(r"[^\w.+ -]", "_", text).strip(" .") or "_"
@@ -69,7 +74,7 @@ def whole_file(path: str | Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    making = path.parent / f"{_prefix()}{uuid.uuid4().hex}"
+    making = path.parent / part_name()
     exclusively = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with unfinished(lambda: making.unlink(missing_ok=True)):
         with open(os.open(making, exclusively, mode), "wb") as handle:

@@ -125,6 +125,11 @@ class NetworkResult:
                  float32; inputs of the first are the columns of `inputs`.
     failure      why training ended early with no usable network; then metrics and weights may be
                  empty.
+    key          what decided its numbers, as two digests (pipeline.study.identity): networks of one
+                 key are the same network.
+    made_with    engine, code and libraries that trained it.
+    solution     what it keeps at the last epoch, in words; none of a failed one.
+    copied_from  the run that this one repeats, of another study or an earlier storage.
     """
 
     params: Mapping[str, str | int | float]
@@ -139,6 +144,10 @@ class NetworkResult:
     failure: str | None = None
     trial: int | None = None
     run_id: str | None = None
+    key: str = ""
+    made_with: str = ""
+    solution: str | None = None
+    copied_from: str | None = None
 
     @property
     def configuration(self) -> int:
@@ -158,14 +167,17 @@ class NetworkResult:
 class StudyRecord:
     """What a reader must know of a study besides its networks.
 
-    study_id     identifies everything that decides a network's result (data, target, split,
-                 genotypes, network, training, space); the same id means networks can be pooled.
+    study_id     identifies the study: its name, and what decides which networks it has (engine,
+                 data, target, split, genotypes, network, training, space).
+    place        its report's folder and the name of its champion, `lariat-<place>`: the study's
+                 name, and its id behind it where another study has that name.
     objective    the validation metric that ranks configurations, e.g. `val_auroc`.
     maximize     whether larger is better.
     objectives   what the sampler was told of a configuration; empty for the objective alone.
     settings     the study file's content as resolved, for the reader and for reproduction.
     facts        what the data were: e.g. rows by split, cases, columns, `data_sha256`.
     warnings     sentences shown to the reader (dropped columns and the like).
+    columns      (variable of the table, what it was read as) in the table's order.
     """
 
     study: str
@@ -180,7 +192,9 @@ class StudyRecord:
     warnings: tuple[str, ...] = ()
     command: str = ""
     objectives: tuple[str, ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
     run_id: str | None = None
+    place: str = ""
 
     @property
     def simulated(self) -> bool:

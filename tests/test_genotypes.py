@@ -16,7 +16,7 @@ from pipeline.genetics.relationship import (
     Filters,
     Relationship,
     cholesky,
-    factor,
+    encoding_factor,
     initial_dual,
     relationship_matrix,
     standard_blocks,
@@ -109,7 +109,7 @@ def test_initial_encodings_are_those_of_weights_in_variants(counts: np.ndarray) 
     relationship = related([counts], np.arange(n)).matrix
     z = np.random.default_rng(1).standard_normal((n, 500))
     weights = g[:n].T @ initial_dual(cholesky(relationship[:n, :n]), z)
-    found = factor(relationship, n)
+    found = encoding_factor(relationship, n)
     assert found.shape == (PEOPLE, n) and found.dtype == np.float32
     np.testing.assert_allclose(found @ z, g @ weights, atol=2e-4)
     # Of training people they have covariance K_tt, as those of a dense encoder with normal weights.
@@ -118,7 +118,7 @@ def test_initial_encodings_are_those_of_weights_in_variants(counts: np.ndarray) 
 
 def test_an_impossible_relationship_matrix_is_refused() -> None:
     with pytest.raises(InputError, match="positive semidefinite"):
-        factor(np.array([[1.0, 3.0], [3.0, 1.0]], np.float32), 2)
+        encoding_factor(np.array([[1.0, 3.0], [3.0, 1.0]], np.float32), 2)
 
 
 @pytest.fixture

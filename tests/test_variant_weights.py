@@ -13,15 +13,17 @@ from bed_reader import to_bed
 from sklearn.metrics import roc_auc_score
 from study_runs import of_kind, run_here, study_run, working_in
 
+from pipeline.data import read_table
 from pipeline.errors import InputError
+from pipeline.genetics import join
 from pipeline.genetics.encoder_cache import Encoders
 from pipeline.genetics.genotypes import load_genotypes
 from pipeline.genetics.matching import MatchCounts
-from pipeline.genetics.plink import Variants
+from pipeline.genetics.plink import Variants, open_fileset
 from pipeline.genetics.relationship import (
     Filters,
     cholesky,
-    factor,
+    encoding_factor,
     initial_dual,
     relationship_matrix,
     standard_blocks,
@@ -32,6 +34,7 @@ from pipeline.networks.network import Architecture, initial_weights
 from pipeline.networks.types import NetworkSpec, Schedule, TrainingData
 from pipeline.report import page as report
 from pipeline.results import Inputs, NetworkResult
+from pipeline.search_space import load_search_space
 from pipeline.study import variant_search
 from pipeline.study.study_cohort import study_cohort
 from pipeline.tracking import reader as tracked
@@ -129,7 +132,7 @@ def test_networks_in_the_new_coordinates_are_those_on_the_variants(
         rows=rows,
         group_index=np.arange(COLUMNS + DIMENSIONS),
         relationship=relationship,
-        factor=factor(relationship, rows[0]),
+        factor=encoding_factor(relationship, rows[0]),
         rank=min(rows[0], variants),
     )
     spec = NetworkSpec(
@@ -212,9 +215,8 @@ def trained_encodings(network: NetworkResult, joined, cohort) -> np.ndarray:
     found = load_genotypes(joined, cohort.outcome, train, Path(".lariat"), Filters(0.01, 0.1))
     first = np.r_[train, np.setdiff1d(np.arange(PEOPLE), train)]
     related = found.relationship[np.ix_(first, train)]
-    (folder,) = Path(".lariat/encoders").iterdir()
-    stored = Encoders(Path(".lariat"), folder.name).read((network.configuration, network.seed))
-    initial = factor(related, len(train)) @ genetic_draws(network.seed, len(train), 4)
+    stored = Encoders(Path(".lariat")).read(network.key)
+    initial = encoding_factor(related, len(train)) @ genetic_draws(network.seed, len(train), 4)
     encodings = np.empty((PEOPLE, 4))
     encodings[first] = stored[1] * (initial + related @ stored[0])
     return encodings
@@ -228,8 +230,6 @@ def test_recovered_weights_predict_as_the_network_did(finished) -> None:
     assert scored.counts == MatchCounts(used=VARIANTS, palindromic=PALINDROMIC)
     assert scored.warnings == ()
     with working_in(folder):
-        from pipeline.search_space.study_file import load_search_space
-
         _, cohort, joined = study_cohort(load_search_space("ask.yaml"))
         encodings = trained_encodings(network, joined, cohort)
     names = list(network.inputs.columns[len(cohort.inputs.columns) :])
@@ -244,6 +244,30 @@ def test_recovered_weights_predict_as_the_network_did(finished) -> None:
         assert found == pytest.approx(network.metrics[f"{part}_auroc"], abs=1e-6)
     z[:] = np.tanh(np.concatenate([cohort.features, 0 * order], axis=1) @ w + b) @ last + bias
     assert abs(roc_auc_score(cohort.outcome[rows], z[rows, 0]) - found) > 0.01  # they matter
+
+
+def test_the_champion_predicts_people_by_their_fileset(finished) -> None:
+    """From the registry, its run's file of weights, a table and a fileset: what was recorded."""
+    import mlflow
+
+    folder, _ = finished
+    with working_in(folder):
+        model = mlflow.pyfunc.load_model("models:/lariat-ask@champion")
+        client = mlflow.MlflowClient()
+        run_id = client.get_model_version_by_alias("lariat-ask", "champion").run_id
+        weights = mlflow.artifacts.download_artifacts(
+            run_id=run_id, artifact_path=variant_search.WEIGHTS
+        )
+        table = read_table(Path("people.csv"), texts=("person",))
+        joined = join(table, "person", open_fileset("cohort"))
+        dimensions = score_people(weights, joined).dimensions
+        found = model.predict(pd.concat([pd.read_csv("people.csv"), dimensions], axis=1))
+        metrics = client.get_run(run_id).data.metrics
+        _, cohort, _ = study_cohort(load_search_space("ask.yaml"))
+    assert {"genetic_0", "PC1", "PC2"} <= set(dimensions.columns)
+    for part, rows in (("val", cohort.split.validation), ("test", cohort.split.test)):
+        score = roc_auc_score(cohort.outcome[rows], found.to_numpy()[rows, 0])
+        assert score == pytest.approx(metrics[f"{part}_auroc"], abs=1e-6)
 
 
 def test_new_people_are_scored_by_id_and_allele(finished, tmp_path: Path) -> None:
@@ -324,14 +348,14 @@ def test_a_variants_weight_does_not_depend_on_the_rotation_of_the_encoders_outpu
 
 
 def test_coefficients_that_are_not_whole_are_as_if_they_were_not_there(tmp_path: Path) -> None:
-    encoders = Encoders(tmp_path, "study")
-    assert encoders.read((0, 1)) is None
-    encoders.keep((0, 1), np.arange(6.0).reshape(3, 2), 0.5)
-    coefficients, scale = encoders.read((0, 1))
+    encoders = Encoders(tmp_path)
+    assert encoders.read("a-b") is None
+    encoders.keep("a-b", np.arange(6.0).reshape(3, 2), 0.5)
+    coefficients, scale = encoders.read("a-b")
     assert coefficients.tolist() == [[0, 1], [2, 3], [4, 5]] and scale == 0.5
     (path,) = tmp_path.rglob("*.npz")
     path.write_bytes(path.read_bytes()[:-9])
-    assert encoders.read((0, 1)) is None
+    assert encoders.read("a-b") is None
 
 
 def test_another_file_is_refused_as_weights(tmp_path: Path) -> None:

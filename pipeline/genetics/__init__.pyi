@@ -11,9 +11,10 @@ from .people import id_columns as id_columns
 from .people import join as join
 from .people import row_names as row_names
 from .plink import Variants as Variants
+from .plink import chromosome_name as chromosome_name
 from .plink import open_fileset as open_fileset
 from .relationship import Filters as Filters
-from .relationship import factor as factor
+from .relationship import encoding_factor as encoding_factor
 from .relationship import relationship_matrix as relationship_matrix
 from .relationship import standard_blocks as standard_blocks
 from .scoring import Scored as Scored

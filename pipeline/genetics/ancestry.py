@@ -20,6 +20,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from pipeline.errors import InputError
+from pipeline.genetics.relationship import SOLVED_PEOPLE
 
 LEAST_SHARE = 1e-5
 """Of the mean diagonal of K_tt: a direction of a smaller λ is none, in float32."""
@@ -64,5 +65,8 @@ def principal_components(
         )
     largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(components)]
     dual = np.sqrt(n) * vectors * np.sign(largest) / values
-    related = np.asarray(relationship[:, training_rows], np.float64)
-    return PrincipalComponents(related @ dual, dual, values / trace)
+    scores = np.empty((len(relationship), components))
+    for start in range(0, len(relationship), SOLVED_PEOPLE):
+        people = slice(start, start + SOLVED_PEOPLE)
+        scores[people] = np.asarray(relationship[people][:, training_rows], np.float64) @ dual
+    return PrincipalComponents(scores, dual, values / trace)

@@ -46,10 +46,13 @@ def row_names(rows: int) -> list[str]:
 
 
 def id_columns(column: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The columns of ids: none, the within-family id, or those of family and within-family id."""
+    """The columns of ids: none, the within-family id, or those of family and within-family id.
+
+    As text, two are separated by a comma: `FID,IID`.
+    """
     if column is None:
         return ()
-    return (column,) if isinstance(column, str) else tuple(column)
+    return tuple(n.strip() for n in column.split(",")) if isinstance(column, str) else tuple(column)
 
 
 def table_ids(
@@ -177,9 +180,9 @@ def _by_id(
     ):
         if len(missing):
             text = f"{len(missing)} people {where}; left out"
-            few = ", ".join(person.replace(BETWEEN, " ") for person in missing[:FIRST_FEW])
+            first = ", ".join(person.replace(BETWEEN, " ") for person in missing[:FIRST_FEW])
             warnings.append(text)
-            named.append(f"{text}: {few}" + (", …" if len(missing) > FIRST_FEW else ""))
+            named.append(f"{text}: {first}" + (", …" if len(missing) > FIRST_FEW else ""))
     about_variants = _variant_warnings(fileset)
     return Joined(
         fileset,
@@ -194,20 +197,20 @@ def _variant_warnings(fileset: Fileset) -> tuple[str, ...]:
     """Variants that are left out for their chromosome, and those of which it is not known."""
     chromosomes = pd.Series(fileset.variants.chromosome, dtype=object)
     counts = chromosomes.value_counts()
-    said = []
+    sentences = []
     left_out = [f"{counts[name]} of {name}" for name in SEX_AND_MITOCHONDRIA if name in counts]
     if left_out:
         total = int((~fileset.variants.autosomal).sum())
-        said.append(
+        sentences.append(
             f"{total} of {len(chromosomes)} variants of {fileset.name} are not on an autosome and "
             f"are left out: {', '.join(left_out)}"
         )
     unknown = counts[[name not in (*AUTOSOMES, *SEX_AND_MITOCHONDRIA) for name in counts.index]]
     if len(unknown):
-        few = ", ".join(str(name) for name in unknown.index[:CONTIGS_NAMED])
+        first = ", ".join(str(name) for name in unknown.index[:CONTIGS_NAMED])
         more = ", …" if len(unknown) > CONTIGS_NAMED else ""
-        said.append(
+        sentences.append(
             f"{int(unknown.sum())} of {len(chromosomes)} variants of {fileset.name} are on no "
-            f"numbered chromosome ({few}{more}); they are taken as autosomal"
+            f"numbered chromosome ({first}{more}); they are taken as autosomal"
         )
-    return tuple(said)
+    return tuple(sentences)

@@ -182,7 +182,7 @@ def relationship_matrix(blocks: Iterable[StandardBlock]) -> Relationship:
     return Relationship(total.T, used, left_out)
 
 
-def factor(relationship: np.ndarray, training_rows: int) -> np.ndarray:
+def encoding_factor(relationship: np.ndarray, training_rows: int) -> np.ndarray:
     """(N, n) float32: K_t·L⁻ᵀ with L·Lᵀ = K_tt + jitter, of people of whom the first n train.
 
     It turns standard normal z (n, d) into the initial encodings E₀ = G·V₀ of everyone, whose

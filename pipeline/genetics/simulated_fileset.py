@@ -23,7 +23,7 @@ from rich.console import Console
 from pipeline.data import BINARY, read_outcome, read_table, require_known
 from pipeline.errors import InputError
 from pipeline.files import files_beside, sweep
-from pipeline.genetics.people import row_names, table_ids
+from pipeline.genetics.people import id_columns, row_names, table_ids
 from pipeline.genetics.plink import SUFFIXES, write_blocks
 from pipeline.genetics.simulation import (
     BLOCK_VARIANTS,
@@ -98,7 +98,7 @@ def simulate_genotypes(
             "folder, or give another prefix"
         )
     _check_replaceable(prefix)
-    identifier = () if id == "none" else tuple(name.strip() for name in id.split(","))
+    identifier = () if id == "none" else id_columns(id)
     outcome, people = _people(_found(data), target, identifier)
     console.print(f"{simulation.variants} variants of {len(people)} people", highlight=False)
     total = simulation.variants

@@ -56,7 +56,7 @@ BLOCKS_AHEAD = 8
 class Simulation:
     """What decides simulated genotypes, besides the outcome.
 
-    causal         how many blocks have a causal variant; every block unless given
+    causal         how many blocks have a causal variant; None for every block
     score_auroc    AUROC that the true polygenic score has in expectation
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rich.text import Text
 from pipeline.data import BINARY, REGRESSION
 from pipeline.errors import InputError
 from pipeline.files import OWNER_ONLY, write_whole
+from pipeline.genetics import id_columns
 from pipeline.metrics import RESAMPLES
 from pipeline.prediction import figures
 from pipeline.prediction.outcomes import KnownOutcome, known_outcome
@@ -48,7 +50,8 @@ def predict(
 
     model      as `fetch_model` takes it; None for the champion of the newest study
     genotypes  `none`, a fileset's prefix, or `simulated`
-    id         the column of people's ids, the scores' first; `none` for the row's number
+    id         the column of people's ids, the scores' first; `none` for the row's number, and
+               `FID,IID` for the two columns of family and within-family id
 
     Where the table has the outcome, a page, its Markdown and its table of results stand beside the
     scores. Raises InputError.
@@ -61,10 +64,10 @@ def predict(
         raise InputError(f"output must be a .csv file, but got {output}; call it {output}.csv")
     if place.exists() and Path(data).exists() and place.samefile(data):
         raise InputError(f"output must be another file than the data, but both are {output}")
-    id_column = None if id == NONE else id
+    ids = () if id == NONE else id_columns(id)
     fetched = fetch_model(model)
     with BlockProgress(console, "genotypes", "variants") as progress:
-        table, frame, notes = read_people(fetched, data, genotypes, id_column, progress.done)
+        table, frame, notes = read_people(fetched, data, genotypes, ids, progress.done)
     scored = score(fetched, table, frame)
     for note in (*notes, *scored.notes):
         console.print(f"warning: {note}", markup=False, highlight=False, style="yellow")
@@ -73,7 +76,7 @@ def predict(
     if outcome is not None:
         raw = raw_predictions(fetched, inputs_of(fetched, table, frame))
         validation = validate(fetched.origin, outcome, raw, fetched.metrics)
-    write_whole(place, _csv(scored, id_column).encode(), OWNER_ONLY)
+    write_whole(place, _csv(scored, ids).encode(), OWNER_ONLY)
     console.print(f"scores: {place} ({len(table.frame)} people)", markup=False, highlight=False)
     if validation is None or outcome is None:
         console.print(
@@ -88,13 +91,12 @@ def predict(
     return Written(place, page, validation)
 
 
-def _csv(scored: Scored, id_column: str | None) -> str:
+def _csv(scored: Scored, ids: Sequence[str]) -> str:
     """A row a person: the id or the row's number, and the predictions, to be read back exactly."""
     people = scored.predictions.reset_index(drop=True)
-    if id_column is None:
-        first = pd.Series(np.arange(1, len(people) + 1), name="row")
-    else:
-        first = scored.table.frame[id_column].reset_index(drop=True)
+    first = pd.DataFrame({"row": np.arange(1, len(people) + 1)})
+    if ids:
+        first = scored.table.frame[list(ids)].reset_index(drop=True)
     return pd.concat([first, people], axis=1).to_csv(index=False)
 
 

@@ -6,7 +6,7 @@ fitted. Genotypes become the model's genetic dimensions by the weights that it k
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,19 +50,20 @@ def read_people(
     model: FetchedModel,
     data: str | Path,
     genotypes: str = NONE,
-    id_column: str | None = None,
+    ids: Sequence[str] = (),
     on_block: Callable[[int, int], None] | None = None,
 ) -> tuple[Table, pd.DataFrame, tuple[str, ...]]:
     """(the table of a file, its columns with the model's genetic dimensions, sentences).
 
-    genotypes: `none`, the prefix of a fileset that has the people by the ids in `id_column`, or
-    `simulated` for the people of the model's own study. Raises InputError.
+    genotypes: `none`, the prefix of a fileset that has the people by their ids, or `simulated` for
+    the people of the model's own study. ids: the column of people's ids, or those of family and
+    within-family id. Raises InputError.
     """
-    table = read_table(data, texts=() if id_column is None else (id_column,))
+    table = read_table(data, texts=tuple(ids))
     needed, notes = model.network.needed, list(table.warnings)
     frame = table.frame
     if needed and not set(needed) <= set(frame.columns):
-        joined = _joined(model, table, genotypes, id_column)
+        joined = _joined(model, table, genotypes, ids)
         scored = score_people(_variants(model), joined, on_block)
         notes += [*joined.warnings, *scored.warnings]
         table = table if joined.table_rows is None else table.rows(joined.table_rows)
@@ -84,7 +85,7 @@ def _variants(model: FetchedModel) -> Path:
     return model.variants
 
 
-def _joined(model: FetchedModel, table: Table, genotypes: str, id_column: str | None) -> Joined:
+def _joined(model: FetchedModel, table: Table, genotypes: str, ids: Sequence[str]) -> Joined:
     """Where the table's people are in a fileset."""
     if genotypes == NONE and model.origin.genotypes == SIMULATED:
         genotypes = SIMULATED  # the one set of genotypes that is nobody's
@@ -94,7 +95,7 @@ def _joined(model: FetchedModel, table: Table, genotypes: str, id_column: str | 
             "fileset of these people, and id=COLUMN"
         )
     if genotypes != SIMULATED:
-        return join(table, id_column, open_fileset(genotypes))
+        return join(table, ids, open_fileset(genotypes), several_rows=True)
     if model.origin.genotypes != SIMULATED:
         raise InputError(
             f"{model.name} learned from genotypes that were read, but got genotypes=simulated; "

@@ -12,12 +12,13 @@ PAGE = "report.html"
 
 
 def report_folder(output: str | Path, records: Sequence[StudyRecord]) -> Path:
-    """`<output>/<study>`, or `<output>/<study>-<beginning of its id>` where another study of that
-    name has its report there; of several studies, `<output>/<study>+<study>`.
+    """`<output>/<place>`, the study's name unless another study of its store has it; or
+    `<output>/<place>-<beginning of its id>` where another study has its report there; of several
+    studies, `<output>/<place>+<place>`.
 
     A name comes from a store that others write too: it never leads out of `output`.
     """
-    name = name_within("+".join(record.study for record in records))
+    name = name_within("+".join(record.place or record.study for record in records))
     folder = Path(output) / name
     ids = {record.study_id for record in records}
     if len(records) == 1 and not _is_of(folder, ids):

@@ -1,7 +1,7 @@
 from .combinations import encoded as encoded
 from .sampling import Configuration as Configuration
 from .sampling import Sampling as Sampling
-from .sampling import frozen_params as frozen_params
+from .sampling import distributions as distributions
 from .schema import ENTROPY as ENTROPY
 from .schema import KEPT as KEPT
 from .schema import OBJECTIVES as OBJECTIVES

@@ -99,7 +99,7 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
     champion = champion_of(finalists, summary)
     if champion is None:
         return tuple(lines)
-    name = "lariat-" + re.sub(r"[/:%\"']", "_", summary.record.study)
+    name = "lariat-" + re.sub(r"[/:%\"']", "_", summary.record.place or summary.record.study)
     about = f"{champion.network.name} of the study {summary.record.study}. {_needs(champion)}"
     version = model_store.register_champion(
         run.store, name, ids[champion.rank], champion.network.run_id, about

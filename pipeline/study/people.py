@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.data import Cohort, training_weights
-from pipeline.genetics import Genotypes, factor
+from pipeline.genetics import Genotypes, encoding_factor
 from pipeline.networks import TrainingData
 from pipeline.results import ANCESTRY, Inputs
 from pipeline.search_space import Configuration
@@ -32,7 +32,7 @@ class People:
         self._relationship = self._factor = self._components = None
         if genotypes is not None:
             self._relationship = genotypes.relationship[np.ix_(self._order, split.train)]
-            self._factor = factor(self._relationship, len(split.train))
+            self._factor = encoding_factor(self._relationship, len(split.train))
             self._components = genotypes.components
         self._seen: dict[tuple, TrainingData] = {}
 

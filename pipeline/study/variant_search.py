@@ -94,8 +94,10 @@ def weight_of(weights: VariantWeights, network: NetworkResult, variants: int) ->
     """
     rows = [network.inputs.columns.index(name) for name in weights.names]
     first = np.asarray(network.first_layer, float)[rows]  # (d, h)
-    seen = weights.weights @ np.linalg.cholesky(first @ first.T + 1e-12 * np.eye(len(rows)))
-    return np.linalg.norm(seen, axis=1) / np.sqrt(variants)
+    reaching_units = weights.weights @ np.linalg.cholesky(
+        first @ first.T + 1e-12 * np.eye(len(rows))
+    )
+    return np.linalg.norm(reaching_units, axis=1) / np.sqrt(variants)
 
 
 @dataclass(eq=False)
@@ -107,14 +109,14 @@ class _Recovery:
     duals: list[np.ndarray]
     names: list[tuple[str, ...]]
     shown: bool
-    seen: list[np.ndarray] = field(default_factory=list)
+    weight: list[np.ndarray] = field(default_factory=list)
     added: list[np.ndarray] = field(default_factory=list)
 
     def take(self, weights: list[VariantWeights], variants: int, file: VariantFile) -> None:
         """Weights of a block: all to be kept, those of the encoder, and what training added."""
         file.append(weights[0])
         if self.shown:
-            self.seen.append(weight_of(weights[1], self.network, variants))
+            self.weight.append(weight_of(weights[1], self.network, variants))
             self.added.append(weight_of(weights[2], self.network, variants))
 
 
@@ -169,8 +171,9 @@ def find_variants(
     """Recover and track weights of variants; returns the variants to show.
 
     Each network's run gets all of its weights, the study's run what the report shows: no rows where
-    every genetic dimension is zeroed. Networks of which this machine has no coefficients are left
-    out. None where nothing can be shown for that reason, or no network has genetic inputs.
+    every genetic dimension is zeroed. Networks of which this machine has no coefficients keep the
+    rows that were shown of them. None where nothing can be shown for that reason, or no network
+    has genetic inputs.
     """
     shown = {_cell(n): n for n in shown_networks(results)}
     wanted = shown | {_cell(n): n for n in served_networks(results)}
@@ -186,6 +189,10 @@ def find_variants(
     genetic = any(GENETIC in n.inputs.families for n in results.networks)
     if not genetic or (shown and table is None):
         return None
+    lost = {n.name for n in shown.values()} - {r.network.name for r in recoveries}
+    if results.variants is not None and lost:
+        earlier = results.variants[results.variants["network"].isin(lost)]
+        table = earlier if table is None else pd.concat([table, earlier], ignore_index=True)
     table = empty() if table is None else table
     run.write_files(
         run.run_id, {f"{VARIANTS_FOLDER}/{VARIANTS}": table.to_csv(index=False).encode()}
@@ -209,7 +216,7 @@ def _recovery(
     duals, names = [], []
     used = _used(network, GENETIC)
     if used:
-        stored = encoders.read(_cell(network))
+        stored = encoders.read(network.key)
         if stored is None:
             return None
         coefficients, scale = stored
@@ -251,8 +258,8 @@ def _tracked(
             for block in recovered_blocks(genotypes, duals, names, on_block):
                 weights = iter(block)
                 for recovery, file in zip(recoveries, files, strict=True):
-                    own = [next(weights) for _ in recovery.duals]
-                    recovery.take(own, genotypes.variants, file)
+                    its_weights = [next(weights) for _ in recovery.duals]
+                    recovery.take(its_weights, genotypes.variants, file)
                 kept.append(block[0].variants)
                 frequency.append(block[0].frequency)
         for recovery, path in zip(recoveries, paths, strict=True):
@@ -262,7 +269,7 @@ def _tracked(
     p = np.concatenate(frequency)
     tables = [
         shown_variants(
-            variants, p, np.concatenate(r.seen), np.concatenate(r.added), r.network.name, causal
+            variants, p, np.concatenate(r.weight), np.concatenate(r.added), r.network.name, causal
         )
         for r in recoveries
         if r.shown

@@ -1,12 +1,17 @@
+from .availability import server_trouble as server_trouble
+from .availability import told_as_a_sentence as told_as_a_sentence
 from .fetched import FetchedModel as FetchedModel
 from .fetched import fetch_model as fetch_model
 from .format import VARIANTS as VARIANTS
 from .format import VARIANTS_FOLDER as VARIANTS_FOLDER
 from .format import param_text as param_text
+from .format import params_from_texts as params_from_texts
 from .opening import Fingerprint as Fingerprint
 from .opening import open_study as open_study
 from .origin import VARIANT_WEIGHTS as VARIANT_WEIGHTS
 from .origin import Origin as Origin
 from .reader import load_record as load_record
+from .reader import read_network as read_network
+from .records import StoredRun as StoredRun
 from .store import RunStore as RunStore
 from .writer import StudyRun as StudyRun

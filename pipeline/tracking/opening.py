@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from pipeline.results import StudyRecord
 from pipeline.tracking import format as run_format
-from pipeline.tracking.store import Dataset, RunStore, StoredRun
+from pipeline.tracking.records import Dataset, StoredRun
+from pipeline.tracking.store import RunStore
 from pipeline.tracking.writer import (
     CONTINUATION,
     NOTE,
@@ -49,13 +50,14 @@ def open_study(
     params: Mapping[str, str | int | float] | None = None,
     tracking_uri: str | None = None,
     experiment: str | None = None,
+    spool: Path | None = None,
 ) -> StudyRun:
     """The study's run: the one it already has in any experiment of the store, or a new one.
 
     A new one's experiment is the argument's, else that of ``MLFLOW_EXPERIMENT_ID`` or
     ``MLFLOW_EXPERIMENT_NAME``, else `lariat`. Under `mlflow run` a new study's run is the run that
     `mlflow run` opened. params are shown on the study's run, where they do not collide with those
-    that `mlflow run` logged.
+    that `mlflow run` logged. spool: the folder in which runs wait for a server that is away.
     """
     store = RunStore(tracking_uri)
     joined = _joined(store, record)
@@ -77,8 +79,9 @@ def open_study(
         experiment_id = _experiment_id(store, experiment)
         run = store.start(experiment_id, record.study, {"kind": STUDY})
     store.mark_experiment(run.experiment_id)
+    record = replace(record, place=run.tags.get("place") or _free_place(store, record))
     fingerprint = dataset and _dataset(dataset, record)
-    study = StudyRun(store, record, run, continuation, fingerprint)
+    study = StudyRun(store, record, run, continuation, fingerprint, spool)
     try:
         _describe(store, record, run, params or {})
         if fingerprint:
@@ -87,6 +90,21 @@ def open_study(
         study.interrupt()
         raise
     return study
+
+
+def _free_place(store: RunStore, record: StudyRecord) -> str:
+    """The study's name, unless another study of this name has it: then with its id."""
+    named = store.search(store.experiment_ids(), "study", _quoteless(record.study))
+    taken = {
+        run.tags.get("place", record.study)
+        for run in named
+        if run.tags.get("kind") == STUDY and run.tags.get("study_id") != record.study_id
+    }
+    return f"{record.study}-{record.study_id[:6]}" if record.study in taken else record.study
+
+
+def _quoteless(name: str) -> str:
+    return name.replace("'", "")
 
 
 def _joined(store: RunStore, record: StudyRecord) -> StoredRun | None:
@@ -99,7 +117,7 @@ def _joined(store: RunStore, record: StudyRecord) -> StoredRun | None:
 
 def _experiment_id(store: RunStore, name: str | None) -> str:
     if name is None and (known := os.environ.get("MLFLOW_EXPERIMENT_ID")):
-        return known
+        return store.require_experiment(known)
     return store.experiment_id(name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT)
 
 
@@ -144,6 +162,7 @@ def _describe(
         "study_id": record.study_id,
         "kind": STUDY,
         "genotypes": record.genotypes,
+        "place": record.place,
         "opened": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
     if NOTE not in run.tags:

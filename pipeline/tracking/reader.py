@@ -11,16 +11,16 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.results import Inputs, NetworkResult, StudyRecord, StudyResults
 from pipeline.tracking import format as run_format
+from pipeline.tracking.availability import told_as_a_sentence
 from pipeline.tracking.format import CURVE_PREFIX, FIRST_LAYER, WEIGHTS_FOLDER
-from pipeline.tracking.store import RunStore, StoredRun
+from pipeline.tracking.records import StoredRun
+from pipeline.tracking.store import RunStore
 from pipeline.tracking.writer import (
-    NETWORK,
-    OVER,
     PARENT,
     RECORD_FILE,
     RECORD_FOLDER,
     STUDY,
-    cell_of,
+    complete_runs,
 )
 
 DOWNLOADS = 8  # at once, where artifacts come over a network
@@ -42,6 +42,7 @@ def list_studies(tracking_uri: str | None = None) -> tuple[StudySummary, ...]:
     return tuple(_summary(run) for run in _studies(RunStore(tracking_uri, must_exist=True)))
 
 
+@told_as_a_sentence()
 def load_study(study: str | None = None, tracking_uri: str | None = None) -> StudyResults:
     """A study with all its networks, by configuration and seed.
 
@@ -51,10 +52,7 @@ def load_study(study: str | None = None, tracking_uri: str | None = None) -> Stu
     store = RunStore(tracking_uri, must_exist=True)
     run = _chosen(_studies(store), study, store.shown)
     nested = store.search([run.experiment_id], PARENT, run.run_id)
-    complete = {}
-    for network in nested:
-        if network.tags.get("kind") == NETWORK and network.status in OVER and cell_of(network):
-            complete.setdefault(cell_of(network), network)
+    complete = complete_runs(nested)
     content = _file(store, run, RECORD_FOLDER, RECORD_FILE)
     known: dict[Inputs, Inputs] = {}
     with ThreadPoolExecutor(DOWNLOADS) as pool:
@@ -99,8 +97,18 @@ def _chosen(studies: Sequence[StoredRun], wanted: str | None, uri: str) -> Store
     return found[0]
 
 
+def read_network(
+    store: RunStore, run: StoredRun, known: dict[Inputs, Inputs] | None = None
+) -> NetworkResult:
+    """The network of a run. Raises InputError where its weights are lost.
+
+    Networks of the same inputs share them, in known.
+    """
+    return _network(run, store.read_files(run, WEIGHTS_FOLDER), {} if known is None else known)
+
+
 def _network(run: StoredRun, files: dict[str, bytes], known: dict[Inputs, Inputs]) -> NetworkResult:
-    """A network from its run and its artifacts; networks of the same inputs share them, in known.
+    """A network from its run and its artifacts.
 
     Its first layer at the best epoch is the first of its layers where both have the same numbers.
     """
@@ -132,6 +140,10 @@ def _network(run: StoredRun, files: dict[str, bytes], known: dict[Inputs, Inputs
         failure=failure,
         trial=int(run.tags["trial"]) if "trial" in run.tags else None,
         run_id=run.run_id,
+        key=run.tags.get("network_key", ""),
+        made_with=run.tags.get("made_with", ""),
+        solution=run.tags.get("solution"),
+        copied_from=run.tags.get("copied_from"),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.genetics import chromosome_name
-from pipeline.report.figures import manhattan
+from pipeline.report.figures import manhattan, png
 from pipeline.report.pictures import Picture
 from pipeline.report.summary import Summary
 from pipeline.report.tables import Rows
@@ -46,7 +46,10 @@ def variant_chapter(summary: Summary) -> VariantChapter | None:
     if not shown["drawn"].astype(bool).all() or len(shown) < shown["of"].iloc[0]:
         caption += " Drawn are the largest of every stretch of the genome."
     picture = Picture(
-        "variants", manhattan(on_the_axis(shown)), "weights of variants along the genome", caption
+        "variants",
+        png(manhattan(on_the_axis(shown))),
+        "weights of variants along the genome",
+        caption,
     )
     by_network = [(n, part) for n, part in shown.groupby("network", sort=False)]
     return VariantChapter(

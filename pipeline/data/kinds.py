@@ -15,8 +15,8 @@ from pipeline.data.notations import (
     candidates,
     date_orders,
     known_texts,
+    look_like_numbers,
     looks_like_date,
-    looks_like_number,
 )
 from pipeline.data.table import Table, named
 from pipeline.errors import InputError
@@ -71,7 +71,18 @@ def columns_of(
         found[name] = Column(name, NUMBER, chosen, hints.missing_of(name))
         notes += note
     columns = {name: found[name] for name in names}
+    odd = [n for n, c in columns.items() if c.notation.plain and _has_odd_signs(table, c)]
+    if odd:
+        notes.append(f"{named(odd)}: odd spaces and the typographic minus are read as such")
     return columns, _how_read(columns) + notes + _codes_note(table, columns, hints)
+
+
+def _has_odd_signs(table: Table, column: Column) -> bool:
+    """Whether plain numbers are text for a sign that other programs do not know."""
+    values = table.frame[column.name]
+    if column.kind != NUMBER or values.dtype != object:
+        return False
+    return any(isinstance(v, str) and not v.isascii() for v in values.unique())
 
 
 def _decimal_mark(column: Column) -> str:
@@ -80,6 +91,18 @@ def _decimal_mark(column: Column) -> str:
     if column.kind != NUMBER or notation.dates:
         return ""
     return "," if notation.decimal == "," else "." if notation.thousands == "," else ""
+
+
+MOST_CODES = 12
+
+
+def is_quantity(table: Table, name: str) -> bool:
+    """Whether a column of numbers has more distinct ones than codes do, or broken ones."""
+    values = pd.to_numeric(table.frame[name], errors="coerce")
+    if values.isna().sum() > table.frame[name].isna().sum():
+        return False  # text
+    values = values.dropna().unique()
+    return bool(len(values) > MOST_CODES or np.any(values != np.round(values)))
 
 
 def _by_type(table: Table, name: str, hints: Hints) -> Column | None:
@@ -175,24 +198,30 @@ def _decided(
             if (notation.decimal == decimal and not separated) or separated == thousands:
                 return notation, []
     texts = known_texts(table.frame[name].dropna().unique(), hints.missing_of(name))
-    text = next(t for t in texts if len({n.number(t) for n in notations}) > 1)
-    both = " or ".join(f"{n.number(text):.10g}" for n in notations)
     how = 'say `numbers: "1,234.5"` or `numbers: "1.234,5"` in the study (-P numbers=…)'
-    fitting = [n for n in notations if len(marks) == 1 and n.decimal in marks]
     points = all(re.fullmatch(THREE_DECIMALS, t) for t in texts)
+    # Sentences that are kept have made-up numbers, never a person's.
     if points and "," not in marks:
         plain = next(n for n in notations if n.decimal == ".")
         if marks:
             return plain, []
-        note = f"{name}: {text} and the like can be {both}; they are read with decimal points"
+        note = f"{name}: all numbers have three decimals (1.234) and are read with decimal points"
         return plain, [f"{note}; if points stand between thousands, {how}"]
+    fitting = [n for n in notations if len(marks) == 1 and n.decimal in marks]
     if len(fitting) == 1:
-        mark = "points" if "." in marks else "commas"
-        note = f"{name}: {text} is read as {fitting[0].number(text):.10g}"
+        mark, example = ("points", "1,234") if "." in marks else ("commas", "1.234")
+        if fitting[0].thousands not in (",", "."):
+            mark, example = ("points", "1.234") if "." in marks else ("commas", "1,234")
+        value = 1.234 if fitting[0].thousands not in (",", ".") else 1234
+        note = f"{name}: numbers such as {example} are read as {value}"
         return fitting[0], [f"{note}, as other columns have decimal {mark}; else {how}"]
+    text = next(t for t in texts if len({n.number(t) for n in notations}) > 1)
+    row = table.frame.index[table.frame[name] == text]
+    where = f" in {table.place(int(row[0]))}" if len(row) else ""
+    both = " or ".join(f"{n.number(text):.10g}" for n in notations)
     raise InputError(
-        f"numbers must have one reading, but {name} of {table.source} has {text}, which can be "
-        f"{both}; {how}"
+        f"numbers must have one reading, but {name} of {table.source} has {text}{where}, which can "
+        f"be {both}; {how}"
     )
 
 
@@ -240,7 +269,9 @@ def _check_text(table: Table, name: str, missing: Sequence[str]) -> None:
     values = table.frame[name].dropna().map(str)
     values = values[~values.isin([*missing])]
     distinct = values.drop_duplicates()
-    looks = {text: looks_like_number(text) for text in distinct}
+    if values.map(looks_like_date).mean() > 0.5:
+        raise _dates(table, name)
+    looks = look_like_numbers(list(distinct))
     is_number = values.map(looks)
     # Rows as well as distinct values: "unknown" can be the commonest value of a quantity.
     if is_number.mean() > 0.5 or distinct.map(looks).mean() > 0.5:
@@ -253,8 +284,6 @@ def _check_text(table: Table, name: str, missing: Sequence[str]) -> None:
             f"in {table.place(odd[0])}; write missing values as NA or name them under missing, or "
             f"name {name} under categories or drop"
         )
-    if values.map(looks_like_date).mean() > 0.5:
-        raise _dates(table, name)
 
 
 def _two_ways(table: Table, name: str, distinct: pd.Series) -> InputError:

@@ -16,11 +16,12 @@ import yaml
 from pipeline.errors import InputError
 from pipeline.faults import disk_trouble, keep_traceback
 from pipeline.masking import masked
+from pipeline.places import stand_where_the_person_stands
 from pipeline.stopping import Stopped, asked_to_stop, finished, stop
 
 GOES_ON = "the same command goes on from here"
 
-UNGIVEN = ("from-study", "newest")
+UNGIVEN = ("from-study", "from-environment", "newest")
 """Defaults in MLproject that mean: not given."""
 
 REPEATED = {"report": ("study",)}
@@ -97,6 +98,8 @@ def guarded(run: Callable[[], object], goes_on: str = GOES_ON) -> None:
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:
+        if notice := stand_where_the_person_stands():
+            print(notice)
         run()
     except KeyboardInterrupt as error:
         status = error.status if isinstance(error, Stopped) else 128 + signal.SIGINT

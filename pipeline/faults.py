@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.files import private_folder
 from pipeline.masking import masked
 
 LOGS = Path(".lariat/log")
@@ -55,7 +56,7 @@ def disk_trouble(error: BaseException) -> str | None:
     disk is full or fails, which no program can make up.
     """
     defect = False
-    for each in _causes(error):
+    for each in causes(error):
         defect |= isinstance(each, _DEFECTS)
         if isinstance(each, OSError):
             if each.errno in _DISK or (each.errno in _PLACE and each.filename and not defect):
@@ -68,7 +69,8 @@ def disk_trouble(error: BaseException) -> str | None:
     return None
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what it was raised from or while handling, and so on."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -84,8 +86,8 @@ def keep_traceback(error: BaseException) -> Path:
     text = masked("".join(traceback.format_exception(error)))
     name = time.strftime("%Y-%m-%d_%H-%M-%S") + f"_{os.getpid()}.log"
     try:
-        LOGS.parent.mkdir(mode=0o700, exist_ok=True)
-        LOGS.mkdir(mode=0o700, exist_ok=True)
+        private_folder(LOGS.parent)
+        private_folder(LOGS)
         for old in sorted(LOGS.glob("*.log"))[: -KEPT_LOGS + 1]:
             old.unlink(missing_ok=True)
         return _written(LOGS / name, text)

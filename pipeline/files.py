@@ -15,8 +15,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from pipeline.stopping import unfinished
+
 OWNER_ONLY = 0o600
 """Mode of files that have a row a person."""
+
+LONGEST_NAME_BYTES = 200
 
 ABANDONED_SECONDS = 24 * 3600.0
 """Age at which a file in the making belongs to nobody, whatever host it was made on."""
@@ -39,6 +43,28 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def part_name() -> str:
+    """A new name for what this process is making."""
+    return f"{_prefix()}{uuid.uuid4().hex}"
+
+
+def name_within(text: str) -> str:
+    """The text as the name of one visible file or folder: without separators, not too long."""
+    name = re.sub(r"[^\w.+ -]", "_", text).strip(" .") or "_"
+    while len(name.encode()) > LONGEST_NAME_BYTES:
+        name = name[:-1].rstrip(" .")
+    return name
+
+
+def private_folder(path: str | Path) -> Path:
+    """The folder, made where there is none, that its owner alone may enter."""
+    path = Path(path)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(OSError):  # another's, or a file system without permissions
+        path.chmod(0o700)
+    return path
+
+
 @contextmanager
 def whole_file(path: str | Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` when the block ends well.
@@ -48,18 +74,14 @@ def whole_file(path: str | Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    making = path.parent / f"{_prefix()}{uuid.uuid4().hex}"
+    making = path.parent / part_name()
     exclusively = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    try:
+    with unfinished(lambda: making.unlink(missing_ok=True)):
         with open(os.open(making, exclusively, mode), "wb") as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(making, path)
-    except BaseException:
-        with suppress(OSError):
-            making.unlink()
-        raise
     _sync_folder(path.parent)
 
 
@@ -75,13 +97,15 @@ def files_beside(folder: str | Path, names: Sequence[str]) -> Iterator[Path]:
     into `folder` in their order. It is removed however the block ends."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
     making = Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder))
     try:
-        yield making
-        for name in names:
-            with (making / name).open("rb") as handle:
-                os.fsync(handle.fileno())
-            os.replace(making / name, folder / name)
+        with unfinished(lambda: shutil.rmtree(making, ignore_errors=True)):
+            yield making
+            for name in names:
+                with (making / name).open("rb") as handle:
+                    os.fsync(handle.fileno())
+                os.replace(making / name, folder / name)
         _sync_folder(folder)
     finally:
         shutil.rmtree(making, ignore_errors=True)

@@ -55,7 +55,7 @@ def _of_the_machine(root: Path) -> Iterator[int]:
     if "MemAvailable" in values:
         yield values["MemAvailable"] * 1024
     elif root == Path("/"):
-        with suppress(AttributeError, ValueError, OSError):  # neither Linux nor told elsewhere
+        with suppress(AttributeError, ValueError, OSError):  # not Linux, and unknown
             yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 

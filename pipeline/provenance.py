@@ -5,7 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+
+ENGINE_VERSION = 1
+"""Raised by whoever changes what a network's numbers are: networks of different engine versions are
+different networks, and none is taken for the other."""
 
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "tensorflow", "optuna", "mlflow")
 PROJECT = Path(__file__).resolve().parents[1]
@@ -48,3 +53,9 @@ def reproduction_facts() -> dict[str, str]:
     commit = git_commit()
     facts = {"git_commit": commit} if commit else {}
     return facts | {"trained_with": ", ".join(f"{k} {v}" for k, v in versions().items())}
+
+
+def made_with(facts: Mapping[str, object]) -> str:
+    """What trained a network, in a line: from `reproduction_facts`."""
+    code = facts.get("git_commit", "no git")
+    return f"engine {ENGINE_VERSION}; code {code}; {facts.get('trained_with', '')}"

@@ -5,14 +5,19 @@ Shapes: p columns, g variables, h units of the first layer, T epochs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+ANCESTRY = "ancestry"
+"""The family of principal components of genotypes: inputs of every network, never penalized."""
 
 
 @dataclass(frozen=True)
@@ -36,30 +41,33 @@ class Inputs:
                 f"{len(self.families)} families"
             )
 
-    @property
+    @cached_property
     def variable_names(self) -> tuple[str, ...]:
         """The g distinct variables, in the order of their first column."""
         return tuple(dict.fromkeys(self.variables))
 
-    @property
+    @cached_property
     def family_of(self) -> dict[str, str]:
         """Variable → family."""
         return dict(zip(self.variables, self.families, strict=True))
 
-    @property
+    @cached_property
     def group_index(self) -> np.ndarray:
         """(p,) integers: the position in `variable_names` of each column's variable."""
         position = {name: i for i, name in enumerate(self.variable_names)}
-        return np.array([position[name] for name in self.variables], dtype=np.int64)
+        index = np.array([position[name] for name in self.variables], dtype=np.int64)
+        index.flags.writeable = False  # it is handed out again and again
+        return index
 
     def only(self, families: tuple[str, ...]) -> Inputs:
         """The columns of these families, in the same order."""
-        kept = [i for i, family in enumerate(self.families) if family in families]
-        return Inputs(
-            tuple(self.columns[i] for i in kept),
-            tuple(self.variables[i] for i in kept),
-            tuple(self.families[i] for i in kept),
-        )
+        return self.at([i for i, family in enumerate(self.families) if family in families])
+
+    def at(self, positions: Iterable[int]) -> Inputs:
+        """The columns at these positions, in their order."""
+        positions = list(positions)
+        every = self.columns, self.variables, self.families
+        return Inputs(*(tuple(names[i] for i in positions) for names in every))
 
     def __add__(self, other: Inputs) -> Inputs:
         return Inputs(
@@ -69,6 +77,16 @@ class Inputs:
         )
 
 
+def variables_kept(columns_kept: np.ndarray, inputs: Inputs) -> np.ndarray:
+    """(…, g) booleans: whether any column of each variable is kept, from (…, p) of the columns."""
+    columns_kept, index = np.asarray(columns_kept, dtype=bool), inputs.group_index
+    order = np.argsort(index, kind="stable")
+    if not len(order):
+        return columns_kept
+    first = np.flatnonzero(np.diff(index[order], prepend=-1))
+    return np.logical_or.reduceat(columns_kept[..., order], first, axis=-1)
+
+
 def kept_variables(first_layer: np.ndarray, inputs: Inputs) -> dict[str, bool]:
     """Variable → whether any of its first-layer weights differs from exactly 0.0.
 
@@ -76,10 +94,16 @@ def kept_variables(first_layer: np.ndarray, inputs: Inputs) -> dict[str, bool]:
     of every one of its columns is 0.0.
     """
     column_kept = np.any(np.asarray(first_layer) != 0.0, axis=1)
-    kept = dict.fromkeys(inputs.variable_names, False)
-    for variable, is_kept in zip(inputs.variables, column_kept, strict=True):
-        kept[variable] = kept[variable] or bool(is_kept)
-    return kept
+    return dict(zip(inputs.variable_names, variables_kept(column_kept, inputs).tolist()))
+
+
+def variable_norms(first_layer: np.ndarray | None, inputs: Inputs) -> dict[str, float]:
+    """Variable → ‖W_g‖_F of its columns' (p, h) first-layer weights; empty without weights."""
+    if first_layer is None:
+        return {}
+    squares = np.square(np.asarray(first_layer, np.float64)).sum(axis=1)
+    sums = np.bincount(inputs.group_index, squares, len(inputs.variable_names))
+    return dict(zip(inputs.variable_names, np.sqrt(sums).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -101,6 +125,11 @@ class NetworkResult:
                  float32; inputs of the first are the columns of `inputs`.
     failure      why training ended early with no usable network; then metrics and weights may be
                  empty.
+    key          what decided its numbers, as two digests (pipeline.study.identity): networks of one
+                 key are the same network.
+    made_with    engine, code and libraries that trained it.
+    solution     what it keeps at the last epoch, in words; none of a failed one.
+    copied_from  the run that this one repeats, of another study or an earlier storage.
     """
 
     params: Mapping[str, str | int | float]
@@ -115,6 +144,10 @@ class NetworkResult:
     failure: str | None = None
     trial: int | None = None
     run_id: str | None = None
+    key: str = ""
+    made_with: str = ""
+    solution: str | None = None
+    copied_from: str | None = None
 
     @property
     def configuration(self) -> int:
@@ -134,14 +167,17 @@ class NetworkResult:
 class StudyRecord:
     """What a reader must know of a study besides its networks.
 
-    study_id     identifies everything that decides a network's result (data, target, split,
-                 genotypes, network, training, space); the same id means networks can be pooled.
+    study_id     identifies the study: its name, and what decides which networks it has (engine,
+                 data, target, split, genotypes, network, training, space).
+    place        its report's folder and the name of its champion, `lariat-<place>`: the study's
+                 name, and its id behind it where another study has that name.
     objective    the validation metric that ranks configurations, e.g. `val_auroc`.
     maximize     whether larger is better.
     objectives   what the sampler was told of a configuration; empty for the objective alone.
     settings     the study file's content as resolved, for the reader and for reproduction.
     facts        what the data were: e.g. rows by split, cases, columns, `data_sha256`.
     warnings     sentences shown to the reader (dropped columns and the like).
+    columns      (variable of the table, what it was read as) in the table's order.
     """
 
     study: str
@@ -156,7 +192,9 @@ class StudyRecord:
     warnings: tuple[str, ...] = ()
     command: str = ""
     objectives: tuple[str, ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
     run_id: str | None = None
+    place: str = ""
 
     @property
     def simulated(self) -> bool:

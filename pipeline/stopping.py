@@ -138,7 +138,8 @@ def unfinished(remove: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        remove()
+        with suppress(OSError):
+            remove()
         raise
     finally:
         removals.remove(remove)

@@ -22,11 +22,12 @@ if __name__ == "__main__":
         from rich.console import Console
 
         from pipeline.report import page as report
+        from pipeline.report import report_folder
         from pipeline.tracking import reader as tracked
 
         wanted = [name for name in arguments.get("study", "").split(",") if name] or [None]
         studies = [tracked.load_study(name) for name in dict.fromkeys(wanted)]
-        folder = Path(arguments["output"]) / "+".join(s.record.study for s in studies)
+        folder = report_folder(arguments["output"], [s.record for s in studies])
         if len(studies) > 1:
             summaries = report.compare_studies(studies, folder)
         else:

@@ -18,9 +18,8 @@ if __name__ == "__main__":
     def run():
         from pipeline.search_space import load_search_space
 
-        study, storage, scheduler, output = (
-            arguments.pop(name) for name in ("study", "storage", "scheduler", "output")
-        )
+        storage = arguments.pop("storage", None)
+        study, scheduler, output = (arguments.pop(n) for n in ("study", "scheduler", "output"))
         load_search_space(study, arguments)  # a slip is told before the seconds of an import
         import_tensorflow()
         from pipeline.study import run_study

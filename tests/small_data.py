@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.genetics.relationship import factor
+from pipeline.genetics.relationship import encoding_factor
 from pipeline.networks.network import Architecture
 from pipeline.networks.types import NetworkSpec, Schedule, TrainingData
 from pipeline.training.training import train_population
@@ -38,7 +38,7 @@ def small(task="binary", genetic_dimensions=0, rows=ROWS, row_weights=None, pena
         penalty_factor=penalty_factor,
         row_weights=row_weights,
         relationship=relationship,
-        factor=None if relationship is None else factor(relationship, rows[0]),
+        factor=None if relationship is None else encoding_factor(relationship, rows[0]),
         rank=min(rows[0], VARIANTS),
     )
 

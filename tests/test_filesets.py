@@ -13,7 +13,7 @@ from bed_reader import open_bed, to_bed
 from sklearn.metrics import roc_auc_score
 from study_runs import command, run_here, runs, study_run
 
-from pipeline.data.table import read_table
+from pipeline.data.files import read_table
 from pipeline.errors import InputError
 from pipeline.genetics import genotypes
 from pipeline.genetics import people as joining
@@ -28,6 +28,7 @@ RNG = np.random.default_rng(7)
 COUNTS = RNG.binomial(2, RNG.uniform(0.1, 0.5, VARIANTS), (PEOPLE, VARIANTS)).astype(float)
 COUNTS[RNG.random(COUNTS.shape) < 0.05] = np.nan
 IIDS = [f"{i:03d}" for i in range(PEOPLE)]
+SEX_WARNING = "15 of 30 variants of cohort are not on an autosome and are left out: 15 of X"
 
 
 def write(prefix: Path, counts: np.ndarray = COUNTS, iids: list[str] = IIDS) -> Path:
@@ -160,7 +161,8 @@ def test_people_are_found_by_id_whatever_their_order(tmp_path: Path) -> None:
     order = RNG.permutation(PEOPLE)
     found = joined(tmp_path, [IIDS[i] for i in order])
     np.testing.assert_array_equal(found.rows, order)
-    assert found.table_rows is None and found.warnings == ()
+    assert found.table_rows is None
+    assert found.warnings == found.named == (SEX_WARNING,)
 
 
 def test_people_of_only_one_side_are_counted_and_their_ids_kept_out(tmp_path: Path) -> None:
@@ -171,6 +173,7 @@ def test_people_of_only_one_side_are_counted_and_their_ids_kept_out(tmp_path: Pa
     assert found.warnings == (
         "9 people of people.csv are not in cohort.fam; left out",
         "10 people of cohort.fam are not in people.csv; left out",
+        SEX_WARNING,
     )
     assert found.named[0].endswith("stranger8, stranger7, stranger6, stranger5, stranger4, …")
     assert found.named[1].endswith("040, 041, 042, 043, 044, …")

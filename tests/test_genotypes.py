@@ -15,7 +15,8 @@ from pipeline.genetics.genotypes import load_genotypes
 from pipeline.genetics.relationship import (
     Filters,
     Relationship,
-    factor,
+    cholesky,
+    encoding_factor,
     initial_dual,
     relationship_matrix,
     standard_blocks,
@@ -63,7 +64,7 @@ def test_variants_that_do_not_vary_in_the_training_rows_are_left_out() -> None:
     constant[:, 1], constant[:, 2] = 2, 2
     constant[1, 0] = 1  # varies, but in no training row
     found = related([np.hstack([constant[:, :3], COUNTS])])
-    assert found.variants == 300 and found.left_out == (0, 3, 0)
+    assert found.variants == 300 and found.left_out == (0, 3, 0, 0)
     np.testing.assert_allclose(found.matrix, related([COUNTS]).matrix, atol=1e-6)
     with pytest.raises(InputError, match=r"at least one variant must vary .* 4 do not vary"):
         related([constant])
@@ -80,10 +81,10 @@ def test_rare_variants_and_those_of_many_missing_calls_are_left_out_by_training_
     counts[TRAINING, 5] = -127  # of everyone in training
     blocks = list(standard_blocks([counts], TRAINING, Filters(0.05, 0.2)))
     assert [*blocks[0].kept] == [0, 2, 4]
-    assert blocks[0].left_out == (2, 0, 1)
+    assert blocks[0].left_out == (2, 0, 1, 0)
     everything = list(standard_blocks([counts], TRAINING, Filters()))
     assert [*everything[0].kept] == [0, 1, 2, 3, 4]
-    assert everything[0].left_out == (1, 0, 0)
+    assert everything[0].left_out == (1, 0, 0, 0)
 
 
 def test_a_missing_call_is_the_training_mean() -> None:
@@ -102,13 +103,13 @@ def test_a_missing_call_is_the_training_mean() -> None:
     ids=["more variants than people", "people who are there 3 times", "fewer variants"],
 )
 def test_initial_encodings_are_those_of_weights_in_variants(counts: np.ndarray) -> None:
-    """factor·z = G·V₀ for everyone, with V₀ = G_tᵀ·u, u = initial_dual(K_tt, z)."""
+    """factor·z = G·V₀ for everyone, with V₀ = G_tᵀ·u, u = initial_dual(L, z)."""
     n = 40
     g = standardized(counts, np.arange(n))
     relationship = related([counts], np.arange(n)).matrix
     z = np.random.default_rng(1).standard_normal((n, 500))
-    weights = g[:n].T @ initial_dual(relationship[:n, :n], z)
-    found = factor(relationship, n)
+    weights = g[:n].T @ initial_dual(cholesky(relationship[:n, :n]), z)
+    found = encoding_factor(relationship, n)
     assert found.shape == (PEOPLE, n) and found.dtype == np.float32
     np.testing.assert_allclose(found @ z, g @ weights, atol=2e-4)
     # Of training people they have covariance K_tt, as those of a dense encoder with normal weights.
@@ -117,7 +118,7 @@ def test_initial_encodings_are_those_of_weights_in_variants(counts: np.ndarray) 
 
 def test_an_impossible_relationship_matrix_is_refused() -> None:
     with pytest.raises(InputError, match="positive semidefinite"):
-        factor(np.array([[1.0, 3.0], [3.0, 1.0]], np.float32), 2)
+        encoding_factor(np.array([[1.0, 3.0], [3.0, 1.0]], np.float32), 2)
 
 
 @pytest.fixture

@@ -21,11 +21,13 @@ PARTS = ("MLproject", "conda.yaml", "requirements.txt", "pipeline", "scripts", "
 SMALL = {"study": "l1", "genotypes": "none", "configurations": 1, "epochs": 3}
 
 
-def mlflow_run(folder: Path, **parameters: object) -> subprocess.CompletedProcess:
+def mlflow_run(
+    folder: Path, project: str = ".", **parameters: object
+) -> subprocess.CompletedProcess:
     """With the environment of this process, whose `python` the project's commands find."""
     given = [f"-P{name}={value}" for name, value in parameters.items()]
     return subprocess.run(
-        [sys.executable, "-m", "mlflow", "run", ".", "--env-manager", "local", *given],
+        [sys.executable, "-m", "mlflow", "run", project, "--env-manager", "local", *given],
         cwd=folder,
         env=environment()
         | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
@@ -36,14 +38,18 @@ def mlflow_run(folder: Path, **parameters: object) -> subprocess.CompletedProces
     )
 
 
+def copied(folder: Path, *names: str) -> Path:
+    folder.mkdir()
+    for name in names:
+        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
+        copy(PROJECT / name, folder / name)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project, in which the main job ran, then ran on with one more seed."""
-    folder = tmp_path_factory.mktemp("clone") / "a clone"
-    folder.mkdir()
-    for name in (*PARTS, "data"):
-        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
-        copy(PROJECT / name, folder / name)
+    folder = copied(tmp_path_factory.mktemp("clone") / "a clone", *PARTS, "data")
     for seeds in (1, 2):
         done = mlflow_run(folder, **SMALL, seeds=seeds)
         assert done.returncode == 0, done.stderr
@@ -69,3 +75,23 @@ def test_the_second_call_goes_on_in_the_run_of_the_first(project: Path) -> None:
     assert {run.cell for run in of_kind(project, "network")} == {(0, 0), (0, 1)}
     assert complete_cells(project) == {(0, 0): 1, (0, 1): 1}
     assert len(runs(project)) == 1 + 1 + 2
+
+
+def test_by_a_git_address_everything_is_where_the_person_stands(tmp_path: Path) -> None:
+    repository = copied(tmp_path / "repository", *PARTS)
+    identity = ("-c", "user.name=nobody", "-c", "user.email=nobody@localhost")
+    for words in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "A copy"]):
+        subprocess.run(["git", *words], cwd=repository, check=True)
+    here = tmp_path / "here"
+    here.mkdir()
+    table = "\n".join(["age,ill", *(f"{30 + 7 * i % 41},{i % 2}" for i in range(80))])
+    (here / "mine.csv").write_text(table)
+    parameters = SMALL | {"data": "mine.csv", "target": "ill", "seeds": 1, "output": "found"}
+    done = mlflow_run(here, f"file://{repository}", **parameters)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in here.iterdir()} == {
+        "mine.csv", "mlflow.db", "mlruns", "optuna.db", "found", ".lariat"
+    }  # fmt: skip
+    assert study_run(here).artifacts.is_relative_to(here)
+    assert (here / "found/l1/report.html").stat().st_size
+    assert {path.name for path in repository.iterdir()} == {*PARTS, ".git"}

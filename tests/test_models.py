@@ -10,15 +10,14 @@ import pytest
 import tensorflow as tf
 from mlflow.exceptions import MlflowException
 from sklearn.metrics import r2_score, roc_auc_score
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from study_runs import TABLE, of_kind, run_here, working_in
 
 from pipeline.data.cohort import load_cohort
 from pipeline.errors import InputError
 from pipeline.networks.first_layer import plain_layers
 from pipeline.networks.network import Architecture, Layer, Weights, forward
-from pipeline.tracking.serving import ServedNetwork, _load_pyfunc, save
+from pipeline.serving import NUMBER, Column, Feature, Schema, ServedNetwork, save
+from pipeline.serving.model import _load_pyfunc
 
 STUDY = """
 # Do models predict what was recorded? Seconds.
@@ -97,6 +96,24 @@ def test_one_model_a_solution_of_the_best_configuration_and_the_best_is_champion
         assert linked["test_auroc"].dataset_name == TABLE.name
 
 
+def test_the_studys_run_lists_its_models_and_links_to_the_champion(finished):
+    from mlflow import MlflowClient
+
+    with working_in(finished):
+        client = MlflowClient()
+        run = next(r for r in of_kind(finished, "study") if r.tags["study"] == "binary")
+        stored = client.get_run(run.run_id)
+        listed = {output.model_id for output in stored.outputs.model_outputs}
+        logged = client.search_logged_models([stored.info.experiment_id])
+        assert listed == {m.model_id for m in logged if m.tags["study"] == "binary"} != set()
+        version = client.get_model_version_by_alias("lariat-binary", "champion")
+        note = stored.data.tags["mlflow.note.content"]
+    said = next(line for line in note.splitlines() if line.startswith("Champion: "))
+    assert f"#/models/lariat-binary/versions/{version.version}" in said
+    model = version.source.removeprefix("models:/")
+    assert f"/models/{model})" in said and model in listed
+
+
 def test_a_second_start_logs_and_registers_nothing_again(finished):
     from mlflow import MlflowClient
 
@@ -157,12 +174,12 @@ def test_the_engines_forward_pass_with_encodings_is_the_models(tmp_path):
     ).predictions.numpy()[0]
     own = Weights(first[0], tuple(Layer(w[0], b[0]) for w, b in later))
     table = pd.DataFrame(columns, columns=["a", "b"])
-    identity = Pipeline([
-        ("encode", _Columns()), ("standardize", StandardScaler(with_mean=False, with_std=False)),
-    ])  # fmt: skip
+    schema = Schema(
+        (Column("a", NUMBER), Column("b", NUMBER)),
+        (Feature("a", 0, 0, 0.0, 1.0), Feature("b", 1, 0, 0.0, 1.0)),
+    )
     network = ServedNetwork(
-        plain_layers(own, architecture.first_layer), "gelu", "multiclass", identity.fit(table),
-        (0, 1),
+        plain_layers(own, architecture.first_layer), "gelu", "multiclass", schema, (0, 1),
         ("genetic_0", "genetic_1", "genetic_2"), ("x", "y", "z"),
     )  # fmt: skip
     assert network.needed == ("genetic_0", "genetic_2")
@@ -173,14 +190,3 @@ def test_the_engines_forward_pass_with_encodings_is_the_models(tmp_path):
     np.testing.assert_allclose(got.to_numpy(), softmax.T, rtol=1e-5)
     with pytest.raises(InputError, match="lacks genetic_2"):
         network.predict(known.drop(columns="genetic_2"))
-
-
-class _Columns(FunctionTransformer):
-    """Stands for the column transformer: two columns of numbers as they are."""
-
-    def __init__(self):
-        super().__init__()
-        self.transformers_ = [("n", self, ["a", "b"]), ("remainder", "drop", ["name"])]
-
-    def __reduce__(self):
-        return _Columns, ()

@@ -8,8 +8,11 @@ import pytest
 from planted_study import network
 from test_solutions import BOTH
 
+from pipeline.inspection import solution_label
 from pipeline.search_space.sampling import Sampling
 from pipeline.search_space.study_file import load_search_space
+from pipeline.study.recording import outcome_of
+from pipeline.study.scores import Scores
 from pipeline.study.trials import Trials
 
 STUDY = """
@@ -20,8 +23,8 @@ space: {regularizer: [group_lasso], lambda_group: {low: 0.001, high: 0.03, log: 
 """
 
 
-def told(tmp_path, objective: str) -> tuple[Trials, Trials, optuna.Study]:
-    """A study of two configurations of four seeds, told and read again from its storage.
+def recorded(tmp_path, objective: str) -> tuple[Trials, Scores, optuna.Study]:
+    """A study of two configurations of four seeds, recorded.
 
     c0 scores 0.60 … 0.63 with 3 variables left at its best epochs; three seeds end with clinical
     variables only, one with genetic ones; c1 scores 0.1 more with 15 left, and all seeds agree.
@@ -29,18 +32,30 @@ def told(tmp_path, objective: str) -> tuple[Trials, Trials, optuna.Study]:
     path = tmp_path / "study.yaml"
     path.write_text(STUDY + f"objective: {objective}\n")
     space, storage = load_search_space(str(path)), f"sqlite:///{tmp_path}/optuna.db"
-    trials = Trials(space, "0f", storage)
+    trials, scores = Trials(space, "0f", storage), Scores(space)
     for configuration in Sampling(space).next({}):
         for seed in range(4):
             c = configuration.number
-            number = trials.ask(configuration, seed)
             result = network(
                 BOTH, c, seed, val=0.6 + 0.1 * c + seed / 100, units=2,
                 keep_best=BOTH.variable_names[: 15 if c else 3],
                 keep_last=("genetic_1",) if c == 0 and seed == 3 else ("age", "male"),
             )  # fmt: skip
-            trials.tell(number, (c, seed), result)
-    return trials, Trials(space, "0f", storage), optuna.load_study(study_name=None, storage=storage)
+            add(trials, scores, configuration, result)
+    return trials, scores, optuna.load_study(study_name=None, storage=storage)
+
+
+def add(trials: Trials, scores: Scores, configuration, result) -> None:
+    """A network is recorded, as the run `r<configuration>-<seed>`."""
+    cell = {"seed": result.seed, "configuration": result.configuration}
+    result = replace(
+        result,
+        params={**configuration.params, **cell},
+        solution=None if result.failure else solution_label(result),
+    )
+    outcome = outcome_of(result, "r{configuration}-{seed}".format(**cell), scores.space.objective)
+    scores.add(outcome)
+    assert trials.add([outcome])[outcome.run_id] == trials.next_number - 1
 
 
 @pytest.mark.parametrize(
@@ -55,20 +70,26 @@ def told(tmp_path, objective: str) -> tuple[Trials, Trials, optuna.Study]:
         ),
     ],
 )
-def test_a_configurations_objectives_are_the_same_now_and_after_a_stop(
-    tmp_path, objective, wanted, directions
-):
-    trials, again, study = told(tmp_path, objective)
-    for of in (trials.scores(), again.scores()):
-        assert of == {c: pytest.approx(values) for c, values in wanted.items()}
+def test_a_configurations_objectives_are_over_its_seeds(tmp_path, objective, wanted, directions):
+    _, scores, study = recorded(tmp_path, objective)
+    assert scores.by_configuration() == {c: pytest.approx(v) for c, v in wanted.items()}
     assert [d.name for d in study.directions] == directions
-    assert again.best_mean() == pytest.approx(max(values[0] for values in wanted.values()))
+    assert scores.best_mean() == pytest.approx(max(values[0] for values in wanted.values()))
+    by_number = {t.number: t for t in study.trials}
+    assert list(by_number) == list(range(8))
+    assert by_number[0].values[0] == pytest.approx(0.6)
+    assert by_number[7].user_attrs["run_id"] == "r1-3"
 
 
 def test_a_network_that_failed_counts_for_nothing(tmp_path):
-    trials, _, study = told(tmp_path, "solution_entropy")
+    trials, scores, study = recorded(tmp_path, "solution_entropy")
     assert len(study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))) == 8
     failed = replace(network(BOTH, 0, 3, keep_best=(), keep_last=(), val=0), failure="diverged")
     configuration = Sampling(trials.space).next({})[0]
-    trials.tell(trials.ask(configuration, 3), (0, 3), failed)
-    assert trials.scores()[0] == (0.0,)
+    fresh = Trials(trials.space, "1f", f"sqlite:///{tmp_path}/optuna.db")
+    add(fresh, scores, configuration, failed)
+    assert scores.by_configuration()[0] == (0.0,)
+    (trial,) = optuna.load_study(
+        study_name="study 1f", storage=f"sqlite:///{tmp_path}/optuna.db"
+    ).trials
+    assert (trial.state.name, trial.user_attrs["failure"]) == ("FAIL", "diverged")

@@ -13,13 +13,17 @@ from bed_reader import to_bed
 from sklearn.metrics import roc_auc_score
 from study_runs import of_kind, run_here, study_run, working_in
 
+from pipeline.data import read_table
 from pipeline.errors import InputError
+from pipeline.genetics import join
 from pipeline.genetics.encoder_cache import Encoders
+from pipeline.genetics.genotypes import load_genotypes
 from pipeline.genetics.matching import MatchCounts
-from pipeline.genetics.plink import Variants
+from pipeline.genetics.plink import Variants, open_fileset
 from pipeline.genetics.relationship import (
     Filters,
-    factor,
+    cholesky,
+    encoding_factor,
     initial_dual,
     relationship_matrix,
     standard_blocks,
@@ -30,6 +34,7 @@ from pipeline.networks.network import Architecture, initial_weights
 from pipeline.networks.types import NetworkSpec, Schedule, TrainingData
 from pipeline.report import page as report
 from pipeline.results import Inputs, NetworkResult
+from pipeline.search_space import load_search_space
 from pipeline.study import variant_search
 from pipeline.study.study_cohort import study_cohort
 from pipeline.tracking import reader as tracked
@@ -127,7 +132,7 @@ def test_networks_in_the_new_coordinates_are_those_on_the_variants(
         rows=rows,
         group_index=np.arange(COLUMNS + DIMENSIONS),
         relationship=relationship,
-        factor=factor(relationship, rows[0]),
+        factor=encoding_factor(relationship, rows[0]),
         rank=min(rows[0], variants),
     )
     spec = NetworkSpec(
@@ -140,7 +145,7 @@ def test_networks_in_the_new_coordinates_are_those_on_the_variants(
     p = counts[: rows[0]].mean(axis=0) / 2.0
     g = (counts - 2 * p) / np.sqrt(2 * p * (1 - p) * variants)
     among = relationship[: rows[0], : rows[0]]
-    v = g[: rows[0]].T @ initial_dual(among, genetic_draws(5, rows[0], DIMENSIONS))
+    v = g[: rows[0]].T @ initial_dual(cholesky(among), genetic_draws(5, rows[0], DIMENSIONS))
     expected = trained_by_keras(g, columns.astype(float), target, rows, v, seed=5)
     np.testing.assert_allclose(network.final_predictions[0], expected, atol=1e-4)
     assert np.ptp(expected) > 0.1
@@ -154,13 +159,14 @@ categories: [site]
 inputs: [clinical, genetic]
 genotypes: cohort
 id: person
+principal_components: 2
 configurations: 1
 seeds: 3
 space: {regularizer: [l2], lambda_l2: [0.001]}
 network: {hidden_layer_sizes: [6], activation: tanh, genetic_dimensions: 4}
 training: {epochs: 6, learning_rate: 0.01}
 """
-PEOPLE, VARIANTS = 400, 120
+PEOPLE, VARIANTS, PALINDROMIC = 400, 120, 20
 IDS = [f"p{i:03d}" for i in range(PEOPLE)]
 
 
@@ -172,7 +178,7 @@ def write_cohort(prefix: Path, counts: np.ndarray, people, chosen=None, **change
         "sid": [f"rs{j}" for j in chosen],
         "bp_position": 1 + 600_000 * (np.asarray(chosen) % 40),
         "allele_1": ["A"] * len(chosen),
-        "allele_2": ["C"] * len(chosen),
+        "allele_2": ["T" if j >= VARIANTS - PALINDROMIC else "C" for j in chosen],
     } | changed
     to_bed(f"{prefix}.bed", counts, properties=properties)
     return prefix
@@ -203,19 +209,34 @@ def recovered(folder: Path) -> tuple[VariantWeights, NetworkResult]:
     return load_variant_weights(run.artifacts / "variants/variants.parquet"), network
 
 
+def trained_encodings(network: NetworkResult, joined, cohort) -> np.ndarray:
+    """a·(E₀ + K_t·C) (N, d) as the network had them in training, rows as in the table."""
+    train = cohort.split.train
+    found = load_genotypes(joined, cohort.outcome, train, Path(".lariat"), Filters(0.01, 0.1))
+    first = np.r_[train, np.setdiff1d(np.arange(PEOPLE), train)]
+    related = found.relationship[np.ix_(first, train)]
+    stored = Encoders(Path(".lariat")).read(network.key)
+    initial = encoding_factor(related, len(train)) @ genetic_draws(network.seed, len(train), 4)
+    encodings = np.empty((PEOPLE, 4))
+    encodings[first] = stored[1] * (initial + related @ stored[0])
+    return encodings
+
+
 def test_recovered_weights_predict_as_the_network_did(finished) -> None:
     """The tracked AUROC of validation and test rows, from the fileset and the artifacts alone."""
     folder, _ = finished
     weights, network = recovered(folder)
     scored = score_people(weights, folder / "cohort")
-    assert scored.counts == MatchCounts(used=VARIANTS) and scored.warnings == ()
+    assert scored.counts == MatchCounts(used=VARIANTS, palindromic=PALINDROMIC)
+    assert scored.warnings == ()
     with working_in(folder):
-        from pipeline.search_space.study_file import load_search_space
-
         _, cohort, joined = study_cohort(load_search_space("ask.yaml"))
-    order = scored.dimensions.to_numpy()[joined.rows]
-    names = [c for c, f in zip(network.inputs.columns, network.inputs.families) if f == "genetic"]
-    assert list(weights.names) == names
+        encodings = trained_encodings(network, joined, cohort)
+    names = list(network.inputs.columns[len(cohort.inputs.columns) :])
+    assert names[:2] == ["PC1", "PC2"] and sorted(weights.names) == sorted(names)
+    order = scored.dimensions[names].to_numpy()[joined.rows]
+    # K is rounded to float32, and the start lies partly where people do not differ.
+    np.testing.assert_allclose(order[:, 2:], encodings, atol=1e-4)
     (w, b), (last, bias) = network.layers
     z = np.tanh(np.concatenate([cohort.features, order], axis=1) @ w + b) @ last + bias
     for part, rows in (("val", cohort.split.validation), ("test", cohort.split.test)):
@@ -225,12 +246,37 @@ def test_recovered_weights_predict_as_the_network_did(finished) -> None:
     assert abs(roc_auc_score(cohort.outcome[rows], z[rows, 0]) - found) > 0.01  # they matter
 
 
+def test_the_champion_predicts_people_by_their_fileset(finished) -> None:
+    """From the registry, its run's file of weights, a table and a fileset: what was recorded."""
+    import mlflow
+
+    folder, _ = finished
+    with working_in(folder):
+        model = mlflow.pyfunc.load_model("models:/lariat-ask@champion")
+        client = mlflow.MlflowClient()
+        run_id = client.get_model_version_by_alias("lariat-ask", "champion").run_id
+        weights = mlflow.artifacts.download_artifacts(
+            run_id=run_id, artifact_path=variant_search.WEIGHTS
+        )
+        table = read_table(Path("people.csv"), texts=("person",))
+        joined = join(table, "person", open_fileset("cohort"))
+        dimensions = score_people(weights, joined).dimensions
+        found = model.predict(pd.concat([pd.read_csv("people.csv"), dimensions], axis=1))
+        metrics = client.get_run(run_id).data.metrics
+        _, cohort, _ = study_cohort(load_search_space("ask.yaml"))
+    assert {"genetic_0", "PC1", "PC2"} <= set(dimensions.columns)
+    for part, rows in (("val", cohort.split.validation), ("test", cohort.split.test)):
+        score = roc_auc_score(cohort.outcome[rows], found.to_numpy()[rows, 0])
+        assert score == pytest.approx(metrics[f"{part}_auroc"], abs=1e-6)
+
+
 def test_new_people_are_scored_by_id_and_allele(finished, tmp_path: Path) -> None:
     folder, counts = finished
     weights, _ = recovered(folder)
     expected = score_people(weights, folder / "cohort").dimensions
     rng = np.random.default_rng(5)
-    chosen = rng.permutation(np.arange(8, VARIANTS))  # rs0 … rs7 are missing, another order
+    absent = np.r_[np.arange(8), np.arange(VARIANTS - PALINDROMIC, VARIANTS)]
+    chosen = rng.permutation(np.setdiff1d(np.arange(VARIANTS), absent))  # in another order
     people = np.arange(30)[::-1]
     theirs = counts[np.ix_(people, chosen)].copy()
     first, second = np.full(len(chosen), "a"), np.full(len(chosen), "c")  # in small letters
@@ -248,11 +294,11 @@ def test_new_people_are_scored_by_id_and_allele(finished, tmp_path: Path) -> Non
     )  # fmt: skip
     found = score_people(weights, tmp_path / "new")
     assert found.counts == MatchCounts(
-        used=VARIANTS - 8 - 3 - 1, swapped=20, flipped=14, other_alleles=3, ambiguous=1, missing=8
+        used=VARIANTS - 28 - 3 - 1, swapped=20, flipped=14, other_alleles=3, ambiguous=1, missing=28
     )
-    assert "12 of 120 variants of the model are not used" in found.warnings[0]
+    assert "32 of 120 variants of the model are not used" in found.warnings[0]
     assert found.warnings[1].startswith("14 of 120 variants of new are from the other strand")
-    unused = np.r_[np.arange(8), other, twice]
+    unused = np.r_[absent, other, twice]
     calls = counts[people][:, unused]
     standard = np.nan_to_num((calls - 2 * weights.frequency[unused]) / weights.scale[unused])
     without = expected.to_numpy()[people] - standard @ weights.weights[unused]
@@ -293,7 +339,7 @@ def test_a_variants_weight_does_not_depend_on_the_rotation_of_the_encoders_outpu
     names = ("genetic_0", "genetic_1", "genetic_2")
     found = [
         variant_search.weight_of(
-            VariantWeights(variants, np.zeros(50), np.ones(50), names, own), network_of(first)
+            VariantWeights(variants, np.zeros(50), np.ones(50), names, own), network_of(first), 50
         )
         for own, first in ((v, w), (v @ turn, turn.T @ w))
     ]
@@ -302,14 +348,14 @@ def test_a_variants_weight_does_not_depend_on_the_rotation_of_the_encoders_outpu
 
 
 def test_coefficients_that_are_not_whole_are_as_if_they_were_not_there(tmp_path: Path) -> None:
-    encoders = Encoders(tmp_path, "study")
-    assert encoders.read((0, 1)) is None
-    encoders.keep((0, 1), np.arange(6.0).reshape(3, 2), 0.5)
-    coefficients, scale = encoders.read((0, 1))
+    encoders = Encoders(tmp_path)
+    assert encoders.read("a-b") is None
+    encoders.keep("a-b", np.arange(6.0).reshape(3, 2), 0.5)
+    coefficients, scale = encoders.read("a-b")
     assert coefficients.tolist() == [[0, 1], [2, 3], [4, 5]] and scale == 0.5
     (path,) = tmp_path.rglob("*.npz")
     path.write_bytes(path.read_bytes()[:-9])
-    assert encoders.read((0, 1)) is None
+    assert encoders.read("a-b") is None
 
 
 def test_another_file_is_refused_as_weights(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 from .cohort import Cohort as Cohort
 from .cohort import load_cohort as load_cohort
+from .files import read_table as read_table
+from .kinds import Hints as Hints
+from .kinds import is_quantity as is_quantity
 from .outcome import BINARY as BINARY
 from .outcome import REGRESSION as REGRESSION
 from .outcome import read_outcome as read_outcome
@@ -7,6 +10,4 @@ from .row_weights import check_class_weight as check_class_weight
 from .row_weights import training_weights as training_weights
 from .table import Table as Table
 from .table import named as named
-from .table import read_table as read_table
 from .table import require_known as require_known
-from .table import tidy as tidy

@@ -5,31 +5,24 @@ Shapes: n rows (people), p columns, g variables. `features.py` says how columns 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
-from pipeline.data.features import as_labels, distinct_columns, fit_features, varies
+from pipeline.data.features import RARE_PEOPLE, distinct_columns, fit_schema, informative
+from pipeline.data.files import read_table
+from pipeline.data.kinds import Hints, check_finite, columns_of
 from pipeline.data.outcome import BINARY, REGRESSION, Outcome, read_outcome
 from pipeline.data.split import Split, split_rows
-from pipeline.data.table import (
-    CATEGORY,
-    NUMBER,
-    Table,
-    as_numbers,
-    check_finite,
-    kind_of,
-    named,
-    read_table,
-)
+from pipeline.data.suspects import code_notes, no_variables, tellers
+from pipeline.data.table import Table, named
 from pipeline.data.variables import Roles, row_weights, wanted_columns
 from pipeline.errors import InputError
 from pipeline.results import Inputs
+from pipeline.serving import NUMBER, Column, Schema
 
 __all__ = ["Cohort", "Split", "load_cohort"]
 
@@ -44,11 +37,12 @@ class Cohort:
     outcome       (n,) integers, the position in `classes` (a case is position 1 of two), or the
                   quantities of a regression, float64 in the table's unit.
     classes       the labels as written, in sorted order: (0, 1), ('no', 'yes'); () of quantities.
-    preprocessor  fitted: a table as `read_table` gives it → (rows, p) float64 features.
+    schema        learned: any table → (rows, p) features; see `pipeline.serving`.
     fingerprint   sha256 of the data file; `source` its name, never its folder.
     warnings      sentences for the reader; they name columns and no value of a person.
     roles         what the study says of the table's columns.
     row_weights   (n,) float64 of the `sample_weight` column, or None.
+    people        (n,) integers, whose row it is, where people have several; else None.
     """
 
     inputs: Inputs
@@ -57,13 +51,14 @@ class Cohort:
     classes: tuple
     target: str
     split: Split
-    preprocessor: Pipeline
+    schema: Schema
     fingerprint: str
     source: str
     warnings: tuple[str, ...]
     task: str
     roles: Roles
     row_weights: np.ndarray | None
+    people: np.ndarray | None = None
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -98,12 +93,19 @@ class Cohort:
         return {
             "rows": len(self.outcome),
             **{f"rows_{part}": len(rows) for part, rows in parts.items()},
+            **self._people_facts(parts),
             **self._outcome_facts(parts),
             "columns": len(self.inputs.columns),
             "variables": len(self.inputs.variable_names),
             **self._role_facts(),
             "data_sha256": self.fingerprint,
         }
+
+    def _people_facts(self, parts: Mapping[str, np.ndarray]) -> dict[str, int]:
+        if self.people is None:
+            return {}
+        each = {f"people_{part}": len(set(self.people[rows])) for part, rows in parts.items()}
+        return {"people": len(set(self.people)), **each}
 
     def _outcome_facts(self, parts: Mapping[str, np.ndarray]) -> dict[str, int | float | str]:
         if self.task == REGRESSION:
@@ -139,7 +141,13 @@ def load_cohort(
     groups: Mapping[str, Sequence[str]] | None = None,
     unpenalized: Sequence[str] = (),
     sample_weight: str | None = None,
-    identifier: str | None = None,
+    identifier: str | Sequence[str] | None = None,
+    person: str | None = None,
+    keep: Sequence[str] = (),
+    numbers: str | Mapping[str, str] | None = None,
+    missing: Sequence[object] | Mapping[str, Sequence[object]] = (),
+    dates: Sequence[str] = (),
+    rare_level_people: int = RARE_PEOPLE,
     validation_fraction: float = 0.2,
     test_fraction: float = 0.2,
     split_seed: int = 0,
@@ -149,21 +157,28 @@ def load_cohort(
     A variable's columns, by its kind:
     - number (0/1 codes too): itself, missing values replaced by the training median, and, if
       training rows have missing ones, an indicator `glucose missing`.
-    - category (text, booleans, pandas categories, and columns named in `categories`): one column a
-      level, `education=1` …, and `education=missing` if training rows have missing ones; of two
-      levels only the second has a column, `sex=male`. Levels are those of the training rows; any
-      other has 0 in all of them before standardizing.
-    Text with more than 50 distinct values, more than half of all (names, identifiers), constant
-    and all-missing columns are dropped with a warning; all four are judged on training rows.
-    Codes that stand for missing (-9, 999) cannot be known; likely ones get a warning.
+    - category (text, booleans, pandas categories, numbers with leading zeros, and columns named in
+      `categories`): one column a level, `education=1` …, and `education=missing` if training rows
+      have missing ones; of two levels only the second has a column, `sex=male`. Levels are those
+      of the training rows; any other has 0 in all of them before standardizing. Levels of fewer
+      than `rare_level_people` training people are joined as `other`, with those that are unknown.
+    What a column is, and how its numbers are written, is decided on the whole table (`kinds.py`);
+    `numbers`, `missing` and `dates` say it where the table does not. Dropped with a warning are
+    text of which nearly every person has another (names, identifiers), constant and all-missing
+    columns, judged on training rows, and row numbers and ids (`suspects.py`) that `keep` does not
+    name. Likely codes for missing (-9, 999) get a warning, and so do columns that alone tell the
+    outcome on the training rows.
 
     `task` auto is chosen from the target as `outcome.py` says. `families` maps a family to its
     columns; all others are `clinical`. `groups` maps a group to columns that are one variable from
     there on. `unpenalized` names variables with penalty factor 0, `sample_weight` a column of row
-    weights, `identifier` one of people's ids. The split is stratified by class; see `split.py`.
-    Raises InputError.
+    weights, `identifier` one or two of people's ids, `person` one that says whose row it is: the
+    rows of a person stay together. The split is stratified by class; see `split.py`. Raises
+    InputError.
     """
-    table = data if isinstance(data, Table) else read_table(data)
+    ids = (identifier,) if isinstance(identifier, str) else tuple(identifier or ())
+    hints = Hints(categories, _by_column(numbers), _by_column(missing), dates)
+    table = data if isinstance(data, Table) else read_table(data, texts_of(hints, *ids, person))
     roles = Roles(
         target,
         categories,
@@ -172,34 +187,104 @@ def load_cohort(
         groups or {},
         unpenalized,
         sample_weight,
-        identifier,
+        ids,
+        person,
+        keep,
+        hints,
     )
     wanted = wanted_columns(table, roles)
-    kinds = {name: kind_of(table, name, declared=name in categories) for name in wanted}
-    check_finite(table, [*wanted, target])
-    outcome = read_outcome(table, target, task)
+    columns, notes = columns_of(table, wanted, hints)
+    check_finite(table, list(columns.values()))
+    outcome = read_outcome(table, target, task, hints)
+    _check_outcome(table, target, outcome)
     weights = row_weights(table, sample_weight)
-    split = split_rows(outcome, validation_fraction, test_fraction, split_seed)
-    return _fitted(table, roles, kinds, outcome, split, weights)
+    people, about_people = _people(table, roles)
+    split = split_rows(outcome, validation_fraction, test_fraction, split_seed, people)
+    intended = {*keep, *categories, *unpenalized, *roles.group_of, *roles.family_of}
+    columns, about_columns = no_variables(table, columns, [*intended], people is not None)
+    notes = [*table.warnings, *notes, *about_people, *about_columns]
+    return _fitted(table, roles, columns, outcome, split, weights, people, rare_level_people, notes)
+
+
+def texts_of(hints: Hints, *ids: str | None) -> tuple[str, ...]:
+    """The columns that are read as text: codes and ids, of which a number loses leading zeros."""
+    return (*hints.categories, *(name for name in ids if name is not None))
+
+
+def _by_column(said: object) -> dict:
+    """What a study says of all columns (under "") or of some."""
+    if isinstance(said, Mapping):
+        return dict(said)
+    return {"": said} if said else {}
+
+
+def _check_outcome(table: Table, target: str, outcome: Outcome) -> None:
+    """InputError if a target of numbers has one that is infinite or too large."""
+    if pd.api.types.is_numeric_dtype(table.frame[target].dtype):
+        check_finite(table, [Column(target, NUMBER)])
+    elif outcome.task == REGRESSION:
+        check_finite(table, [columns_of(table, [target], Hints())[0][target]])
+
+
+def _people(table: Table, roles: Roles) -> tuple[np.ndarray | None, list[str]]:
+    """((n,) whose row it is, or None for one row each; sentences)."""
+    notes: list[str] = []
+    columns = roles.identifier if roles.person is None else (roles.person,)
+    if not columns:
+        return None, notes
+    values = table.frame[list(columns)]
+    name = named(columns)
+    if roles.person is None:
+        if not values.dropna().duplicated().any():
+            return None, notes
+        notes.append(
+            f"{name} occurs in several rows: they are taken as one person's and stay together in "
+            "the split; name the column under person if that is meant"
+        )
+    if gone := int(values.isna().any(axis=1).sum()):
+        raise InputError(
+            f"person must be known in every row, but {name} of {table.source} is missing in "
+            f"{gone} of {len(values)} rows; complete them, or leave these rows out"
+        )
+    codes = values.groupby(list(columns), sort=False).ngroup().to_numpy()
+    distinct = np.unique(codes)
+    if len(distinct) == len(codes):
+        return None, notes
+    return codes, notes
 
 
 def _fitted(
     table: Table,
     roles: Roles,
-    kinds: Mapping[str, str],
+    columns: Mapping[str, Column],
     outcome: Outcome,
     split: Split,
     weights: np.ndarray | None,
+    people: np.ndarray | None,
+    rare: int,
+    notes: list[str],
 ) -> Cohort:
     """The cohort of checked columns and rows; here everything is fitted that is fitted."""
-    train = table.frame.iloc[split.train]
-    kinds, notes = _informative(train, kinds, roles.categories, table.source)
-    preprocessor, inputs = fit_features(train, kinds, roles.family_of, roles.group_of)
-    features = _transform(preprocessor, table, inputs)
-    notes += outcome.notes
-    notes += _code_notes(table.frame, [name for name in kinds if kinds[name] == NUMBER])
-    notes += _level_notes(table.frame, split, [name for name in kinds if kinds[name] == CATEGORY])
+    columns, dropped = informative(table, columns, split.train, people, roles.categories, rare)
+    notes += dropped
+    if not columns:
+        why = "; ".join(note for note in notes if note.startswith("dropped"))
+        reasons = f" ({why})" if why else ""
+        raise InputError(
+            f"at least one variable besides the target must be left, but {table.source} has none"
+            f"{reasons}; give a table with a variable that differs "
+            "between people"
+        )
+    schema, inputs = fit_schema(table, columns, split.train, roles.family_of, roles.group_of)
+    features, unknown = _transform(schema, table, inputs)
     inputs, renamed = distinct_columns(inputs)
+    numbers = [column for column in columns.values() if column.kind == NUMBER]
+    if outcome.task == REGRESSION or pd.api.types.is_numeric_dtype(table.frame[roles.target].dtype):
+        numbers += [_target_column(table, roles)]
+    notes += outcome.notes
+    notes += code_notes(table, numbers, roles.target)
+    notes += unknown
+    notes += tellers(table, schema, features, inputs, outcome, split.train, roles.target)
     return Cohort(
         inputs=inputs,
         features=features,
@@ -207,96 +292,34 @@ def _fitted(
         classes=outcome.classes,
         target=roles.target,
         split=split,
-        preprocessor=preprocessor,
+        schema=schema,
         fingerprint=table.fingerprint,
         source=table.source,
         warnings=(*notes, *renamed),
         task=outcome.task,
         roles=roles,
         row_weights=weights,
+        people=people,
     )
 
 
-def _informative(
-    train: pd.DataFrame, kinds: Mapping[str, str], declared: Sequence[str], source: str
-) -> tuple[dict[str, str], list[str]]:
-    """The columns that can tell training rows apart, and a warning for each sort of the others."""
-    missing, constant, identifiers = [], [], []
-    for name, kind in kinds.items():
-        known = int(train[name].notna().sum())
-        if known == 0:
-            missing.append(name)
-        elif kind == NUMBER:  # with missing ones, whether a value is known tells people apart
-            if known == len(train) and not varies(as_numbers(train[[name]]))[0]:
-                constant.append(name)
-        else:
-            distinct = len(set(as_labels(train[[name]])[:, 0]))
-            if distinct == 1:
-                constant.append(name)
-            elif name not in declared and distinct > 50 and distinct > known / 2:
-                identifiers.append(name)
-    reasons = (
-        (missing, "missing in every training row"),
-        (constant, "the same in every training row"),
-        (identifiers, "text that differs between most people (a name or identifier?)"),
-    )
-    notes = [f"dropped {named(names)}: {reason}" for names, reason in reasons if names]
-    kept = {
-        name: kind
-        for name, kind in kinds.items()
-        if name not in {*missing, *constant, *identifiers}
-    }
-    if not kept:
-        why = f" ({'; '.join(notes)})" if notes else ""
-        raise InputError(
-            f"at least one variable besides the target must be left, but {source} has none{why}; "
-            "give a table with a variable that differs between people"
-        )
-    return kept, notes
+def _target_column(table: Table, roles: Roles) -> Column:
+    return columns_of(table, [roles.target], replace(roles.hints, categories=()))[0][roles.target]
 
 
-def _transform(preprocessor: Pipeline, table: Table, inputs: Inputs) -> np.ndarray:
-    with warnings.catch_warnings():  # unknown levels get a sentence of our own
-        warnings.filterwarnings("ignore", message="Found unknown categories")
-        features = preprocessor.transform(table.frame)
-    with np.errstate(over="ignore"):
-        features = features.astype(np.float32)
+def _transform(schema: Schema, table: Table, inputs: Inputs) -> tuple[np.ndarray, list[str]]:
+    """((n, p) features of everyone, a sentence on levels that the training rows do not have)."""
+    features, said = schema.transform(table.frame, as_read=True, place=table.place)
     beyond = [inputs.columns[i] for i in np.flatnonzero(~np.isfinite(features).all(axis=0))]
     if beyond:
         raise InputError(
             f"numbers must be of a size, but {named(beyond)} of {table.source} has values too far "
             "from those of the training rows; correct them, or write missing values as NA"
         )
-    return features
-
-
-def _code_notes(frame: pd.DataFrame, numbers: Sequence[str]) -> list[str]:
-    """Warnings for values that look like a code for missing: a lone negative, or far above all."""
-    notes = []
-    for name in numbers:
-        values = np.unique(as_numbers(frame[[name]]))
-        values = values[~np.isnan(values)]
-        if len(values) < 3:
-            continue
-        code = None
-        if values[0] in (-9, -99, -999, -9999) and values[1] >= 0:
-            code = values[0]
-        elif values[-1] in (999, 9999, 99999) and values[-2] < values[-1] / 2:
-            code = values[-1]
-        if code is not None:
-            notes.append(
-                f"{name} has the value {code:g}, unlike all others, and it is taken as a number; "
-                "write NA if it stands for missing"
-            )
-    return notes
-
-
-def _level_notes(frame: pd.DataFrame, split: Split, names: Sequence[str]) -> list[str]:
-    unseen = []
-    for name in names:
-        labels = as_labels(frame[[name]])[:, 0]
-        if set(labels) - set(labels[split.train]):
-            unseen.append(name)
+    joined = tuple(f"{column.name}: " for column in schema.columns if column.other)
+    unseen = [note.partition(": ")[0] for note in said if not (joined and note.startswith(joined))]
     if not unseen:
-        return []
-    return [f"{named(unseen)}: levels that occur in no training row count as none of its levels"]
+        return features, []
+    return features, [
+        f"{named(unseen)}: levels that occur in no training row count as none of its levels"
+    ]

@@ -1,6 +1,7 @@
 """Columns of a table → the features of a network: impute, one-hot encode, standardize.
 
-Fitted on the rows it is given, which are the training rows.
+What is fitted here, on the training rows alone, is a `Schema`; it is applied in `pipeline.serving`,
+to this table as to any later one.
 
 Scale: every column, be it a quantity, a 0/1 code, a one-hot level or a missing-indicator, is
 centered and divided by its standard deviation (that of n, not n − 1) over the training rows. Then
@@ -10,19 +11,32 @@ penalties and the heat maps compare. The price: the few ones of a rare code beco
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
-from pipeline.data.table import CATEGORY, NUMBER, as_numbers
+from pipeline.data.table import Table, named
 from pipeline.results import Inputs
+from pipeline.serving import (
+    MISSING,
+    NUMBER,
+    Column,
+    Feature,
+    Schema,
+    as_number,
+    levels_of,
+    numbers_of,
+    plain_text,
+)
 
-_MISSING = "\0missing"  # the level of a missing category; no text of a file equals it
+RARE_PEOPLE = 5
+"""Levels of fewer training people than this are joined: they could tell who somebody is."""
+
+OTHER = "other"
+_BLOCK = 64
 
 
 def plain_value(value: object) -> object:
@@ -31,49 +45,170 @@ def plain_value(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def as_labels(frame: pd.DataFrame) -> np.ndarray:
-    """(n, columns) texts of categories: whole numbers without a point, one text for missing.
-
-    A code is `1` whether a table has it as 1, as 1.0 (because others are missing) or as text.
-    """
-    columns = []
-    for name in frame.columns:
-        codes, values = pd.factorize(frame[name].astype(object))
-        texts = np.array([*(str(plain_value(value)) for value in values), _MISSING], dtype=object)
-        columns.append(texts[codes])  # the code of missing is -1
-    return np.column_stack(columns)
-
-
 def varies(values: np.ndarray) -> np.ndarray:
     """(columns,) whether each column of (n, columns) numbers differs by more than rounding."""
     return np.ptp(values, axis=0) > 1e-9 * np.abs(values).max(axis=0)
 
 
-def _levels(labels: np.ndarray) -> list[str]:
-    """Distinct labels, numbers first and by size, then text by alphabet, missing last."""
+def sorted_levels(labels: Sequence[str]) -> list[str]:
+    """Distinct labels, numbers first and by size, then text by alphabet."""
 
     def key(label: str) -> tuple[int, float, str]:
-        if label == _MISSING:
-            return 2, 0.0, label
-        try:
-            number = float(label)
-        except ValueError:
-            number = np.nan
-        return (1, 0.0, label) if np.isnan(number) else (0, number, label)
+        number = as_number(label)
+        return (1, 0.0, label) if number is None else (0, number, label)
 
     return sorted(set(labels), key=key)
 
 
-def _category_encoder(train: pd.DataFrame, name: str) -> Pipeline:
-    levels = _levels(as_labels(train[[name]])[:, 0])
-    known = [level for level in levels if level != _MISSING]
-    encoder = OneHotEncoder(
-        categories=[np.array(levels, dtype=object)],
-        drop=[levels[0]] if len(known) <= 2 else None,
-        handle_unknown="ignore",
-        sparse_output=False,
+@dataclass(frozen=True)
+class Learned:
+    """A column's description after the training rows were seen; None in place of it where they
+    cannot be told apart by it, and why."""
+
+    column: Column | None
+    reason: str = ""
+
+
+MISSING_THROUGHOUT = "missing in every training row"
+CONSTANT = "the same in every training row"
+NAMES = "text that differs between most people (a name or identifier?)"
+
+
+def learn(
+    table: Table,
+    column: Column,
+    train: np.ndarray,
+    people: np.ndarray | None,
+    declared: bool,
+    rare: int = RARE_PEOPLE,
+) -> Learned:
+    """A column with its median or its levels, from the rows `train`.
+
+    people (n,) are whose rows they are, None for one row each. A level of fewer than `rare` people
+    is joined with others to one more level, and its name is kept nowhere.
+    """
+    values = table.frame[column.name].iloc[train]
+    if column.kind == NUMBER:
+        numbers = numbers_of(column, values, lambda row: table.place(int(train[row])))
+        known = numbers[~np.isnan(numbers)]
+        if not len(known):
+            return Learned(None, MISSING_THROUGHOUT)
+        if len(known) == len(train) and not varies(known[:, None])[0]:
+            return Learned(None, CONSTANT)
+        median = float(np.median(known))
+        return Learned(replace(column, median=median, has_missing=len(known) < len(train)))
+    labels = [label for label in _labels(values) if not column.means_missing(label)]
+    described = replace(column, levels=tuple(labels))
+    codes, _ = levels_of(described, values, True, table.place)
+    known = int(np.sum(codes >= 0))
+    distinct = len(set(codes[codes >= 0].tolist()))
+    if known == 0:
+        return Learned(None, MISSING_THROUGHOUT)
+    if distinct + (known < len(train)) == 1:
+        return Learned(None, CONSTANT)
+    if not declared and distinct > 50 and distinct > known / 2:
+        return Learned(None, NAMES)
+    counts = _people_of_each(codes, None if people is None else people[train], len(labels))
+    frequent = [label for label, count in zip(labels, counts) if count >= rare]
+    if {label.casefold() for label in labels} <= {"true", "false"}:
+        frequent = labels
+    if not frequent:
+        return Learned(None, NAMES)
+    other = int(np.sum(counts > 0)) > len(frequent)
+    if other:  # a level that is called other is where the rare ones go
+        frequent = [label for label in frequent if label != OTHER]
+    levels = tuple(sorted_levels(frequent))
+    return Learned(replace(column, levels=levels, other=other, has_missing=known < len(train)))
+
+
+def _labels(values: pd.Series) -> list[str]:
+    """The distinct values of a category as texts, whole numbers without a point."""
+    distinct = pd.unique(values.astype(object).dropna())
+    return list(dict.fromkeys(plain_text(value) for value in distinct))
+
+
+def _people_of_each(codes: np.ndarray, people: np.ndarray | None, levels: int) -> np.ndarray:
+    """(levels,) how many people have each level; people (n,) None for one row each."""
+    known = codes >= 0
+    if people is None:
+        return np.bincount(codes[known], minlength=levels)
+    pairs = pd.DataFrame({"code": codes[known], "person": people[known]}).drop_duplicates()
+    return np.bincount(pairs["code"], minlength=levels)
+
+
+def fit_schema(
+    table: Table,
+    columns: Mapping[str, Column],
+    train: np.ndarray,
+    family_of: Mapping[str, str],
+    group_of: Mapping[str, str] | None = None,
+) -> tuple[Schema, Inputs]:
+    """(schema, the p columns it gives) from the rows `train`, for columns that were learned.
+
+    family_of maps columns to families other than `clinical`. group_of maps them to the user's
+    groups: the variable of their columns is then the group, and all its columns stand where its
+    first one does. Column names may repeat; see `distinct_columns`.
+    """
+    group_of = group_of or {}
+    place, first = {name: i for i, name in enumerate(columns)}, {}
+    for name in columns:
+        first.setdefault(group_of.get(name, name), place[name])
+    order = sorted(columns, key=lambda name: (first[group_of.get(name, name)], place[name]))
+    features: list[Feature] = []
+    for start in range(0, len(order), _BLOCK):
+        block = [(place[name], columns[name]) for name in order[start : start + _BLOCK]]
+        features += _fitted_features(table, block, train)
+    owners = [list(columns)[feature.column] for feature in features]
+    inputs = Inputs(
+        tuple(feature.name for feature in features),
+        tuple(group_of.get(name, name) for name in owners),
+        tuple(family_of.get(name, "clinical") for name in owners),
     )
-    return make_pipeline(FunctionTransformer(as_labels), encoder)
+    return Schema(tuple(columns.values()), tuple(features)), inputs
+
+
+def _fitted_features(
+    table: Table, block: Sequence[tuple[int, Column]], train: np.ndarray
+) -> list[Feature]:
+    """The features of some columns with their centers and scales; constant ones are left out.
+
+    A feature can be constant though its column is not: a code that is 1 or missing.
+    """
+    described = [(i, code, name) for i, c in block for code, name in _codes_and_names(c)]
+    encoded = np.empty((len(train), len(described)), order="F")
+    raw = Schema(
+        tuple(column for _, column in block),
+        tuple(
+            Feature(name, k, code, 0.0, 1.0)
+            for k, (_, column) in enumerate(block)
+            for code, name in _codes_and_names(column)
+        ),
+    )
+    rows = table.frame[[column.name for _, column in block]].iloc[train]
+    everything = range(len(described))
+    for i, values in raw.encoded(rows, as_read=True, place=table.place, only=everything, notes=[]):
+        encoded[:, i] = values
+    differs = np.flatnonzero(varies(encoded))
+    if not len(differs):
+        return []
+    scaler = StandardScaler().fit(encoded[:, differs])
+    return [
+        Feature(described[i][2], described[i][0], described[i][1], float(center), float(scale))
+        for i, center, scale in zip(differs, scaler.mean_, scaler.scale_, strict=True)
+    ]
+
+
+def _codes_and_names(column: Column) -> list[tuple[int, str]]:
+    """(code, name) of a column's features: a category of two levels has one, the second's."""
+    if column.kind == NUMBER:
+        missing = [(MISSING, f"{column.name} missing")] if column.has_missing else []
+        return [(0, column.name), *missing]
+    levels = [(i, f"{column.name}={level}") for i, level in enumerate(column.levels)]
+    if column.other:
+        levels.append((len(column.levels), f"{column.name}={OTHER}"))
+    if len(levels) <= 2:
+        levels = levels[1:]
+    return [*levels, *([(MISSING, f"{column.name}=missing")] if column.has_missing else [])]
 
 
 def distinct_columns(inputs: Inputs) -> tuple[Inputs, list[str]]:
@@ -92,68 +227,30 @@ def distinct_columns(inputs: Inputs) -> tuple[Inputs, list[str]]:
     return Inputs(tuple(used), inputs.variables, inputs.families), notes
 
 
-def fit_features(
-    train: pd.DataFrame,
-    kinds: Mapping[str, str],
-    family_of: Mapping[str, str],
-    group_of: Mapping[str, str] | None = None,
-) -> tuple[Pipeline, Inputs]:
-    """(fitted preprocessor, the p columns it gives) from the training rows.
+def informative(
+    table: Table,
+    columns: Mapping[str, Column],
+    train: np.ndarray,
+    people: np.ndarray | None,
+    declared: Sequence[str],
+    rare: int = RARE_PEOPLE,
+) -> tuple[dict[str, Column], list[str]]:
+    """The columns that tell training rows apart, learned; and a sentence for each sort of others.
 
-    kinds maps each column of the table to NUMBER or CATEGORY, in the table's order; each must have
-    at least two training values, missing counting as one. family_of maps them to families other
-    than `clinical`. group_of maps them to the user's groups: the variable of their columns is then
-    the group, and all its columns stand where its first one does. Column names may repeat; see
-    `distinct_columns`.
+    InputError where none is left.
     """
-    group_of = group_of or {}
-    numbers = [name for name, kind in kinds.items() if kind == NUMBER]
-    groups = [name for name, kind in kinds.items() if kind == CATEGORY]
-    steps = [(f"v{i}", _category_encoder(train, name), [name]) for i, name in enumerate(groups)]
-    if numbers:  # all in one transformer: one each takes 13 ms a variable
-        imputer = SimpleImputer(strategy="median", add_indicator=True)
-        steps.append(("n", make_pipeline(FunctionTransformer(as_numbers), imputer), numbers))
-    encode = ColumnTransformer(steps)
-    encoded = encode.fit_transform(train)
-
-    made = []  # (column, variable) in the transformer's order
-    for i, name in enumerate(groups):
-        made += [(column, name) for column in _level_columns(name, encode, f"v{i}")]
-    if numbers:
-        made += [(name, name) for name in numbers]
-        with_indicator = encode.named_transformers_["n"][-1].indicator_.features_
-        made += [(f"{numbers[i]} missing", numbers[i]) for i in with_indicator]
-
-    # A column can be constant though its variable is not: a code that is 1 or missing.
-    differs = varies(encoded)
-    place, first = {name: i for i, name in enumerate(kinds)}, {}
-    for name in kinds:
-        first.setdefault(group_of.get(name, name), place[name])
-
-    def standing(i: int) -> tuple[int, int]:
-        name = made[i][1]
-        return first[group_of.get(name, name)], place[name]
-
-    order = [i for i in sorted(range(len(made)), key=standing) if differs[i]]
-    arrange = FunctionTransformer(np.take, kw_args={"indices": order, "axis": 1})
-    preprocessor = Pipeline(
-        [
-            ("encode", encode),
-            ("arrange", arrange),
-            ("standardize", StandardScaler().fit(encoded[:, order])),
-        ]
-    )
-    inputs = Inputs(
-        tuple(made[i][0] for i in order),
-        tuple(group_of.get(made[i][1], made[i][1]) for i in order),
-        tuple(family_of.get(made[i][1], "clinical") for i in order),
-    )
-    return preprocessor, inputs
-
-
-def _level_columns(name: str, encode: ColumnTransformer, transformer: str) -> list[str]:
-    encoder = encode.named_transformers_[transformer][-1]
-    levels = encoder.categories_[0]
-    if encoder.drop_idx_ is not None:
-        levels = np.delete(levels, encoder.drop_idx_[0])
-    return [f"{name}={'missing' if level == _MISSING else level}" for level in levels]
+    kept, dropped = {}, {}
+    for name, column in columns.items():
+        learned = learn(table, column, train, people, name in declared, rare)
+        if learned.column is None:
+            dropped.setdefault(learned.reason, []).append(name)
+        else:
+            kept[name] = learned.column
+    reasons = (MISSING_THROUGHOUT, CONSTANT, NAMES)
+    notes = [f"dropped {named(dropped[why])}: {why}" for why in reasons if why in dropped]
+    joined = [name for name, column in kept.items() if column.other]
+    if joined:
+        notes.append(
+            f"{named(joined)}: levels of fewer than {rare} training people are joined as {OTHER}"
+        )
+    return kept, notes

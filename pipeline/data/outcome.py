@@ -16,8 +16,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.features import plain_value
-from pipeline.data.table import CATEGORY, NUMBER, Table, as_numbers, kind_of, named
+from pipeline.data.kinds import Hints, as_numbers, columns_of
+from pipeline.data.table import Table, named
 from pipeline.errors import InputError
+from pipeline.serving import CATEGORY, NUMBER, Column, plain_text
 
 BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
 MOST_INFERRED_CLASSES = 20
@@ -36,41 +38,57 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-def read_outcome(table: Table, target: str, task: str = "auto") -> Outcome:
+def read_outcome(
+    table: Table, target: str, task: str = "auto", hints: Hints | None = None
+) -> Outcome:
     """The outcome of every row. Raises InputError where the target does not suit the task."""
-    column = table.frame[target]
-    if missing := int(column.isna().sum()):
+    hints = hints or Hints()
+    values = without_codes(table, target, hints)
+    if missing := int(values.isna().sum()):
         raise InputError(
             f"the target must be known in every row, but {target} of {table.source} is missing in "
-            f"{missing} of {len(column)} rows; remove these rows or complete them"
+            f"{missing} of {len(values)} rows; remove these rows or complete them"
         )
-    kind_of(table, target, declared=True)  # refuses what has no labels
-    distinct = int(column.astype(object).nunique())
+    distinct = int(values.astype(object).nunique())
     if distinct == 1:
         law = "differ between rows" if task == REGRESSION else "have two classes"
         raise InputError(
             f"the target must {law}, but {target} of {table.source} has one value in "
             "all rows; take another target, or rows of the other class too"
         )
-    found = _inferred(table, target, distinct) if task == "auto" else task
-    if found == REGRESSION:
-        return Outcome(found, _quantities(table, target))
-    _check_classes(table, target, found, distinct)
-    values, classes = _classes(column)
-    notes = _case_note(target, classes) if found == BINARY else ()
-    if task == "auto" and found == MULTICLASS and kind_of(table, target) == NUMBER:
+    declared = Hints(categories=(target,), missing=hints.missing)
+    columns_of(table, [target], declared)  # refuses what has no labels
+    chosen = _inferred(table, target, distinct, hints) if task == "auto" else task
+    if chosen == REGRESSION:
+        numbers, notes = _quantities(table, target, hints)
+        return Outcome(chosen, numbers, (), tuple(notes))
+    _check_classes(table, target, chosen, distinct)
+    positions, classes = _classes(values)
+    notes = _case_note(target, classes) if chosen == BINARY else ()
+    if task == "auto" and chosen == MULTICLASS and pd.api.types.is_numeric_dtype(values.dtype):
         notes = (
             f"{target} is taken as {distinct} classes, as it has {distinct} distinct whole "
             "numbers; say `task: regression` in the study if they are quantities",
         )
-    return Outcome(found, values, classes, notes)
+    return Outcome(chosen, positions, classes, notes)
 
 
-def _inferred(table: Table, target: str, distinct: int) -> str:
+def without_codes(table: Table, target: str, hints: Hints) -> pd.Series:
+    """The target's values, with what the study calls missing as missing."""
+    values = table.frame[target]
+    codes = hints.missing_of(target)
+    if not codes:
+        return values
+    texts = values.astype(object).map(plain_text, na_action="ignore")
+    return values.mask(texts.isin([plain_text(code) for code in codes]))
+
+
+def _inferred(table: Table, target: str, distinct: int, hints: Hints) -> str:
     """The task by the module's rule."""
     if distinct == 2:
         return BINARY
-    if kind_of(table, target) == CATEGORY:
+    column = _described(table, target, hints)[0]
+    if column.kind == CATEGORY:
         if distinct > MOST_INFERRED_CLASSES:
             raise InputError(
                 f"a target of text must have at most {MOST_INFERRED_CLASSES} distinct values, but "
@@ -78,20 +96,26 @@ def _inferred(table: Table, target: str, distinct: int) -> str:
                 f"classes, or say `task: multiclass` in the study (up to {MOST_CLASSES} classes)"
             )
         return MULTICLASS
-    values = as_numbers(table.frame[[target]])
+    values = as_numbers(table, column)
     whole = bool(np.all(values == np.round(values)))
     return MULTICLASS if whole and distinct <= MOST_INFERRED_CLASSES else REGRESSION
 
 
-def _quantities(table: Table, target: str) -> np.ndarray:
-    """(n,) float64; InputError unless the column is one of numbers."""
-    if kind_of(table, target) != NUMBER:
+def _described(table: Table, target: str, hints: Hints) -> tuple[Column, list[str]]:
+    columns, notes = columns_of(table, [target], hints)
+    return columns[target], notes
+
+
+def _quantities(table: Table, target: str, hints: Hints) -> tuple[np.ndarray, list[str]]:
+    """((n,) float64, sentences on how they were read); InputError unless they are numbers."""
+    column, notes = _described(table, target, hints)
+    if column.kind != NUMBER:
         values = [repr(plain_value(v)) for v in table.frame[target].astype(object).unique()[:2]]
         raise InputError(
             f"a regression target must be numbers, but {target} of {table.source} holds "
             f"{named(values)}; take another target, or say `task: multiclass` in the study"
         )
-    return as_numbers(table.frame[[target]])[:, 0]
+    return as_numbers(table, column), notes
 
 
 def _check_classes(table: Table, target: str, task: str, distinct: int) -> None:
@@ -118,6 +142,8 @@ def _classes(column: pd.Series) -> tuple[np.ndarray, tuple]:
     """((n,) positions in the classes, the classes in sorted order)."""
     codes, values = pd.factorize(column.astype(object))
     labels = [plain_value(value) for value in values]
+    if {str(label).casefold() for label in labels} == {"true", "false"}:
+        labels = [str(label).casefold() == "true" for label in labels]
     try:
         order = sorted(range(len(labels)), key=lambda i: labels[i])
     except TypeError:  # text and a number

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, train_test_split
 
 from pipeline.data.features import varies
 from pipeline.data.outcome import REGRESSION, Outcome
@@ -24,12 +25,17 @@ class Split:
 
 
 def split_rows(
-    outcome: Outcome, validation_fraction: float, test_fraction: float, split_seed: int
+    outcome: Outcome,
+    validation_fraction: float,
+    test_fraction: float,
+    split_seed: int,
+    people: np.ndarray | None = None,
 ) -> Split:
     """The split of n rows. Raises InputError where a part, or a class in a part, is too small.
 
     It depends on the fractions, the seed and, for classes, the order of outcomes alone; for
-    quantities on the number of rows in place of the outcomes.
+    quantities on the number of rows in place of the outcomes. people (n,) say whose row it is: all
+    rows of a person are then in one part, and the fractions are met as nearly as that allows.
     """
     if not (validation_fraction > 0 < test_fraction and validation_fraction + test_fraction < 1):
         raise InputError(
@@ -48,21 +54,25 @@ def split_rows(
     rest, parts = np.arange(n_rows), []
     for size in sizes:
         try:
-            rest, part = train_test_split(
-                rest,
-                test_size=size,
-                stratify=None if quantities else outcome.values[rest],
-                random_state=split_seed,
-            )
+            if people is None:
+                rest, part = train_test_split(
+                    rest,
+                    test_size=size,
+                    stratify=None if quantities else outcome.values[rest],
+                    random_state=split_seed,
+                )
+            else:
+                rest, part = _by_people(outcome, rest, people, size / len(rest), split_seed)
         except ValueError:
             raise too_few from None
         parts.append(np.sort(part))
     for part in (rest, *parts):
-        counts = np.bincount(
-            np.zeros(len(part), int) if quantities else outcome.values[part],
-            minlength=len(outcome.classes),
-        )
-        if counts.min() < CASES_PER_PART:
+        classes = np.zeros(len(part), int) if quantities else outcome.values[part]
+        if people is not None:  # each person counts once
+            pairs = np.unique(np.stack([people[part], classes]), axis=1)
+            classes = pairs[1]
+        counts = np.bincount(classes, minlength=len(outcome.classes))
+        if counts.min(initial=len(part)) < CASES_PER_PART or not len(part):
             raise too_few
     test, validation = parts
     train = np.sort(rest)
@@ -72,6 +82,25 @@ def split_rows(
             f"{len(train)}; take another target or another seed of the split"
         )
     return Split(train, validation, test)
+
+
+def _by_people(
+    outcome: Outcome, rows: np.ndarray, people: np.ndarray, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(the other rows, about this fraction of the rows), no person in both."""
+    groups = people[rows]
+    if outcome.task == REGRESSION:
+        splitter = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+        others, part = next(splitter.split(rows, groups=groups))
+        return rows[others], rows[part]
+    folds = round(1 / fraction)
+    folds, taken = (folds, 1) if abs(folds * fraction - 1) < 0.03 else (20, round(20 * fraction))
+    splitter = StratifiedGroupKFold(max(folds, 2), shuffle=True, random_state=seed)
+    with warnings.catch_warnings():  # a class of fewer people than folds
+        warnings.simplefilter("ignore")
+        parts = [part for _, part in splitter.split(rows, outcome.values[rows], groups)]
+    part = np.concatenate(parts[: max(taken, 1)])
+    return np.delete(rows, part), rows[part]
 
 
 def _too_few(outcome: Outcome, train: int, validation: int, test: int) -> InputError:

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.features import plain_value
-from pipeline.data.table import Table, as_numbers, named, require_known
+from pipeline.data.kinds import Hints, as_numbers, columns_of
+from pipeline.data.table import Table, named, require_known
 from pipeline.errors import InputError
+from pipeline.serving import NUMBER
 
 Columns = Mapping[str, Sequence[str]]
 
@@ -22,7 +24,10 @@ class Roles:
     groups       name → columns that are one variable to the penalty and in all counts.
     unpenalized  variables (columns without a group, or groups) with penalty factor 0.
     weight       the column of row weights, which is no variable.
-    identifier   the column of people's ids, which is no variable.
+    identifier   the columns of people's ids, which are no variables.
+    person       the column that says whose row it is, where people have several.
+    keep         variables though they look like row numbers or ids.
+    hints        how the table is written, where the study says it.
     """
 
     target: str
@@ -32,7 +37,10 @@ class Roles:
     groups: Columns = field(default_factory=dict)
     unpenalized: Sequence[str] = ()
     weight: str | None = None
-    identifier: str | None = None
+    identifier: Sequence[str] = ()
+    person: str | None = None
+    keep: Sequence[str] = ()
+    hints: Hints = field(default_factory=Hints)
 
     @property
     def family_of(self) -> dict[str, str]:
@@ -62,15 +70,31 @@ def wanted_columns(table: Table, roles: Roles) -> list[str]:
                 f"{roles.target}; choose another"
             )
         no_variable[roles.weight] = "sample_weight"
-    if roles.identifier is not None:
-        require_known([roles.identifier], known, "id", table.source)
-        if roles.identifier in no_variable:
+    for identifier in roles.identifier:
+        require_known([identifier], known, "id", table.source)
+        if identifier in no_variable:
             raise InputError(
-                f"id must name a column of its own, but {roles.identifier} is the "
-                f"{no_variable[roles.identifier]}; choose another"
+                f"id must name a column of its own, but {identifier} is the "
+                f"{no_variable[identifier]}; choose another"
             )
-        no_variable[roles.identifier] = "id"
-    _check_listed("categories", roles.categories, known, no_variable, table)
+        no_variable[identifier] = "id"
+    if roles.person is not None:
+        require_known([roles.person], known, "person", table.source)
+        if no_variable.get(roles.person, "id") != "id":
+            raise InputError(
+                f"person must name a column of its own, but {roles.person} is the "
+                f"{no_variable[roles.person]}; choose another"
+            )
+        no_variable[roles.person] = "person"
+    no_variable |= dict.fromkeys(set(table.indexes) - no_variable.keys(), "stored index")
+    for role, names in (
+        ("categories", roles.categories),
+        ("dates", roles.hints.dates),
+        ("keep", roles.keep),
+    ):
+        _check_listed(role, names, known, no_variable, table)
+    for role, mapping in (("numbers", roles.hints.numbers), ("missing", roles.hints.missing)):
+        require_known([name for name in mapping if name], known, role, table.source)
     require_known(roles.drop, known, "drop", table.source)
     if roles.target in roles.drop:
         raise _no_variable("drop", roles.target, "target")
@@ -149,8 +173,11 @@ def row_weights(table: Table, column: str | None) -> np.ndarray | None:
     if column is None:
         return None
     try:
-        values = as_numbers(table.frame[[column]])[:, 0]
-    except (ValueError, TypeError):
+        described = columns_of(table, [column], Hints())[0][column]
+        values = as_numbers(table, described) if described.kind == NUMBER else None
+    except InputError:
+        values = None
+    if values is None:
         values = np.full(len(table.frame), np.nan)
     wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if len(wrong):

@@ -207,6 +207,12 @@ class Walk:
 
     def lambda_max(self) -> float:
         """The largest λ_max of the networks, each with the later layers it has without inputs."""
+        groups = self.problem.groups
+        return max(vanishing_lambda(each, groups, self.shares) for each in self.empty_gradients())
+
+    def empty_gradients(self) -> list[np.ndarray]:
+        """∇ (h, p) of each network whose penalized first-layer weights are zero, and whose later
+        layers were trained on from the dense start."""
         from pipeline.training import Problems
 
         initial = stacked([at.weights for at in self.alive.values()])
@@ -215,21 +221,18 @@ class Walk:
             list(self.alive), values, EMPTY_EPOCHS, self.face.tol, initial, EMPTY_FINISH_STEPS
         )
         problems = Problems(self.data, self.architecture)
-        found = [
-            vanishing_lambda(
-                first_layer_gradient(network, spec, problems),
-                self.problem.groups,
-                self.shares,
-            )
+        gradients = [
+            first_layer_gradient(network, spec, problems)
             for spec, network in zip(specs, trained, strict=True)
             if network.failure is None
         ]
-        if not max(found, default=0.0) > 0:
+        penalized = self.problem.groups.factor > 0
+        if not any(np.any(each[:, penalized]) for each in gradients):
             raise InputError(
                 "λ_max must be above 0, but the loss does not depend on any penalized column; "
                 "check that X's columns vary, and lower learning_rate if units died in training"
             )
-        return max(found)
+        return gradients
 
     def step(self, value: float) -> None:
         """All networks that still keep a variable, at the next λ."""

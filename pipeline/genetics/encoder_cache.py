@@ -14,23 +14,26 @@ from pipeline.files import OWNER_ONLY, whole_file
 
 
 class Encoders:
-    """(configuration, seed) → C (n, d) and scale a of the network's best epoch, in a folder."""
+    """A network's key → C (n, d) and scale a of its best epoch, in a folder.
 
-    def __init__(self, cache: Path, study_id: str):
-        self._folder = Path(cache) / "encoders" / study_id
+    The key says what decided the network's numbers, so every study that has the network finds it.
+    """
 
-    def _path(self, cell: tuple[int, int]) -> Path:
-        return self._folder / f"c{cell[0]}_s{cell[1]}.npz"
+    def __init__(self, cache: Path):
+        self._folder = Path(cache) / "encoders"
 
-    def keep(self, cell: tuple[int, int], coefficients: np.ndarray, scale: float) -> None:
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.npz"
+
+    def keep(self, key: str, coefficients: np.ndarray, scale: float) -> None:
         """Written whole or not at all, for its owner alone to read."""
-        with whole_file(self._path(cell), OWNER_ONLY) as handle:
+        with whole_file(self._path(key), OWNER_ONLY) as handle:
             np.savez(handle, coefficients=coefficients, scale=scale)
 
-    def read(self, cell: tuple[int, int]) -> tuple[np.ndarray, float] | None:
+    def read(self, key: str) -> tuple[np.ndarray, float] | None:
         """None where this machine does not have it, or not whole."""
         try:
-            with np.load(self._path(cell), allow_pickle=False) as stored:
+            with np.load(self._path(key), allow_pickle=False) as stored:
                 return stored["coefficients"], float(stored["scale"])
         except Exception:  # whatever a foreign file makes of NumPy's reader
             return None

@@ -23,33 +23,41 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.files import OWNER_ONLY, whole_file, write_whole
+from pipeline.genetics.ancestry import PrincipalComponents, principal_components
 from pipeline.genetics.people import Joined, row_names
 from pipeline.genetics.plink import Fileset, open_fileset
 from pipeline.genetics.relationship import (
+    MAPPED_BYTES,
     Filters,
     LeftOut,
     Relationship,
     StandardBlock,
     block_variants,
+    bytes_of_relationships,
     relationship_matrix,
     standard_blocks,
 )
 from pipeline.genetics.simulated_fileset import was_simulated, write_simulated
 from pipeline.genetics.simulation import SIMULATION_VERSION, Simulation
+from pipeline.memory import require_memory
 
 _SETTLED_NANOSECONDS = 2_000_000_000
 """A file's times say that it is unchanged only if it was this old when its hash was taken."""
 
+OTHER_BYTES = 10**9
+"""Of a study besides what grows with its people: a population's networks, the compiled program."""
+
 
 @dataclass(frozen=True, eq=False)
 class Genotypes:
-    """relationship (N, N) float32, rows as in the table.
+    """relationship (N, N) float32, rows as in the table; a large one stays on the disk, mapped.
 
     variants        used, after the filters; left_out counts the others
     rank            min(training people, variants)
     simulated       whether they were drawn, here or by scripts/simulate_genotypes.py
     fingerprint     of the fileset's content, its people, their split and the filters
     fileset, rows   where they are read again, and each person's row in it
+    components      leading principal components, where they are asked for
     """
 
     relationship: np.ndarray
@@ -62,13 +70,23 @@ class Genotypes:
     rows: np.ndarray
     training_rows: np.ndarray
     filters: Filters
+    components: PrincipalComponents | None = None
 
     def facts(self) -> dict[str, str | int]:
         """Counts for the reader; nothing of a person."""
         rare, missing = self.filters.minor_allele_frequency, self.filters.missing_rate
+        ancestry = {}
+        if self.components is not None:
+            ancestry["principal_components"] = (
+                f"{len(self.components.names)} leading ones of the training people's relationship "
+                f"matrix, {self.components.share.sum():.1%} of its variance; all others are "
+                "projected; inputs of every network, unpenalized"
+            )
         return {
+            **ancestry,
             "variants": self.variants,
             "variants_left_out": (
+                f"{self.left_out.not_autosomal} of X, Y, XY and MT, "
                 f"{self.left_out.constant} that do not vary, {self.left_out.rare} of a "
                 f"minor-allele frequency below {rare:g}, {self.left_out.missing} of a missing rate "
                 f"above {missing:g}, among training people"
@@ -87,7 +105,8 @@ class Genotypes:
             place = {row: i for i, row in enumerate(only)}
             training = np.array([place[row] for row in training])
         rows = self.rows if only is None else self.rows[only]
-        return standard_blocks(read_blocks(self.fileset, rows), training, self.filters)
+        blocks = read_blocks(self.fileset, rows)
+        return standard_blocks(blocks, training, self.filters, self.fileset.variants.autosomal)
 
 
 def read_blocks(
@@ -109,31 +128,42 @@ def load_genotypes(
     cache: Path,
     filters: Filters | None = None,
     on_block: Callable[[int, int], None] | None = None,
+    components: int = 0,
 ) -> Genotypes:
     """The genotypes of the table's people, computed once and then read from the cache directory.
 
     joined: their fileset and their rows in it; None for simulated ones, drawn given the outcome
-    0/1. on_block(variants done, of all) is called while the matrix is computed.
+    0/1. on_block(variants done, of all) is called while the matrix is computed. components: how
+    many leading principal components are wanted.
     """
     filters, cache = filters or Filters(), Path(cache)
     if joined is None:
-        joined = Joined(_simulated(outcome, cache), np.arange(len(outcome)))
-    fileset = joined.fileset
+        joined = Joined(simulated_for(outcome, cache), np.arange(len(outcome)))
+    fileset, autosomal = joined.fileset, joined.fileset.variants.autosomal
+    people, training = len(joined.rows), len(training_rows)
+    require_memory(
+        bytes_of_relationships(people, training) + OTHER_BYTES,
+        f"the relationship matrix of {people} people, {training} of them in training,",
+        "take fewer people, a larger machine, or genotypes=none",
+    )
     decides = {
         "fileset": content_sha256(fileset, cache),
         "filters": asdict(filters),
         "people": _digest(joined.rows),
         "training": _digest(training_rows),
     }
+    if not autosomal.all():
+        decides["chromosomes"] = "autosomes"
     fingerprint = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
     path = cache / f"relationship-{fingerprint[:16]}.npy"
-    stored = _read(path, fingerprint, len(joined.rows))
+    stored = _read(path, fingerprint, people)
     if stored is None:
         total = len(fileset.variants)
-        told = None if on_block is None else (lambda done: on_block(done, total))
-        blocks = read_blocks(fileset, joined.rows, told)
-        stored = relationship_matrix(standard_blocks(blocks, training_rows, filters))
-        _write(path, fingerprint, stored)
+        report = None if on_block is None else (lambda done: on_block(done, total))
+        blocks = read_blocks(fileset, joined.rows, report)
+        computed = relationship_matrix(standard_blocks(blocks, training_rows, filters, autosomal))
+        _write(path, fingerprint, computed)
+        stored = _read(path, fingerprint, people) or computed
     return Genotypes(
         relationship=stored.matrix,
         variants=stored.variants,
@@ -145,6 +175,9 @@ def load_genotypes(
         rows=joined.rows,
         training_rows=np.asarray(training_rows),
         filters=filters,
+        components=principal_components(stored.matrix, training_rows, components)
+        if components
+        else None,
     )
 
 
@@ -152,11 +185,11 @@ def _digest(numbers: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(numbers, np.int64).tobytes()).hexdigest()
 
 
-def _simulated(outcome: np.ndarray, cache: Path) -> Fileset:
+def simulated_for(outcome: np.ndarray, cache: Path) -> Fileset:
     """The fileset of the default simulation for this outcome; its name says what it was drawn of,
     and its files are renamed to it one by one, .bed last, only when they are whole."""
-    told = {"version": SIMULATION_VERSION, **asdict(Simulation()), "outcome": _digest(outcome)}
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    decides = {"version": SIMULATION_VERSION, **asdict(Simulation()), "outcome": _digest(outcome)}
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
     prefix = cache / f"simulated-{digest[:16]}"
     try:
         return open_fileset(prefix)
@@ -193,14 +226,15 @@ def content_sha256(fileset: Fileset, cache: Path) -> str:
 
 
 def _checksum(relationship: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(relationship)).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(relationship).data).hexdigest()
 
 
 def _read(path: Path, fingerprint: str, people: int) -> Relationship | None:
     """What is cached, or None where there is nothing or it is damaged: a cache is not trusted."""
     try:
         note = json.loads(path.with_suffix(".json").read_text())
-        matrix = np.load(path, allow_pickle=False)
+        large = 4 * people**2 > MAPPED_BYTES
+        matrix = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
         sound = (
             note["fingerprint"] == fingerprint
             and matrix.shape == (people, people)

@@ -68,9 +68,9 @@ class MatchCounts:
     def sentences(self, name: str) -> tuple[str, ...]:
         """For the reader: what was not straightforward in the fileset of this name."""
         total = self.used + self.not_used
-        said = []
+        sentences = []
         if self.not_used:
-            said.append(
+            sentences.append(
                 f"{self.not_used} of {total} variants of the model are not used, each counting as "
                 f"the mean of training people: {self.missing} are not in {name}, "
                 f"{self.other_alleles} have other alleles there, {self.ambiguous} an id that "
@@ -78,11 +78,11 @@ class MatchCounts:
                 "strand"
             )
         if self.flipped:
-            said.append(
+            sentences.append(
                 f"{self.flipped} of {total} variants of {name} are from the other strand of the "
                 "DNA and were turned"
             )
-        return tuple(said)
+        return tuple(sentences)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +100,14 @@ def match_variants(wanted: Variants, frequency: np.ndarray, fileset: Fileset) ->
     there = fileset.variants
     alleles = _Alleles(wanted, there)
     at, by_place, ambiguous = _positions(wanted, there, alleles)
-    found = at >= 0
-    straight, swapped, flipped = alleles.compare(np.where(found, at, 0))
-    palindromic = found & straight & swapped
-    plain = found & (straight ^ swapped)
+    located = at >= 0
+    straight, swapped, flipped = alleles.compare(np.where(located, at, 0))
+    palindromic = located & straight & swapped
+    plain = located & (straight ^ swapped)
     sign = np.where(straight, 1, -1)
     turned = plain & flipped
     strand = _strand(int((plain & ~flipped).sum()), int(turned.sum()))
-    same_sign = np.where(alleles.same_straight(np.where(found, at, 0)), 1, -1)
+    same_sign = np.where(alleles.same_straight(np.where(located, at, 0)), 1, -1)
     open_at = np.flatnonzero(palindromic)
     verdict = _by_frequency(fileset, at[open_at], same_sign[open_at], frequency[open_at])
     decided = np.full(len(at), 0)
@@ -122,9 +122,9 @@ def match_variants(wanted: Variants, frequency: np.ndarray, fileset: Fileset) ->
         by_place=int((used & by_place).sum()),
         palindromic=int((decided != 0).sum()),
         palindromic_left_out=int((palindromic & (decided == 0)).sum()),
-        other_alleles=int((found & ~straight & ~swapped).sum()),
-        ambiguous=int((~found & ambiguous).sum()),
-        missing=int((~found & ~ambiguous).sum()),
+        other_alleles=int((located & ~straight & ~swapped).sum()),
+        ambiguous=int((~located & ambiguous).sum()),
+        missing=int((~located & ~ambiguous).sum()),
     )
     return Match(np.where(used, at, -1), sign, counts)
 
@@ -228,25 +228,27 @@ class _Alleles:
         frames = []
         for variants, codes in ((wanted, self._mine), (there, self._theirs)):
             turned = np.sort(self._complement[codes], axis=0)
-            own = np.sort(codes, axis=0)
-            first = (turned[0] < 0) | (own[0] < turned[0])
-            first |= (own[0] == turned[0]) & (own[1] <= turned[1])
+            codes_in_order = np.sort(codes, axis=0)
+            first = (turned[0] < 0) | (codes_in_order[0] < turned[0])
+            first |= (codes_in_order[0] == turned[0]) & (codes_in_order[1] <= turned[1])
             frames.append(
                 pd.DataFrame(
                     {
                         "chromosome": variants.chromosome,
                         "position": variants.position,
-                        "first": np.where(first, own[0], turned[0]),
-                        "second": np.where(first, own[1], turned[1]),
+                        "first": np.where(first, codes_in_order[0], turned[0]),
+                        "second": np.where(first, codes_in_order[1], turned[1]),
                     }
                 )
             )
         keys = pd.concat(frames, ignore_index=True).groupby(list(frames[0]), sort=False).ngroup()
         mine, theirs = keys.to_numpy()[: len(wanted)], keys.to_numpy()[len(wanted) :]
         once = np.flatnonzero(~pd.Index(theirs).duplicated(keep=False) & (there.position > 0))
-        found = pd.Series(once, index=theirs[once]).reindex(mine, fill_value=-1).to_numpy(copy=True)
-        found[pd.Index(mine).duplicated(keep=False)] = -1
-        return found
+        places = (
+            pd.Series(once, index=theirs[once]).reindex(mine, fill_value=-1).to_numpy(copy=True)
+        )
+        places[pd.Index(mine).duplicated(keep=False)] = -1
+        return places
 
 
 def _complement(allele: str) -> str:

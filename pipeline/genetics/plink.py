@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -71,6 +71,12 @@ class Variants:
     def only(self, chosen: np.ndarray) -> Variants:
         """The variants at these positions."""
         return Variants(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    @classmethod
+    def concatenated(cls, parts: Sequence[Variants]) -> Variants:
+        """One after another."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
     @property
     def autosomal(self) -> np.ndarray:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -30,6 +31,15 @@ JITTER = 1e-3
 """Of the mean diagonal: lets people be duplicated or outnumber the variants, and changes the
 variance of initial encodings by as much, nothing else."""
 
+MIRRORED_ROWS = 1_024
+"""Rows of K that are copied from its lower triangle at a time."""
+
+MAPPED_BYTES = 2**30
+"""A larger K is not read into memory from the cache, but mapped."""
+
+SOLVED_PEOPLE = 8_192
+"""People whose initial encodings are prepared at a time, in float64."""
+
 Item = TypeVar("Item")
 
 
@@ -43,13 +53,15 @@ class Filters:
 
 
 class LeftOut(NamedTuple):
-    """Variants left out: too many missing calls, the same in all training rows, too rare."""
+    """Variants left out: too many missing calls, the same in all training rows, too rare; of a sex
+    chromosome or the mitochondria, whatever else they are."""
 
     missing: int = 0
     constant: int = 0
     rare: int = 0
+    not_autosomal: int = 0
 
-    def __add__(self, other: LeftOut) -> LeftOut:
+    def plus(self, other: LeftOut) -> LeftOut:
         return LeftOut(*(a + b for a, b in zip(self, other)))
 
 
@@ -82,73 +94,95 @@ def block_variants(people: int) -> int:
 
 
 def standard_blocks(
-    blocks: Iterable[np.ndarray], training_rows: np.ndarray, filters: Filters
+    blocks: Iterable[np.ndarray],
+    training_rows: np.ndarray,
+    filters: Filters,
+    autosomal: np.ndarray | None = None,
 ) -> Iterator[StandardBlock]:
-    """Of blocks of counts (N, ·) int8, MISSING where there is no call."""
+    """Of blocks of counts (N, ·) int8, MISSING where there is no call.
+
+    autosomal: of all variants in the blocks' order, whether they may be used; None for all.
+    """
     start = 0
     for counts in blocks:
-        yield _standardized(counts, start, training_rows, filters)
-        start += counts.shape[1]
+        stop = start + counts.shape[1]
+        usable = np.ones(stop - start, bool) if autosomal is None else autosomal[start:stop]
+        yield _standardized(counts, start, training_rows, filters, usable)
+        start = stop
 
 
 def _standardized(
-    counts: np.ndarray, start: int, training_rows: np.ndarray, filters: Filters
+    counts: np.ndarray,
+    start: int,
+    training_rows: np.ndarray,
+    filters: Filters,
+    usable: np.ndarray,
 ) -> StandardBlock:
     calls = counts[training_rows]
     without = np.count_nonzero(calls == MISSING, axis=0)
     called = len(training_rows) - without
     total = calls.sum(axis=0, dtype=np.int64) - MISSING * without
-    unknown = (called == 0) | (without > filters.missing_rate * len(training_rows))
-    constant = ~unknown & ((total == 0) | (total == 2 * called))
+    unknown = usable & ((called == 0) | (without > filters.missing_rate * len(training_rows)))
+    constant = usable & ~unknown & ((total == 0) | (total == 2 * called))
     frequency = total / (2.0 * np.maximum(called, 1))
     rarer = np.minimum(frequency, 1.0 - frequency)
-    rare = ~unknown & ~constant & (rarer < filters.minor_allele_frequency)
-    kept = np.flatnonzero(~(unknown | constant | rare))
+    rare = usable & ~unknown & ~constant & (rarer < filters.minor_allele_frequency)
+    kept = np.flatnonzero(usable & ~(unknown | constant | rare))
     frequency = frequency[kept]
-    own = counts if len(kept) == counts.shape[1] else counts[:, kept]
-    genotypes = own.astype(np.float32, order="F")
+    kept_counts = counts if len(kept) == counts.shape[1] else counts[:, kept]
+    genotypes = kept_counts.astype(np.float32, order="F")
     genotypes -= (2.0 * frequency).astype(np.float32)
     genotypes *= (1.0 / np.sqrt(2.0 * frequency * (1.0 - frequency))).astype(np.float32)
-    missing = own == MISSING
+    missing = kept_counts == MISSING
     if missing.any():
         genotypes[missing] = 0.0
-    left_out = LeftOut(int(unknown.sum()), int(constant.sum()), int(rare.sum()))
+    left_out = LeftOut(
+        int(unknown.sum()), int(constant.sum()), int(rare.sum()), int((~usable).sum())
+    )
     return StandardBlock(genotypes, start + kept, frequency, left_out)
 
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
     """The items, the next one being made in a thread while one is used."""
-    items, end = iter(items), object()
+    remaining = iter(items)
     with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = thread.submit(next, items, end)
-            yield item
+        coming = thread.submit(lambda: list(islice(remaining, 1)))
+        while item := coming.result():
+            coming = thread.submit(lambda: list(islice(remaining, 1)))
+            yield item[0]
+            del item
 
 
 def relationship_matrix(blocks: Iterable[StandardBlock]) -> Relationship:
-    """K, by symmetric rank-k updates, so that memory does not grow with the variants."""
-    total, used, left_out = None, 0, LeftOut()
+    """K, by symmetric rank-k updates, so that memory does not grow with the variants.
+
+    K itself is all that is held of N × N numbers.
+    """
+    total, used, left_out = np.zeros((0, 0), np.float32), 0, LeftOut()
     for block in ahead(blocks):
         people = len(block.genotypes)
-        if total is None:
+        if not len(total):
             total = np.zeros((people, people), np.float32, order="F")
         if len(block.kept):
             total = blas.ssyrk(1.0, block.genotypes, beta=1.0, c=total, overwrite_c=1, lower=1)
         used += len(block.kept)
-        left_out += block.left_out
+        left_out = left_out.plus(block.left_out)
     if not used:
         raise InputError(
             "at least one variant must vary among the training people and pass the filters, but "
-            f"none does: {left_out.missing} have too many missing calls, {left_out.constant} do "
+            f"none does: {left_out.not_autosomal} are of X, Y, XY or MT, {left_out.missing} have "
+            f"too many missing calls, {left_out.constant} do "
             f"not vary, {left_out.rare} are too rare; give other genotypes, change "
             "`minor_allele_frequency` or `missing_rate`, or give `genotypes=none`"
         )
-    lower = np.tril(total) / np.float32(used)
-    return Relationship(lower + np.tril(lower, -1).T, used, left_out)
+    total /= np.float32(used)
+    for start in range(0, len(total), MIRRORED_ROWS):
+        rows = slice(start, start + MIRRORED_ROWS)
+        total[rows, start:] = np.tril(total[start:, rows]).T + np.tril(total[rows, start:], -1)
+    return Relationship(total.T, used, left_out)
 
 
-def factor(relationship: np.ndarray, training_rows: int) -> np.ndarray:
+def encoding_factor(relationship: np.ndarray, training_rows: int) -> np.ndarray:
     """(N, n) float32: K_t·L⁻ᵀ with L·Lᵀ = K_tt + jitter, of people of whom the first n train.
 
     It turns standard normal z (n, d) into the initial encodings E₀ = G·V₀ of everyone, whose
@@ -156,24 +190,42 @@ def factor(relationship: np.ndarray, training_rows: int) -> np.ndarray:
     people's genotypes, and 0 outside it: a dense encoder's weights there never get a gradient, and
     would add noise to everyone who is not trained on. Nobody else's genotypes have a say in V₀.
     """
-    lower = _lower(relationship[:training_rows, :training_rows])
-    of_training = np.asarray(relationship[:, :training_rows], np.float64)
-    return solve_triangular(lower, of_training.T, lower=True).T.astype(np.float32, order="C")
+    lower = cholesky(relationship[:training_rows, :training_rows])
+    factors = np.empty((len(relationship), training_rows), np.float32)
+    for start in range(0, len(relationship), SOLVED_PEOPLE):
+        people = slice(start, start + SOLVED_PEOPLE)
+        of_training = np.array(relationship[people, :training_rows], np.float64)
+        factors[people] = solve_triangular(lower, of_training.T, lower=True, overwrite_b=True).T
+    return factors
 
 
-def initial_dual(relationship: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """u = L⁻ᵀ·z (n, ·) float64 with V₀ = G_tᵀ·u; relationship K_tt (n, n), drawn z (n, ·)."""
-    return solve_triangular(_lower(relationship), drawn.astype(float), lower=True, trans="T")
+def initial_dual(lower: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """u = L⁻ᵀ·z (n, ·) float64 with V₀ = G_tᵀ·u; lower L (n, n), drawn z (n, ·)."""
+    return solve_triangular(lower, drawn.astype(float), lower=True, trans="T")
 
 
-def _lower(relationship: np.ndarray) -> np.ndarray:
+def cholesky(relationship: np.ndarray) -> np.ndarray:
     """L (n, n) float64 of K_tt with JITTER times its mean diagonal added to the diagonal."""
-    matrix = np.asarray(relationship, np.float64)
-    matrix = matrix + JITTER * np.mean(np.diag(matrix)) * np.eye(len(matrix))
-    lower, info = lapack.dpotrf(matrix, lower=1, clean=1)
+    matrix = np.array(relationship, np.float64, order="F")
+    matrix[np.diag_indices(len(matrix))] += JITTER * np.mean(np.diag(matrix))
+    lower, info = lapack.dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
     if info != 0:
         raise InputError(
             "the genomic relationship matrix must be positive semidefinite, but its factorization "
             f"failed at person {info}: check the genotypes for impossible values"
         )
     return lower
+
+
+def bytes_of_relationships(people: int, training_people: int) -> int:
+    """Most that is held at once of K and of what is made of it, for N people and n in training.
+
+    While K is computed, 4·N² and six blocks; after that K, unless it stays on the disk
+    (MAPPED_BYTES), K_t and its factor (4·N·n each, once here and once in the compiled program), L
+    (8·n²) and one block of people in float64 (16·n each).
+    """
+    computing = 4 * people**2 + 6 * BLOCK_BYTES
+    solving = 16 * people * training_people + 8 * training_people**2
+    if 4 * people**2 <= MAPPED_BYTES:
+        solving += 4 * people**2
+    return max(computing, solving + 16 * training_people * min(people, SOLVED_PEOPLE))

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +22,8 @@ from rich.console import Console
 
 from pipeline.data import BINARY, read_outcome, read_table, require_known
 from pipeline.errors import InputError
-from pipeline.files import files_beside
-from pipeline.genetics.people import row_names, table_ids
+from pipeline.files import files_beside, sweep
+from pipeline.genetics.people import id_columns, row_names, table_ids
 from pipeline.genetics.plink import SUFFIXES, write_blocks
 from pipeline.genetics.simulation import (
     BLOCK_VARIANTS,
@@ -37,6 +40,30 @@ CAUSAL_SUFFIX = ".causal.tsv"
 def was_simulated(prefix: Path) -> bool:
     """Whether a side file says that this fileset was drawn."""
     return Path(f"{prefix}{CAUSAL_SUFFIX}").is_file()
+
+
+def _check_replaceable(prefix: Path) -> None:
+    """InputError where a file would be overwritten that no simulation wrote."""
+    there = [s for s in (*SUFFIXES, CAUSAL_SUFFIX) if os.path.lexists(f"{prefix}{s}")]
+    if there and not _all_simulated(prefix, there):
+        raise InputError(
+            f"out must not be the prefix of files that were not simulated, but there is "
+            f"{prefix.name}{there[0]}; give another prefix"
+        )
+
+
+def _all_simulated(prefix: Path, suffixes: Sequence[str]) -> bool:
+    """Whether there is a simulation's side file, and a .bim, if any, has a simulation's ids."""
+    try:
+        with open(f"{prefix}{CAUSAL_SUFFIX}", encoding="utf-8") as causal:
+            if '"simulation"' not in causal.readline():
+                return False
+        if ".bim" not in suffixes:
+            return True
+        with open(f"{prefix}.bim", encoding="utf-8") as bim:
+            return all("\tsim" in line for line in islice(bim, 100))
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def causal_ids(prefix: Path) -> tuple[str, ...]:
@@ -64,13 +91,14 @@ def simulate_genotypes(
     """
     console = console or Console()
     simulation = _simulation(variants, causal, score_auroc, seed)
-    prefix = Path(out.removesuffix(".bed")).expanduser()
+    prefix = Path(re.sub(r"\.(bed|bim|fam)$", "", out)).expanduser()
     if not prefix.name or not prefix.absolute().parent.is_dir():
         raise InputError(
             f"out must be a prefix of files in a folder that exists, but got {out}; make the "
             "folder, or give another prefix"
         )
-    identifier = None if id == "none" else id
+    _check_replaceable(prefix)
+    identifier = () if id == "none" else id_columns(id)
     outcome, people = _people(_found(data), target, identifier)
     console.print(f"{simulation.variants} variants of {len(people)} people", highlight=False)
     total = simulation.variants
@@ -89,16 +117,20 @@ def _found(data: str) -> Path:
     return path if path.exists() or path.is_absolute() else Path(__file__).parents[2] / path
 
 
-def _people(data: Path, target: str, identifier: str | None) -> tuple[np.ndarray, Sequence[str]]:
+def _people(
+    data: Path, target: str, identifier: tuple[str, ...]
+) -> tuple[np.ndarray, Sequence[str]]:
     """Outcome 0/1 (N,) and ids of a table's people."""
-    table = read_table(data, texts=() if identifier is None else (identifier,))
+    table = read_table(data, texts=identifier)
     require_known([target], list(table.frame.columns), "target", table.source)
-    people = row_names(len(table.frame)) if identifier is None else table_ids(table, identifier)
-    spaced = sum(len(person.split()) != 1 for person in people)
+    people: list[str] = row_names(len(table.frame))
+    if identifier:
+        people = table_ids(table, identifier).tolist()
+    spaced = sum(len(person.split()) != max(1, len(identifier)) for person in people)
     if spaced:
         raise InputError(
-            f"ids must have no space in them to stand in a .fam, but {spaced} in {identifier} of "
-            f"{table.source} have; replace the spaces"
+            f"ids must have no space in them to stand in a .fam, but {spaced} in "
+            f"{' and '.join(identifier)} of {table.source} have; replace the spaces"
         )
     return read_outcome(table, target, BINARY).values, people
 
@@ -138,6 +170,7 @@ def write_simulated(
     on_block(variants written so far).
     """
     prefix = Path(prefix)
+    sweep(prefix.parent)
     causal = io.StringIO()
     cases = np.asarray(outcome) == 1
 
@@ -152,9 +185,9 @@ def write_simulated(
         for done in write_blocks(part, people, noted()):
             if on_block is not None:
                 on_block(done)
-        told = {"simulation": SIMULATION_VERSION, **asdict(simulation)}
+        decides = {"simulation": SIMULATION_VERSION, **asdict(simulation)}
         header = "chromosome\tposition\tid\tallele\tcontrol_frequency\teffect\n"
-        text = f"# {json.dumps(told)}\n{header}{causal.getvalue()}"
+        text = f"# {json.dumps(decides)}\n{header}{causal.getvalue()}"
         Path(f"{part}{CAUSAL_SUFFIX}").write_text(text)
         Path(f"{prefix}.bed").unlink(missing_ok=True)
 

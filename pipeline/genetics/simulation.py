@@ -42,8 +42,10 @@ ANCESTORS, EFFECTIVE_SIZE, RECOMBINATION, MUTATION = 200, 3_100, 1e-8, 1.25e-8
 LEAST_FREQUENCY = 0.01
 """Of the rarer allele in the pool."""
 
-CHROMOSOME_MEGABASES = (249, 243, 198, 191, 181, 171, 159, 146, 141, 136, 135, 134)
-CHROMOSOME_MEGABASES += (115, 107, 103, 90, 81, 78, 59, 63, 48, 51)
+CHROMOSOME_MEGABASES = (
+    *(249, 243, 198, 191, 181, 171, 159, 146, 141, 136, 135),
+    *(134, 115, 107, 103, 90, 81, 78, 59, 63, 48, 51),
+)
 """Of chromosomes 1 to 22 in GRCh37."""
 
 BLOCKS_AHEAD = 8
@@ -54,7 +56,7 @@ BLOCKS_AHEAD = 8
 class Simulation:
     """What decides simulated genotypes, besides the outcome.
 
-    causal         how many blocks have a causal variant; every block unless given
+    causal         how many blocks have a causal variant; None for every block
     score_auroc    AUROC that the true polygenic score has in expectation
     """
 
@@ -126,7 +128,7 @@ def _places(simulation: Simulation) -> list[_Place]:
     deviation[chosen] = rng.standard_normal(causal)
     sigma = np.sqrt(2.0) * norm.ppf(simulation.score_auroc)
     deviation *= sigma / (np.sqrt(np.sum(np.square(deviation))) or 1.0)
-    places = []
+    places: list[_Place] = []
     for chromosome, count in enumerate(counts, start=1):
         for i in range(count):
             start = int((i + 0.5) * length[chromosome - 1] / count - base_pairs / 2)

@@ -11,17 +11,19 @@ with p_j the frequency of allele 1 in training people and s_j = √(2·p_j·(1 �
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
 from pipeline.genetics.genotypes import Genotypes
 from pipeline.genetics.plink import Variants, chromosome_names
-from pipeline.genetics.relationship import initial_dual
+from pipeline.genetics.relationship import cholesky, initial_dual
 
 _TEXTS = ("chromosome", "id", "allele_1", "allele_2")
 _ABOUT_A_VARIANT = (*_TEXTS, "position", "frequency", "scale")
@@ -41,19 +43,41 @@ class VariantWeights:
     names: tuple[str, ...]
     weights: np.ndarray
 
-    def save(self, path: Path) -> None:
-        """A Parquet file, one row a variant; nothing of a person is in it."""
+    def table(self) -> pa.Table:
+        """As the file has it: one row a variant, nothing of a person."""
         columns = {
-            "chromosome": self.variants.chromosome,
-            "position": self.variants.position,
-            "id": self.variants.id,
-            "allele_1": self.variants.allele_1,
-            "allele_2": self.variants.allele_2,
-            "frequency": self.frequency,
-            "scale": self.scale,
+            "chromosome": pa.array(self.variants.chromosome, pa.string()),
+            "position": pa.array(self.variants.position, pa.int64()),
+            "id": pa.array(self.variants.id, pa.string()),
+            "allele_1": pa.array(self.variants.allele_1, pa.string()),
+            "allele_2": pa.array(self.variants.allele_2, pa.string()),
+            "frequency": pa.array(self.frequency, pa.float64()),
+            "scale": pa.array(self.scale, pa.float64()),
         }
-        columns |= {name: self.weights[:, i] for i, name in enumerate(self.names)}
-        pd.DataFrame(columns).to_parquet(path, index=False, compression="zstd")
+        for i, name in enumerate(self.names):
+            columns[name] = pa.array(self.weights[:, i], pa.float32())
+        return pa.table(columns)
+
+
+class VariantFile:
+    """A Parquet file of weights, written a block of variants at a time."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> VariantFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def append(self, weights: VariantWeights) -> None:
+        table = weights.table()
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
+        self._writer.write_table(table)
 
 
 def load_variant_weights(path: Path) -> VariantWeights:
@@ -78,40 +102,40 @@ def load_variant_weights(path: Path) -> VariantWeights:
         ) from None
 
 
-def dual_of(
-    genotypes: Genotypes, drawn: np.ndarray, coefficients: np.ndarray, scale: float
-) -> np.ndarray:
-    """a·(u + C) (n, d) of a network that started from these draws z (n, d)."""
+def training_cholesky(genotypes: Genotypes) -> np.ndarray:
+    """L (n, n) float64 of the training people's relationship matrix, as `cholesky` gives it."""
     train = genotypes.training_rows
-    related = genotypes.relationship[np.ix_(train, train)]
-    return scale * (initial_dual(related, drawn) + coefficients)
+    return cholesky(genotypes.relationship[np.ix_(train, train)])
 
 
-def recover(
+def dual_of(
+    lower: np.ndarray, drawn: np.ndarray, coefficients: np.ndarray, scale: float
+) -> np.ndarray:
+    """a·(u + C) (n, d) of a network that started from these draws z (n, d); lower L (n, n)."""
+    return scale * (initial_dual(lower, drawn) + coefficients)
+
+
+def recovered_blocks(
     genotypes: Genotypes,
     duals: Sequence[np.ndarray],
     names: Sequence[tuple[str, ...]],
     on_block: Callable[[int, int], None] | None = None,
-) -> list[VariantWeights]:
-    """V of several networks by one pass over the training people's genotypes.
+) -> Iterator[list[VariantWeights]]:
+    """V of several networks, a block of variants at a time, by one pass over the training people.
 
     duals: (n, d) of each; names: of its columns; on_block(variants done, of all).
     """
     together = np.concatenate(duals, axis=1).astype(np.float32)  # (n, Σ d)
-    kept, frequency, weights = [], [], []
+    ends = np.cumsum([dual.shape[1] for dual in duals])[:-1]
     root, total = np.float32(np.sqrt(genotypes.variants)), len(genotypes.fileset.variants)
     for block in genotypes.standard_blocks(genotypes.training_rows):
-        weights.append(block.genotypes.T @ together / root)
-        kept.append(block.kept)
-        frequency.append(block.frequency)
-        if on_block is not None and len(block.kept):
-            on_block(int(block.kept[-1]) + 1, total)
-    variants = genotypes.fileset.variants.only(np.concatenate(kept))
-    p, stacked = np.concatenate(frequency), np.concatenate(weights)
-    scale = np.sqrt(2.0 * p * (1.0 - p) * genotypes.variants)
-    ends = np.cumsum([dual.shape[1] for dual in duals])[:-1]
-    parts = np.split(stacked, ends, axis=1)
-    return [
-        VariantWeights(variants, p, scale, tuple(own), part)
-        for own, part in zip(names, parts, strict=True)
-    ]
+        variants, p = genotypes.fileset.variants.only(block.kept), block.frequency
+        scale = np.sqrt(2.0 * p * (1.0 - p) * genotypes.variants)
+        parts = np.split(block.genotypes.T @ together / root, ends, axis=1)
+        if len(block.kept):
+            yield [
+                VariantWeights(variants, p, scale, tuple(columns), part)
+                for columns, part in zip(names, parts, strict=True)
+            ]
+            if on_block is not None:
+                on_block(int(block.kept[-1]) + 1, total)

@@ -16,8 +16,7 @@ from scipy.stats import rankdata
 
 from pipeline.inspection.solutions import EPOCHS, EXCHANGEABLE, selection_matrix
 from pipeline.inspection.stability import Stability, selection_stability
-from pipeline.results import NetworkResult
-from pipeline.tracking import variable_norms
+from pipeline.results import NetworkResult, variable_norms
 
 FEWEST_VARIABLES = 3  # kept by both networks of a pair, for a rank correlation
 

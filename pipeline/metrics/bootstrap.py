@@ -19,16 +19,20 @@ from pipeline.serving import probabilities
 
 RESAMPLES, SEED = 500, 0
 DIGITS = 5  # of a kept value; an interval is hundreds of times as wide as their error
+_DRAWN = 20  # resamples whose draws are held at once, 8 bytes a row each
 _BLOCK = 2**22  # counts of rows that are held as float32 at once
 
 
 @lru_cache(maxsize=2)
 def resamples(rows: int, count: int = RESAMPLES) -> np.ndarray:
     """(n, B) how often each row is drawn when n rows are drawn with replacement, B times."""
-    drawn = np.random.default_rng([SEED, rows]).integers(rows, size=(count, rows))
-    drawn += rows * np.arange(count)[:, None]
-    times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(count, rows)
-    return np.ascontiguousarray(times.T.astype(np.uint16))
+    rng = np.random.default_rng([SEED, rows])
+    times = np.empty((rows, count), np.uint16)
+    for start in range(0, count, _DRAWN):
+        some = slice(start, min(start + _DRAWN, count))
+        drawn = [rng.integers(rows, size=rows) for _ in range(count)[some]]
+        times[:, some] = np.transpose([np.bincount(own, minlength=rows) for own in drawn])
+    return times
 
 
 def resampled(

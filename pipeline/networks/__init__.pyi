@@ -26,6 +26,7 @@ from .regularizers import REGULARIZERS as REGULARIZERS
 from .regularizers import TOLERANCE as TOLERANCE
 from .regularizers import ZEROING as ZEROING
 from .regularizers import shares as shares
+from .types import POPULATION_BYTES as POPULATION_BYTES
 from .types import NetworkSpec as NetworkSpec
 from .types import Schedule as Schedule
 from .types import TrainedNetwork as TrainedNetwork

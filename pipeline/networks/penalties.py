@@ -85,12 +85,15 @@ def groups(group_index: np.ndarray, factor: np.ndarray | None = None, dtype=tf.f
     """
     group_index = np.asarray(group_index)
     factor = np.ones(len(group_index)) if factor is None else np.asarray(factor, float)
-    for variable in np.unique(group_index):
-        if np.ptp(factor[group_index == variable]) > 0:
-            raise ValueError(
-                "the columns of one variable must share one penalty factor, but variable "
-                f"{variable} has {sorted(set(factor[group_index == variable]))}; give them one"
-            )
+    one_of_it = np.zeros(group_index.max(initial=-1) + 1)
+    one_of_it[group_index] = factor
+    differing = group_index[factor != one_of_it[group_index]]
+    if len(differing):
+        variable = differing.min()
+        raise ValueError(
+            "the columns of one variable must share one penalty factor, but variable "
+            f"{variable} has {sorted(set(factor[group_index == variable]))}; give them one"
+        )
     sizes = np.bincount(group_index)
     few = group_index if len(group_index) <= MOST_MEMBERS else group_index[:0]
     return Groups(

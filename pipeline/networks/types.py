@@ -39,7 +39,8 @@ class TrainingData:
     group_index    (p,) the variable of each first-layer column: shared ones, then encodings
     penalty_factor (p,) multiplies the λs on that column, 0 for none; None means 1
     row_weights    (n,) of the training rows, any positive scale; None means 1
-    relationship   (N, N) float32 genomic relationship matrix, or None
+    relationship   (N, n) float32, of everyone with the training rows, or None; more columns are
+                   not used
     factor         (N, n) float32: standard normal draws → initial encodings; of its first n rows
                    factor·factorᵀ is nearly relationship
     rank           r of pipeline.networks.optimizer: min(training people, variants)

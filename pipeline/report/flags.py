@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,7 @@ def _border_side(value: float, tried: Sequence[float], space: object) -> str | N
 
 
 def _border_flags(table: pd.DataFrame, cells: pd.DataFrame, record: StudyRecord) -> list[str]:
-    space = record.settings.get("space") or {}
+    space: Mapping[str, Any] = record.settings.get("space") or {}  # type: ignore[assignment]
     flags = []
     for _, row in cells.iterrows():
         cell = (table["inputs"] == row["inputs"]) & (table["regularizer"] == row["regularizer"])
@@ -58,6 +59,13 @@ def flags_of(results: StudyResults, table: pd.DataFrame, cells: pd.DataFrame) ->
     if reasons:
         said = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(5))
         flags.append(f"{len(results.failed)} of {len(results.networks)} networks failed: {said}.")
+    programs = Counter(n.made_with for n in results.networks if n.made_with)
+    if len(programs) > 1:
+        counts = "; ".join(f"{count} by {program}" for program, count in programs.most_common())
+        flags.append(
+            f"The networks were trained by {len(programs)} versions of program and libraries, "
+            f"which may differ in their last digits: {counts}."
+        )
     kkt = np.array([n.metrics.get("kkt_residual", np.nan) for n in results.finished], dtype=float)
     above = int(np.sum(kkt > TOLERANCE))
     if above:

@@ -1,8 +1,10 @@
 from .combinations import encoded as encoded
 from .sampling import Configuration as Configuration
 from .sampling import Sampling as Sampling
-from .sampling import frozen_params as frozen_params
+from .sampling import distributions as distributions
 from .schema import ENTROPY as ENTROPY
 from .schema import KEPT as KEPT
+from .schema import OBJECTIVES as OBJECTIVES
+from .schema import STUDY_KEYS as STUDY_KEYS
 from .study_file import SearchSpace as SearchSpace
 from .study_file import load_search_space as load_search_space

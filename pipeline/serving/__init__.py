@@ -1,8 +1,9 @@
 """A trained network to use: a table as read → features → predictions, with NumPy alone.
 
 This room imports nothing else of Lariat, because MLflow keeps a copy of it with every model, under
-a name of its own. `forward` is the network's forward pass, `errors` has the one exception.
-Nothing is fitted here.
+a name of its own. `notation` says how numbers are written, `columns` what one column is, `schema`
+turns a table into features by it, `forward` is the network's forward pass, `model` all of it as one
+model to use, `errors` has the one exception. Nothing is fitted here.
 """
 
 import lazy_loader

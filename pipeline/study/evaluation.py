@@ -8,10 +8,13 @@ import numpy as np
 
 from pipeline.inspection import died_epochs
 from pipeline.metrics import bootstrap, metrics
-from pipeline.networks import FirstLayer, TrainedNetwork, plain_layers
-from pipeline.results import Inputs, NetworkResult, kept_variables
+from pipeline.networks import FirstLayer, TrainedNetwork, plain_layers, split_networks
+from pipeline.results import Inputs, NetworkResult, kept_variables, variables_kept
 from pipeline.study.people import GENETIC, People
 from pipeline.study.replicates import Replicate
+
+MEASURED = 2**21
+"""Predictions whose metrics are computed together: some 60 bytes each."""
 
 
 def measured_parts(trained: Sequence[TrainedNetwork], people: People) -> list[dict[str, float]]:
@@ -20,14 +23,17 @@ def measured_parts(trained: Sequence[TrainedNetwork], people: People) -> list[di
     usable = [i for i, network in enumerate(trained) if network.failure is None]
     if not usable:
         return found
+    at_once = max(1, MEASURED // trained[usable[0]].predictions.size)
     for prefix, attribute in (("", "predictions"), ("final_", "final_predictions")):
-        predictions = np.stack([getattr(trained[i], attribute) for i in usable])
-        predictions = people.predicted(predictions.astype(np.float64))
-        for part, (rows, truth) in people.outcome.items():
-            measured = metrics.measure(truth, predictions[:, :, rows], people.task)
-            for name, values in measured.items():
-                for i, value in zip(usable, values, strict=True):
-                    found[i][f"{prefix}{part}_{name}"] = float(value)
+        for some in split_networks(len(usable), at_once):
+            chosen = usable[some]
+            predictions = np.stack([getattr(trained[i], attribute) for i in chosen])
+            predictions = people.predicted(predictions.astype(np.float64))
+            for part, (rows, truth) in people.outcome.items():
+                measured = metrics.measure(truth, predictions[:, :, rows], people.task)
+                for name, values in measured.items():
+                    for i, value in zip(chosen, values, strict=True):
+                        found[i][f"{prefix}{part}_{name}"] = float(value)
     return found
 
 
@@ -67,10 +73,11 @@ def network_result(
     kept = _kept_by_family(columns_kept, inputs)
     ends = bootstrap.named_intervals(objective, resamples or {})
     counts: dict[str, float] = {}
+    family_of = inputs.family_of
     for prefix, layer in (("", network.first_layer), ("final_", network.first_layer_final)):
         zeroed = dict.fromkeys(kept, 0)
         for variable, is_kept in kept_variables(layer, inputs).items():
-            zeroed[inputs.family_of[variable]] += not is_kept
+            zeroed[family_of[variable]] += not is_kept
         counts[f"{prefix}zeroed_variables"] = sum(zeroed.values())
         counts |= {f"{prefix}zeroed_{family}": count for family, count in zeroed.items()}
     return NetworkResult(
@@ -109,17 +116,11 @@ def _first_layer(inputs: Inputs) -> FirstLayer:
 def _died(columns_kept: np.ndarray, last: np.ndarray, inputs: Inputs) -> dict[str, int]:
     """Variable → epoch of death; the finished state stands for the last epoch."""
     columns_kept = np.concatenate([columns_kept[:-1], np.any(last != 0.0, axis=1)[None]])
-    return died_epochs(_variables_kept(columns_kept, inputs), inputs.variable_names)
+    return died_epochs(variables_kept(columns_kept, inputs), inputs.variable_names)
 
 
 def _kept_by_family(columns_kept: np.ndarray, inputs: Inputs) -> dict[str, np.ndarray]:
     """Family → (T,) variables with a weight that is not exactly 0, from (T, p) columns."""
-    variables_kept = _variables_kept(columns_kept, inputs)
-    family = np.array([inputs.family_of[v] for v in inputs.variable_names])
-    return {name: variables_kept[:, family == name].sum(axis=1) for name in dict.fromkeys(family)}
-
-
-def _variables_kept(columns_kept: np.ndarray, inputs: Inputs) -> np.ndarray:
-    """(T, g) from (T, p): whether any column of the variable has a weight that is not 0."""
-    members = np.eye(len(inputs.variable_names), dtype=bool)[inputs.group_index]
-    return (columns_kept[:, :, None] & members).any(axis=1)
+    kept = variables_kept(columns_kept, inputs)
+    family = np.array(list(inputs.family_of.values()))
+    return {name: kept[:, family == name].sum(axis=1) for name in dict.fromkeys(family)}

@@ -2,7 +2,7 @@
 
 One network a solution: the solutions at the best epoch, since it is those weights that were scored.
 A network that keeps genetic dimensions takes their values (`genetic_3` …) as columns, because the
-table alone does not have them; it is logged and never the champion.
+table alone does not have them; it is champion only where every solution does.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 from pipeline.data import BINARY, REGRESSION, Cohort
 from pipeline.inspection import BEST_ROLE, EXCHANGEABLE, Solution
 from pipeline.report import Summary
-from pipeline.results import NetworkResult
-from pipeline.tracking import ServedNetwork, StudyRun, param_text, save, synthetic_rows
+from pipeline.results import ANCESTRY, NetworkResult
+from pipeline.serving import ServedNetwork, save, synthetic_rows
+from pipeline.tracking import VARIANT_WEIGHTS, VARIANTS_FOLDER, Origin, StudyRun, param_text
 from pipeline.tracking import models as model_store
 from pipeline.words import listed, metric_words
 
@@ -43,7 +44,8 @@ def served_network(network: NetworkResult, cohort: Cohort) -> ServedNetwork:
     """A network of a study with its study's preprocessing."""
     families = network.inputs.families
     own = [f for f in families if f not in EXCHANGEABLE]
-    encodings = [c for c, f in zip(network.inputs.columns, families) if f in EXCHANGEABLE]
+    from_genotypes = (*EXCHANGEABLE, ANCESTRY)
+    encodings = [c for c, f in zip(network.inputs.columns, families) if f in from_genotypes]
     if cohort.task == REGRESSION:
         outputs = (cohort.target,)
     else:
@@ -53,7 +55,7 @@ def served_network(network: NetworkResult, cohort: Cohort) -> ServedNetwork:
         layers=network.layers,
         activation=str(network.params.get("activation", "relu")),
         task=cohort.task,
-        preprocessor=cohort.preprocessor,
+        schema=cohort.schema,
         chosen=tuple(i for i, f in enumerate(cohort.inputs.families) if f in own),
         encodings=tuple(encodings),
         outputs=outputs,
@@ -73,15 +75,16 @@ def finalists_of(summary: Summary, cohort: Cohort) -> list[Finalist]:
 
 
 def champion_of(finalists: list[Finalist], summary: Summary) -> Finalist | None:
-    """The best by the validation rows of those that predict from the table alone."""
+    """The best by the validation rows of those that predict from the table alone, or of all."""
     sign = 1 if summary.record.maximize else -1
-    usable = [f for f in finalists if f.from_table]
+    usable = [f for f in finalists if f.from_table] or finalists
     objective = summary.record.objective
     return max(usable, key=lambda f: sign * f.network.metrics[objective], default=None)
 
 
 def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str, ...]:
-    """Log the finalists that are not logged yet, register the champion; sentences in Markdown."""
+    """Log the finalists that are not logged yet, register the champion, and show all in the study's
+    own run; sentences in Markdown, the champion's first."""
     finalists = finalists_of(summary, cohort)
     if not finalists:
         return ()
@@ -90,19 +93,16 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
         known = model_store.logged_models(run.store, run.experiment_id)
         for finalist in finalists:
             run_id = finalist.network.run_id
-            ids[finalist.rank] = known.get(run_id) or _log(run, finalist, summary)
+            ids[finalist.rank] = known.get(run_id) or _log(run, finalist, summary, cohort)
+        model_store.show_models(run.store, run.run_id, list(ids.values()))
     except model_store.Refused:
         return ("No model is logged: this tracking store keeps none.",)
     lines = [_line(f, ids[f.rank], run, summary) for f in finalists]
     champion = champion_of(finalists, summary)
     if champion is None:
-        lines.append(
-            "No model is registered: every one of them keeps genetic dimensions, so it needs more "
-            "than the table."
-        )
         return tuple(lines)
-    name = "lariat-" + re.sub(r"[/:%\"']", "_", summary.record.study)
-    about = f"{champion.network.name} of the study {summary.record.study}"
+    name = "lariat-" + re.sub(r"[/:%\"']", "_", summary.record.place or summary.record.study)
+    about = f"{champion.network.name} of the study {summary.record.study}. {_needs(champion)}"
     version = model_store.register_champion(
         run.store, name, ids[champion.rank], champion.network.run_id, about
     )
@@ -110,8 +110,31 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
         lines.append("No model is registered: this tracking store has no registry.")
     else:
         uri = f"models:/{name}@{model_store.CHAMPION}"
-        lines.append(f'`mlflow.pyfunc.load_model("{uri}").predict(table)` uses the best of them.')
+        model = f"#/experiments/{run.experiment_id}/models/{ids[champion.rank]}"
+        lines.insert(
+            0,
+            f"Champion: [{champion.network.name}]({model}), [version {version}](#/models/{name}"
+            f'/versions/{version}): `mlflow.pyfunc.load_model("{uri}").predict(table)`.',
+        )
+        if not champion.from_table:
+            lines.append(_needs(champion))
     return tuple(lines)
+
+
+def _needs(finalist: Finalist) -> str:
+    """What the table must have for this network to predict, in a sentence or two."""
+    served = finalist.served
+    needs = "It needs no column of the table."
+    if served.columns:
+        needs = f"It needs the columns {listed(served.columns, 40)}."
+    if served.needed:
+        needs += (
+            f" It also needs the genetic dimensions {listed(served.needed, 40)}, which are sums "
+            "over the variants of a fileset, as columns."
+        )
+    if served.zeroed_columns:
+        needs += f" It does without {listed(served.zeroed_columns, 40)}."
+    return needs
 
 
 def _line(finalist: Finalist, model_id: str, run: StudyRun, summary: Summary) -> str:
@@ -126,11 +149,35 @@ def _line(finalist: Finalist, model_id: str, run: StudyRun, summary: Summary) ->
     return f"{which}: {score} {value:.3f}, {does}."
 
 
-def _log(run: StudyRun, finalist: Finalist, summary: Summary) -> str:
+def _variants(run: StudyRun, run_id: str) -> bytes | None:
+    """The encoder's weights of variants that a network's run keeps, if it does."""
+    network = run.store.get(run_id)
+    return network and run.store.read_files(network, VARIANTS_FOLDER).get(VARIANT_WEIGHTS)
+
+
+def _origin(finalist: Finalist, summary: Summary, cohort: Cohort) -> Origin:
+    record = summary.record
+    return Origin(
+        study=record.study,
+        study_id=record.study_id,
+        target=cohort.target,
+        task=cohort.task,
+        classes=cohort.classes,
+        objective=record.objective,
+        genotypes=record.genotypes,
+        data_sha256=cohort.fingerprint,
+        inputs=finalist.network.inputs,
+    )
+
+
+def _log(run: StudyRun, finalist: Finalist, summary: Summary, cohort: Cohort) -> str:
     network, served = finalist.network, finalist.served
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "network"
         save(served, place)
+        _origin(finalist, summary, cohort).write(place)
+        if variants := _variants(run, network.run_id):
+            (place / VARIANT_WEIGHTS).write_bytes(variants)
         return model_store.log_model(
             run.store,
             run.experiment_id,
@@ -138,9 +185,13 @@ def _log(run: StudyRun, finalist: Finalist, summary: Summary) -> str:
                 name=network.name.replace(" ", "-"),
                 run_id=network.run_id,
                 folder=place,
-                loader="pipeline.tracking.serving",
-                any_columns=served.columns,
-                number_columns=served.needed,
+                columns={
+                    column.name: column.words()
+                    for column in served.schema.columns
+                    if column.name in (*served.columns, *served.zeroed_columns)
+                },
+                optional=served.zeroed_columns,
+                dimensions=served.needed,
                 outputs=served.outputs,
                 example=synthetic_rows(served),
                 metrics={k: v for k, v in network.metrics.items() if LINKED.match(k)},

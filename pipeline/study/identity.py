@@ -1,4 +1,4 @@
-"""What identifies a study, and what its record tells a reader."""
+"""What identifies a network and a study, and what a study's record tells a reader."""
 
 from __future__ import annotations
 
@@ -6,28 +6,107 @@ import hashlib
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
 
 from pipeline.data import Cohort
 from pipeline.genetics import Genotypes
-from pipeline.provenance import reproduction_facts
+from pipeline.provenance import ENGINE_VERSION, reproduction_facts
 from pipeline.results import StudyRecord
 from pipeline.search_space import SearchSpace, encoded
+from pipeline.study.people import GENETIC, People
+from pipeline.study.replicates import Replicate
 
 
 def study_id_of(space: SearchSpace, cohort: Cohort, genotypes: Genotypes | None) -> str:
-    """Twelve hexadecimal digits of what decides the networks' results."""
+    """Twelve hexadecimal digits of the study's name and of what decides which networks it has."""
     decides = {
+        "study": space.study,
+        "engine": ENGINE_VERSION,
         "space": space.identity(),
         "data": cohort.fingerprint,
         "genotypes": genotypes.fingerprint if genotypes else None,
     }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+    return _digest(decides)[:12]
+
+
+def people_key(cohort: Cohort) -> str:
+    """16 hexadecimal digits of the people: the table's bytes, what its columns are, who trains."""
+    split = cohort.split
+    return _digest(
+        {
+            "table": cohort.fingerprint,
+            "task": cohort.task,
+            "target": cohort.target,
+            "penalty_factor": cohort.penalty_factor.tolist(),
+            "sample_weight": cohort.roles.weight,
+            "inputs": asdict(cohort.inputs),
+            "classes": [str(label) for label in cohort.classes],
+            "outcome": _bytes_digest(cohort.outcome),
+            "rows": [_bytes_digest(r) for r in (split.train, split.validation, split.test)],
+        }
+    )[:16]
+
+
+class Keys:
+    """Keys of the networks of some people, scored by an objective."""
+
+    def __init__(self, people: People, objective: str):
+        self._objective, self._genotypes = objective, people.genotypes
+        self.people = people_key(people.cohort)
+
+    def of(self, replicate: Replicate) -> str:
+        """`network_key` of a network."""
+        return network_key(self.people, replicate, self._objective, self._genotypes)
+
+
+def network_key(
+    people: str, replicate: Replicate, objective: str, genotypes: Genotypes | None
+) -> str:
+    """What decides a network's numbers: `<people>-<24 digits>`; whatever the study is called, and
+    whatever else it searches, networks of one key are the same network.
+
+    objective picks the best epoch. Genotypes, and settings of their encoder, count where the
+    network has them.
+    """
+    configuration = replicate.configuration
+    has_genotypes = GENETIC in configuration.inputs
+    components = genotypes.components if genotypes else None
+    decides = {
+        "engine": ENGINE_VERSION,
+        "seed": replicate.seed,
+        "objective": objective,
+        "genotypes": genotypes.fingerprint if genotypes and (has_genotypes or components) else None,
+        "components": len(components.names) if components else 0,
+        "settings": {
+            name: value
+            for name, value in configuration.params.items()
+            if has_genotypes or not name.startswith("genetic_")
+        },
+    }
+    return f"{people}-{_digest(decides)[:24]}"
+
+
+def _digest(decides: object) -> str:
+    return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _bytes_digest(numbers: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(numbers).tobytes()).hexdigest()
+
+
+_FILES = ("study", "data", "genotypes")
+"""Parameters that may be paths: of these the record has the name alone."""
 
 
 def command_of(study: str, given: Mapping[str, object]) -> str:
+    """The command that the record shows; no folder of the person's is in it."""
     parameters = {"study": study, **given}
     return "mlflow run . " + " ".join(
-        f"-P {key}={shlex.quote(str(value))}" for key, value in parameters.items()
+        f"-P {key}={shlex.quote(Path(str(value)).name if key in _FILES else str(value))}"
+        for key, value in parameters.items()
     )
 
 
@@ -70,4 +149,5 @@ def record_of(
         objectives=space.objectives,
         warnings=(*space.warnings, *cohort.warnings),
         command=command,
+        columns=tuple((column.name, column.words()) for column in cohort.schema.columns),
     )

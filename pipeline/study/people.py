@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.data import Cohort, training_weights
-from pipeline.genetics import Genotypes, factor
+from pipeline.genetics import Genotypes, encoding_factor
 from pipeline.networks import TrainingData
-from pipeline.results import Inputs
+from pipeline.results import ANCESTRY, Inputs
 from pipeline.search_space import Configuration
 
 IN_SQUARED_UNITS, IN_UNITS = "mean_squared_error", "mean_absolute_error"
@@ -29,10 +29,11 @@ class People:
         split = cohort.split
         self._order = np.concatenate([split.train, split.validation, split.test])
         self._rows = (len(split.train), len(split.validation), len(split.test))
-        self._relationship = self._factor = None
+        self._relationship = self._factor = self._components = None
         if genotypes is not None:
-            self._relationship = genotypes.relationship[np.ix_(self._order, self._order)]
-            self._factor = factor(self._relationship, len(split.train))
+            self._relationship = genotypes.relationship[np.ix_(self._order, split.train)]
+            self._factor = encoding_factor(self._relationship, len(split.train))
+            self._components = genotypes.components
         self._seen: dict[tuple, TrainingData] = {}
 
     @property
@@ -68,8 +69,11 @@ class People:
         return {name: (part, outcome[part]) for name, part in parts.items()}
 
     def inputs(self, families: Sequence[str], genetic_dimensions: int) -> Inputs:
-        """The columns of a network of these families, genetic ones last."""
+        """The columns of a network of these families and of ancestry; genetic ones last."""
         shared = self.cohort.inputs.only(tuple(f for f in families if f != GENETIC))
+        if self._components is not None:
+            names = self._components.names
+            shared += Inputs(names, names, (ANCESTRY,) * len(names))
         if GENETIC not in families:
             return shared
         names = tuple(f"genetic_{i}" for i in range(genetic_dimensions))
@@ -87,9 +91,13 @@ class People:
             center, unit = cohort.scale
             target, train = cohort.outcome[self._order], cohort.split.train
             own = None if cohort.row_weights is None else cohort.row_weights[train]
-            factor = cohort.penalty_factor[chosen]
+            columns, factor = cohort.features[:, chosen], cohort.penalty_factor[chosen]
+            if self._components is not None:
+                scores = self._components.scores.astype(np.float32)
+                columns = np.concatenate([columns, scores], axis=1)
+                factor = np.append(factor, np.zeros(scores.shape[1]))
             self._seen[key] = TrainingData(
-                columns=cohort.features[self._order][:, chosen],
+                columns=columns[self._order],
                 target=(target - center) / unit if self.task == "regression" else target,
                 task=self.task,
                 rows=self._rows,

@@ -24,7 +24,7 @@ from pipeline.search_space import Configuration
 from pipeline.study.evaluation import measured_parts, network_result, resampled_test_rows
 from pipeline.study.people import GENETIC, People
 from pipeline.study.replicates import Population, Replicate
-from pipeline.training import train_population
+from pipeline.training import Checkpoint, train_population
 
 
 def _architecture(configuration: Configuration, data: TrainingData, outputs: int) -> Architecture:
@@ -88,11 +88,13 @@ def train(
     people: People,
     objective: str,
     on_epoch: Callable[[int, int, float], None] | None = None,
-    on_encoder: Callable[[tuple[int, int], np.ndarray, float], None] | None = None,
+    on_encoder: Callable[[Replicate, np.ndarray, float], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[NetworkResult]:
-    """Train a population; results in the order of its replicates, trial numbers left open.
+    """Train a population; results in the order of its replicates, without trial and key.
 
-    on_encoder(cell, C, a) is given what each network learned of the genotypes.
+    on_encoder(replicate, C, a) is given what each network learned of the genotypes. checkpoint:
+    where a population that was stopped goes on from; whoever keeps the results removes it.
     """
     configuration = population.configuration
     data = people.training_data(configuration)
@@ -103,10 +105,11 @@ def train(
         [_spec(replicate) for replicate in population.replicates],
         _schedule(configuration, objective),
         on_epoch,
+        checkpoint=checkpoint,
     )
     for replicate, network in zip(population.replicates, trained, strict=True):
         if on_encoder is not None and network.encoder is not None:
-            on_encoder(replicate.cell, *network.encoder)
+            on_encoder(replicate, *network.encoder)
     measured = measured_parts(trained, people)
     redrawn = resampled_test_rows(trained, people, objective.removeprefix("val_"))
     for network in trained:

@@ -1,32 +1,167 @@
-"""Finished networks → the tracking store and the trials: the one place where results leave."""
+"""Finished networks → the tracking store and the trials: the one place where results leave.
+
+A run is recorded first and its trial added after, so what a stop leaves behind is a run without a
+trial, which the next start gives one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
+from pipeline.errors import InputError
+from pipeline.inspection import solution_label
+from pipeline.provenance import made_with
 from pipeline.report import HeatMap
 from pipeline.results import NetworkResult, StudyRecord
-from pipeline.tracking import StudyRun
+from pipeline.study.replicates import Replicate
+from pipeline.study.scores import Outcome, Scores, score_of
+from pipeline.study.trials import Trials
+from pipeline.tracking import StoredRun, StudyRun, params_from_texts, read_network, server_trouble
+
+RECORDED_WEIGHTS = 10_000_000
+"""First-layer weights whose files are written together: some 20 bytes each."""
+
+
+def _units(result: NetworkResult) -> int:
+    """h, or 0 without weights."""
+    return 0 if result.first_layer is None else result.first_layer.shape[1]
 
 
 class Recorder:
-    """Draws and records networks; a heat map's frame is laid out once for each kind of input."""
+    """Records a study's networks, and knows which are recorded."""
 
-    def __init__(self, run: StudyRun, record: StudyRecord):
-        self._run, self._record = run, record
+    def __init__(
+        self,
+        run: StudyRun,
+        record: StudyRecord,
+        trials: Trials,
+        scores: Scores,
+        check: Callable[[], None] = lambda: None,
+    ):
+        """check raises where the study is another process's by now; nothing is recorded then."""
+        self._check = check
+        self._run, self._record, self._trials, self.scores = run, record, trials, scores
         self._frames: dict[tuple, HeatMap] = {}
+        self._waiting: set[tuple[int, int]] = set()  # their runs, for a server
+        self._untold: list[Outcome] = []  # their trials, for a storage
+        self._made_with = made_with(record.facts)
+        self.study_id = record.study_id
+
+    def restore(self) -> None:
+        """Take up what earlier starts recorded; trials that the storage lacks are added."""
+        self._run.discard_unfinished()
+        self._run.delivery.take_up()
+        objective = self.scores.space.objective
+        self._keep([outcome_of_run(run, objective) for run in self._run.recorded()])
+
+    def adopt(self, replicates: Iterable[tuple[Replicate, str]], people: str) -> int:
+        """Record networks that some study of this store has already; returns how many.
+
+        replicates come with their keys. The runs are this study's; their tag `copied_from` names
+        the one that was trained.
+        """
+        missing = {key: replicate for replicate, key in replicates}
+        copies = []
+        for run in self._run.known_networks(people) if missing else ():
+            replicate = missing.pop(run.tags.get("network_key", ""), None)
+            if replicate is None:
+                continue
+            try:
+                copies.append(self._copy(run, replicate))
+            except InputError:  # its weights are lost: it is trained again
+                continue
+        self.record(sorted(copies, key=lambda copy: (copy.configuration, copy.seed)))
+        return len(copies)
+
+    def _copy(self, run: StoredRun, replicate: Replicate) -> NetworkResult:
+        network = read_network(self._run.store, run)
+        cell = {"seed": replicate.seed, "configuration": replicate.configuration.number}
+        return replace(
+            network,
+            params={**replicate.configuration.params, **cell},
+            copied_from=network.copied_from or run.run_id,
+            trial=None,
+        )
 
     def record(self, results: Sequence[NetworkResult]) -> None:
-        """All networks of a population, in one transaction where the store has them."""
-        self._run.record_all([(result, self._heat_maps(result)) for result in results])
+        """All networks of a population, in one transaction where the store has them; in several
+        where their weights are many, since their files are made in memory."""
+        weights = max((len(r.inputs.columns) * _units(r) for r in results), default=1)
+        at_once = max(1, RECORDED_WEIGHTS // max(weights, 1))
+        for start in range(0, len(results), at_once):
+            self._record_some(results[start : start + at_once])
+
+    def _record_some(self, results: Sequence[NetworkResult]) -> None:
+        try:
+            self._check()
+        except Exception as error:
+            if server_trouble(error) is None:  # else it is found out when the storage is back
+                raise
+        numbered = [
+            replace(
+                result,
+                trial=self._trials.next_number + i,
+                made_with=result.made_with or self._made_with,
+                solution=None if result.failure is not None else solution_label(result),
+            )
+            for i, result in enumerate(results)
+        ]
+        ids = self._run.record_all([(result, self._heat_maps(result)) for result in numbered])
+        outcomes = [
+            outcome_of(result, run_id, self.scores.space.objective)
+            for result, run_id in zip(numbered, ids, strict=True)
+        ]
+        for outcome in (each for each in outcomes if not each.run_id):
+            self.scores.add(outcome)
+            self._waiting.add(outcome.cell)
+        self._keep([outcome for outcome in outcomes if outcome.run_id])
+        if self._waiting and not self._run.delivery.trouble:
+            self._keep_what_arrived()
+
+    def _keep_what_arrived(self) -> None:
+        """Networks whose runs had to wait."""
+        objective = self.scores.space.objective
+        arrived = [outcome_of_run(run, objective) for run in self._run.recorded()]
+        arrived = [outcome for outcome in arrived if outcome.cell in self._waiting]
+        self._waiting -= {outcome.cell for outcome in arrived}
+        self._keep(arrived)
+
+    def finish(self, on_wait: Callable[[str], None]) -> None:
+        """Wait until tracking server and storage have everything; InputError where they stay away,
+        and then the next start delivers it."""
+        self._run.delivery.finish(on_wait)
+        self._keep_what_arrived()
+        if self._untold:
+            raise InputError(
+                f"the Optuna storage must answer, but {self._storage_trouble}; no network is lost, "
+                "and the same command adds their trials when it does"
+            )
+
+    def _keep(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            self.scores.add(outcome)
+        outcomes = [*self._untold, *outcomes]
+        try:
+            numbers = self._trials.add(outcomes)
+        except Exception as error:
+            trouble = server_trouble(error)
+            if trouble is None:
+                raise
+            self._storage_trouble, self._untold = trouble, outcomes
+            return
+        self._untold = []
+        moved = {o.run_id: numbers[o.run_id] for o in outcomes if numbers[o.run_id] != o.trial}
+        self._run.store.set_tag("trial", {run_id: str(n) for run_id, n in moved.items()})
 
     def _heat_maps(self, result: NetworkResult) -> dict[str, bytes]:
-        if result.first_layer is None:
+        if result.first_layer is None or result.first_layer_final is None:
             return {}
-        units = result.first_layer.shape[1]
-        frame = self._frames.setdefault(
-            (result.inputs, units), HeatMap(result.inputs, units, self._record.simulated)
-        )
+        units = _units(result)
+        key = result.inputs, units
+        if key not in self._frames:
+            self._frames[key] = HeatMap(result.inputs, units, self._record.simulated)
+        frame = self._frames[key]
         best, last = int(result.metrics["best_epoch"]), int(result.metrics["final_epoch"])
         return {
             "first_layer.png": frame.png(result.first_layer, f"{result.name} · best epoch {best}"),
@@ -34,3 +169,24 @@ class Recorder:
                 result.first_layer_final, f"{result.name} · last epoch {last}"
             ),
         }
+
+
+def outcome_of(result: NetworkResult, run_id: str, objective: str) -> Outcome:
+    """What is remembered of a network that was just recorded."""
+    score = None
+    if result.failure is None:
+        variables = len(result.inputs.variable_names)
+        score = score_of(result.metrics, objective, result.solution or "", variables)
+    return Outcome(result.params, score, result.failure, result.key, run_id, result.trial)
+
+
+def outcome_of_run(run: StoredRun, objective: str) -> Outcome:
+    """The same of a network that an earlier start recorded."""
+    tags, score = run.tags, None
+    if "failure" not in tags:
+        variables = int(tags.get("variables", 0))
+        score = score_of(run.metrics, objective, tags.get("solution", ""), variables)
+    params = params_from_texts(run.params, tags.get("text_params", ""))
+    trial = int(tags["trial"]) if "trial" in tags else None
+    key = tags.get("network_key", "")
+    return Outcome(params, score, tags.get("failure"), key, run.run_id, trial)

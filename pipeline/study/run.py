@@ -1,12 +1,12 @@
-"""The story of a study: ask → train → record → tell, then the report.
+"""The story of a study: configurations → networks → runs → report.
 
-Trials are kept by Optuna, networks' results by MLflow. A trial is told only once its run is
-recorded, and runs that no trial knows are discarded on the next start: so a killed study loses
-at most the population that was training, and counts nothing twice.
+MLflow's runs are what is known; Optuna's trials mirror them. A killed study loses at most the
+population that was training, and counts nothing twice.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,34 +16,47 @@ from rich.console import Console
 
 from pipeline.data import Cohort
 from pipeline.errors import InputError
+from pipeline.files import private_folder
 from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
 from pipeline.inspection import solution_label
 from pipeline.progress import BlockProgress, StudyProgress
-from pipeline.report import TAG, Summary, solutions_table, views_of
+from pipeline.report import TAG, Summary, outcome_links, report_folder, solutions_table, views_of
 from pipeline.report import page as report
-from pipeline.results import StudyRecord, StudyResults
+from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
-from pipeline.study.identity import command_of, record_of, study_id_of
-from pipeline.study.lock import alone
+from pipeline.study.identity import Keys, command_of, record_of, study_id_of
+from pipeline.study.lock import StorageLock, alone
+from pipeline.study.needs import require_memory_to_train
 from pipeline.study.people import GENETIC, People
 from pipeline.study.populations import populations, train
 from pipeline.study.recording import Recorder
 from pipeline.study.replicates import Population, Replicate
+from pipeline.study.scores import Scores
+from pipeline.study.storage import storage_url
 from pipeline.study.study_cohort import study_cohort
-from pipeline.study.trials import Trials, check_storage
+from pipeline.study.trials import Trials, check_storage, make_storage
 from pipeline.study.variant_search import find_variants
-from pipeline.tracking import Fingerprint, RunStore, StudyRun, open_study
+from pipeline.tracking import (
+    Fingerprint,
+    RunStore,
+    StudyRun,
+    open_study,
+    refuse_one_file,
+    told_as_a_sentence,
+)
 from pipeline.tracking import reader as tracked
+from pipeline.training import Checkpoint
 
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
 
 
+@told_as_a_sentence()
 def run_study(
     study: str,
     *,
-    storage: str = "sqlite:///optuna.db",
+    storage: str | None = None,
     scheduler: str = "local",
     output: str | Path = "reports",
     given: Mapping[str, object] | None = None,
@@ -52,20 +65,22 @@ def run_study(
     """Run a study to its end, or go on where it stopped; returns the folder of its report.
 
     given: parameters that win over the study file (`data`, `target`, `genotypes`,
-    `configurations`, `seeds`, `epochs`). Raises InputError for anything that is wrong.
+    `configurations`, `seeds`, `epochs`). storage: an Optuna storage URL, by default that of the
+    environment variable LARIAT_STORAGE, or else a file here. Raises InputError for anything that
+    is wrong.
     """
-    console = console or Console()
+    console, storage = console or Console(), storage_url(storage)
     if scheduler != "local":
         raise InputError(
             f"scheduler must be `local`, but got {scheduler!r}: networks train in this process; "
             "leave the parameter out"
         )
     space = load_search_space(study, dict(given or {}))
-    folder = Path(output) / space.study
-    _check_writable(folder)
+    _check_writable(Path(output))
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
     space, cohort, joined = study_cohort(space)
+    require_memory_to_train(space, cohort)
     genotypes = _genotypes(space, cohort, joined, console)
     study_id = study_id_of(space, cohort, genotypes)
     record = record_of(space, cohort, genotypes, study_id, command_of(study, given or {}))
@@ -76,23 +91,44 @@ def run_study(
         cohort.fingerprint,
         {name: "double" for name in cohort.inputs.variable_names},
     )
-    RunStore()  # refuses here, before a trial is kept, where the tracking store cannot be used
+    store = RunStore()  # refuses here, before a trial is kept, where it cannot be used
+    refuse_one_file(store.uri, storage)
+    private_folder(CACHE)
     with alone(study_id, CACHE):
-        trials = Trials(space, study_id, storage)
-        with open_study(record, dataset=fingerprint, params=_shown(space)) as run:
-            discarded = run.discard_unrecorded(trials.finished)
-            if discarded:
-                console.print(f"discarded {discarded} unfinished runs of an earlier start")
-            trials.forget(trials.finished.keys() - run.recorded().keys())
-            try:
-                _train_all(space, People(cohort, genotypes), trials, run, record, console)
-            finally:
-                trials.give_up()
-            results = tracked.load_study(run.run_id)
-            if genotypes is not None:
-                results = _with_variants(results, genotypes, run, console)
-            _finish(results, run, cohort, folder, console)
+        make_storage(storage)
+        spool, shown = CACHE / "spool" / study_id, _shown(space)
+        with StorageLock(f"{space.study} {study_id}", storage) as lock:
+            trials = Trials(space, study_id, storage)
+            with open_study(
+                record, dataset=fingerprint, params=shown, spool=spool, holder=lock.holder
+            ) as run:
+                lock.beats.append(run.beat)
+                folder = report_folder(output, [run.about])
+                recorder = Recorder(run, record, trials, Scores(space), lock.check)
+                _to_the_end(space, People(cohort, genotypes), recorder, run, folder, console)
     return folder
+
+
+def _to_the_end(
+    space: SearchSpace,
+    people: People,
+    recorder: Recorder,
+    run: StudyRun,
+    folder: Path,
+    console: Console,
+) -> None:
+    """Train what is missing, and write the report; all locks are held."""
+    recorder.restore()
+    _train_all(space, people, recorder, console)
+    recorder.finish(
+        lambda trouble: console.print(
+            f"waiting for the tracking server, which {trouble}", markup=False
+        )
+    )
+    results = tracked.load_study(run.run_id)
+    if people.genotypes is not None:
+        results = _with_variants(results, people.genotypes, run, console)
+    _finish(results, run, people.cohort, folder, console)
 
 
 def _shown(space: SearchSpace) -> dict[str, str | int]:
@@ -133,75 +169,82 @@ def _for_terminal(
 def _genotypes(
     space: SearchSpace, cohort: Cohort, joined: Joined | None, console: Console
 ) -> Genotypes | None:
-    if GENETIC not in space.inputs:
+    if GENETIC not in space.inputs and not space.principal_components:
         return None
     filters = Filters(space.minor_allele_frequency, space.missing_rate)
     with BlockProgress(console, "relationship matrix", "variants") as progress:
         return load_genotypes(
-            joined, cohort.outcome, cohort.split.train, CACHE, filters, progress.done
+            joined,
+            cohort.outcome,
+            cohort.split.train,
+            CACHE,
+            filters,
+            progress.done,
+            space.principal_components,
         )
 
 
-def _train_all(
-    space: SearchSpace,
-    people: People,
-    trials: Trials,
-    run: StudyRun,
-    record: StudyRecord,
-    console: Console,
-) -> None:
-    sampling = Sampling(space, trials.params)
+def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: Console) -> None:
+    scores = recorder.scores
+    sampling = Sampling(space, scores.params)
     wanted = {(c, s) for c in range(sampling.total) for s in space.seeds}
-    done = len(wanted & trials.finished.keys())
+    done = len(wanted & scores.finished.keys())
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
-    recorder, encoders = Recorder(run, record), Encoders(CACHE, record.study_id)
+    keys = Keys(people, space.objective)
+    checkpoint = Checkpoint(CACHE / "checkpoints" / recorder.study_id)
     with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
-        while configurations := sampling.next(trials.scores()):
+        while configurations := sampling.next(scores.by_configuration()):
             replicates = [
                 Replicate(configuration, seed)
                 for configuration in configurations
                 for seed in space.seeds
-                if (configuration.number, seed) not in trials.finished
+                if (configuration.number, seed) not in scores.finished
             ]
-            for population in populations(replicates, people, space.objective):
-                _train_one(population, space, people, trials, recorder, progress, encoders)
+            adopted = recorder.adopt([(r, keys.of(r)) for r in replicates], keys.people)
+            if adopted:
+                console.print(f"taken over: {adopted} networks that are trained already")
+                progress.recorded(adopted, scores.best_mean())
+            missing = [r for r in replicates if r.cell not in scores.finished]
+            for population in populations(missing, people, space.objective):
+                _train_one(population, space, people, keys, recorder, progress, checkpoint)
 
 
 def _train_one(
     population: Population,
     space: SearchSpace,
     people: People,
-    trials: Trials,
+    keys: Keys,
     recorder: Recorder,
     progress: StudyProgress,
-    encoders: Encoders,
+    checkpoint: Checkpoint,
 ) -> None:
-    """Ask for a population's trials, train it, and record and tell each network."""
-    replicates = population.replicates
-    numbers = [trials.ask(r.configuration, r.seed) for r in replicates]
+    """Train a population, and record each of its networks."""
+    replicates, encoders = population.replicates, Encoders(CACHE)
     share = len(replicates) / population.configuration.training.epochs
     results = train(
         population,
         people,
         space.objective,
         lambda epoch, *_: progress.training(epoch * share),
-        encoders.keep,
+        lambda replicate, *learned: encoders.keep(keys.of(replicate), *learned),
+        checkpoint,
     )
-    recorder.record([replace(r, trial=number) for r, number in zip(results, numbers, strict=True)])
-    for replicate, number, result in zip(replicates, numbers, results, strict=True):
-        trials.tell(number, replicate.cell, result)
-    progress.recorded(len(results), trials.best_mean())
+    keyed = zip(results, replicates, strict=True)
+    recorder.record([replace(result, key=keys.of(replicate)) for result, replicate in keyed])
+    checkpoint.remove()
+    progress.recorded(len(results), recorder.scores.best_mean())
 
 
 def _with_variants(
     results: StudyResults, genotypes: Genotypes, run: StudyRun, console: Console
 ) -> StudyResults:
     """What networks of a few solutions make of the variants, into their runs and the study's."""
-    encoders = Encoders(CACHE, results.record.study_id)
+    encoders = Encoders(CACHE)
     with BlockProgress(console, "weights of variants", "variants") as progress:
-        found = find_variants(results, genotypes, encoders, run, progress.done)
-    return replace(results, variants=found)
+        shown = find_variants(results, genotypes, encoders, run, progress.done)
+    # Where this machine has lost what training learned, what was recorded stays.
+    return results if shown is None else replace(results, variants=shown)
 
 
 def _links(run: StudyRun, summary: Summary) -> str:
@@ -211,10 +254,11 @@ def _links(run: StudyRun, summary: Summary) -> str:
     networks, grouped = (
         f"#/experiments/{run.experiment_id}/runs?viewStateShareKey={key}" for key in views
     )
-    return (
+    links = (
         f"[Report]({run.link('report/report.html')}) · [networks, best first]({networks}) · "
         f"[networks by configuration]({grouped})"
     )
+    return "\n\n".join(filter(None, [links, outcome_links(summary, run.experiment_id)]))
 
 
 def _finish(
@@ -226,18 +270,21 @@ def _finish(
 ) -> None:
     """The report, onto the disk, into the study's run and onto the terminal; and the models."""
     with console.status("writing the report"):
-        summary = report.build_report(results, folder)
+        summary, written = report.write_report(results, folder)
         models = finalists.log_finalists(run, summary, cohort)
     links = _links(run, summary)
+    schema = json.dumps(cohort.schema.as_json(), indent=1, ensure_ascii=False, allow_nan=False)
+    run.write_files(run.run_id, {"schema.json": schema.encode()})
     run.finish(
         summary.best_metrics,
-        "\n\n".join([links, report.markdown_of(summary), *models]),
+        "\n\n".join([links, *models[:1], report.markdown_of(summary), *models[1:]]),
         tables={
-            "results": summary.cells,
+            "results": summary.results_table,
             "solutions": solutions_table(summary),
             "networks": summary.networks,
         },
         artifacts_dir=folder,
+        artifacts=written,
         solutions={n.run_id: solution_label(n) for n in results.finished},
     )
     console.print(report.terminal_of(summary))

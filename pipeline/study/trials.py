@@ -1,40 +1,31 @@
-"""The study's trials in Optuna's storage: what is asked, told, and already known.
+"""The study's networks in Optuna's storage: one ended trial a recorded network.
 
-A trial is one configuration with one seed, one network. Trials are asked in state RUNNING before a
-population trains and told afterwards; this process alone asks and tells. Trials that a killed
-process left RUNNING are ended as FAIL and their networks trained again.
+The recorded runs are the truth, and this is their mirror: a trial is added once its network's run
+is there, whole or not at all, and trials that the storage lacks are added at the next start. No
+trial is ever RUNNING, and none is counted twice. By Optuna's public calls alone; numbers are the
+storage's.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal
 
 import optuna
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pipeline.errors import InputError
-from pipeline.inspection import entropy_bits, solution_label
-from pipeline.results import NetworkResult
-from pipeline.search_space import ENTROPY, KEPT, Configuration, SearchSpace, frozen_params
+from pipeline.masking import masked
+from pipeline.search_space import ENTROPY, KEPT, SearchSpace
+from pipeline.search_space import distributions as distributions_of
+from pipeline.study.scores import Cell, Outcome
+from pipeline.tracking import make_whole, refuse_foreign
 
-Cell = tuple[int, int]
-"""(configuration, seed): which network."""
-
-_FAILURE, _SOLUTION = "failure", "solution"
-
-
-class Told(NamedTuple):
-    """Of one network: its validation score at the best epoch; and, in studies whose objectives need
-    them, its number of kept variables there, and what is left of it at the last epoch."""
-
-    score: float
-    kept: float | None = None
-    solution: str | None = None
+_FAILURE, _SOLUTION, _RUN, _KEY = "failure", "solution", "run_id", "network_key"
+Direction = Literal["minimize", "maximize"]
 
 
 def check_storage(storage: str) -> None:
@@ -49,19 +40,38 @@ def check_storage(storage: str) -> None:
             sa.inspect(engine).get_table_names()
             engine.dispose()
     except Exception as error:  # SQLAlchemy, drivers and URLs each raise their own
-        raise _refused(storage, error) from error
+        raise refused_storage(storage, error) from error
 
 
-def _refused(storage: str, error: Exception) -> InputError:
-    reason = str(error).strip().splitlines()[0]
+def make_storage(storage: str) -> None:
+    """The database of a storage that is a file, where there is none: whole or not at all."""
+    try:
+        make_whole(storage, _make_tables)
+        refuse_foreign(storage, "optuna")
+    except InputError:
+        raise
+    except Exception as error:
+        raise refused_storage(storage, error) from error
+
+
+def _make_tables(storage: str) -> None:
+    """Optuna's tables in a new database, which is closed again."""
+    made = optuna.storages.RDBStorage(storage)
+    made.remove_session()
+    made.engine.dispose()
+
+
+def refused_storage(storage: str, error: Exception) -> InputError:
+    """What is wrong with a storage, in a sentence."""
+    reason = masked(str(error).strip().splitlines()[0])
     return InputError(
         "storage must be an Optuna storage URL that can be opened, such as sqlite:///optuna.db, "
-        f"but got {storage!r}: {reason}"
+        f"but got {masked(storage)!r}: {reason}"
     )
 
 
 class Trials:
-    """Ask and tell, by (configuration, seed).
+    """The trials of a study, by (configuration, seed).
 
     Raises InputError where the storage cannot be opened.
     """
@@ -73,112 +83,64 @@ class Trials:
             self._study = optuna.create_study(
                 study_name=f"{space.study} {study_id}",
                 storage=storage,
-                directions=self._directions(space),
+                directions=_directions(space),
                 # Configurations come from `sampling`; this study only keeps the trials.
                 sampler=optuna.samplers.RandomSampler(seed=0),
                 load_if_exists=True,
             )
         except Exception as error:  # SQLAlchemy, drivers and URLs each raise their own
-            raise _refused(storage, error) from error
-        self._scores: dict[Cell, Told | None] = {}
-        self.params: dict[int, Mapping[str, object]] = {}
-        trials = self._study.get_trials(deepcopy=False)
-        self._count = len(trials)
-        for trial in trials:
-            self._remember(trial)
+            raise refused_storage(storage, error) from error
+        self.numbers: dict[Cell, int] = {}
+        self.next_number = 0
+        self._look()
 
-    @staticmethod
-    def _directions(space: SearchSpace) -> list[str]:
-        """Of a network's own values; how its seeds disagree is no value of one network."""
-        larger = (space.maximize, False) if KEPT in space.objectives else (space.maximize,)
-        return ["maximize" if each else "minimize" for each in larger]
+    def _look(self) -> None:
+        for trial in self._study.get_trials(deepcopy=False):
+            self.next_number = max(self.next_number, trial.number + 1)
+            if (cell := _cell(trial)) is not None:
+                self.numbers.setdefault(cell, trial.number)
 
-    def _remember(self, trial: FrozenTrial) -> None:
-        if not {"configuration", "seed"} <= trial.params.keys():
-            return
-        cell = int(trial.params["configuration"]), int(trial.params["seed"])
-        if trial.state == TrialState.COMPLETE:
-            kept = trial.values[1] if len(trial.values) > 1 else None
-            self._scores[cell] = Told(trial.values[0], kept, trial.user_attrs.get(_SOLUTION))
-        elif trial.state == TrialState.FAIL and _FAILURE in trial.user_attrs:
-            self._scores.setdefault(cell, None)
-        elif trial.state == TrialState.RUNNING:
-            self._study.tell(trial.number, state=TrialState.FAIL)
-            return
+    def add(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
+        """Trials of recorded networks that have none; run id → number of the network's trial."""
+        missing = [outcome for outcome in outcomes if outcome.cell not in self.numbers]
+        for outcome in missing:
+            self._study.add_trial(self._trial(outcome))
+        if missing:
+            self._look()
+        return {o.run_id: self.numbers[o.cell] for o in outcomes if o.cell in self.numbers}
+
+    def _trial(self, outcome: Outcome) -> FrozenTrial:
+        distributions = distributions_of(self.space)
+        notes = {_RUN: outcome.run_id, _KEY: outcome.key}
+        values = None
+        if outcome.score is None or not math.isfinite(outcome.score.score):
+            notes[_FAILURE] = outcome.failure or "no score"
         else:
-            return
-        self.params[cell[0]] = trial.params
-
-    @property
-    def finished(self) -> Mapping[Cell, Told | None]:
-        """Networks that are done → what was told of them, None for one that diverged."""
-        return self._scores
-
-    def forget(self, cells: Iterable[Cell]) -> None:
-        """Treat these networks as not done: their results are gone from the tracking store."""
-        for cell in list(cells):
-            self._scores.pop(cell, None)
-
-    def scores(self) -> dict[int, tuple[float, ...] | None]:
-        """Configurations of which every seed is done → the study's objectives, over the seeds that
-        finished: a mean of validation scores or of kept variables, or the solutions' entropy."""
-        seen = defaultdict(dict)
-        for (configuration, seed), told in self._scores.items():
-            seen[configuration][seed] = told
-        found = {}
-        for configuration, by_seed in seen.items():
-            if all(seed in by_seed for seed in self.space.seeds):
-                good = [by_seed[s] for s in self.space.seeds if by_seed[s] is not None]
-                values = tuple(_over_seeds(o, good) for o in self.space.objectives)
-                found[configuration] = values if good else None
-        return found
-
-    def best_mean(self) -> float | None:
-        """The best so far of the study's first objective."""
-        means = [values[0] for values in self.scores().values() if values is not None]
-        if not means:
-            return None
-        return max(means) if self.space.maximized[0] else min(means)
-
-    def ask(self, configuration: Configuration, seed: int) -> int:
-        """The number of a new trial, RUNNING."""
-        params, distributions = frozen_params(self.space, configuration, seed)
-        self._study.add_trial(
-            create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
+            values = [outcome.score.score]
+            if KEPT in self.space.objectives:
+                values.append(outcome.score.kept)
+            if ENTROPY in self.space.objectives:
+                notes[_SOLUTION] = outcome.score.solution
+        return create_trial(
+            state=TrialState.FAIL if values is None else TrialState.COMPLETE,
+            values=values,
+            params={name: outcome.params[name] for name in distributions},
+            distributions=distributions,
+            user_attrs=notes,
         )
-        self._count += 1
-        return self._count - 1
-
-    def give_up(self) -> None:
-        """End the trials that were asked and not told: their networks will be trained again."""
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._study.tell(trial.number, state=TrialState.FAIL)
-
-    def tell(self, number: int, cell: Cell, result: NetworkResult) -> None:
-        """End a trial: COMPLETE with its values, or FAIL with the reason why there are none."""
-        if result.failure is not None:
-            self._note(number, _FAILURE, result.failure)
-            self._study.tell(number, state=TrialState.FAIL)
-            self._scores[cell] = None
-            return
-        score, kept, solution = result.metrics.get(self.space.objective), None, None
-        if ENTROPY in self.space.objectives:
-            solution = solution_label(result)
-            self._note(number, _SOLUTION, solution)
-        if KEPT in self.space.objectives:
-            total = len(result.inputs.variable_names)
-            kept = total - result.metrics["zeroed_variables"]
-        self._study.tell(number, score if kept is None else [score, kept])
-        self._scores[cell] = Told(score, kept, solution)
-
-    def _note(self, number: int, key: str, text: str) -> None:
-        trial = self._study.get_trials(deepcopy=False)[number]
-        optuna.trial.Trial(self._study, trial._trial_id).set_user_attr(key, text)
 
 
-def _over_seeds(objective: str, told: Sequence[Told]) -> float:
-    """A configuration's value from those of its networks."""
-    if objective == ENTROPY:
-        return entropy_bits([str(t.solution) for t in told])
-    values = [t.kept if objective == KEPT else t.score for t in told]
-    return sum(values) / len(values) if values else math.nan
+def _directions(space: SearchSpace) -> list[Direction]:
+    """Of a network's own values; how its seeds disagree is no value of one network."""
+    larger = (space.maximize, False) if KEPT in space.objectives else (space.maximize,)
+    return ["maximize" if each else "minimize" for each in larger]
+
+
+def _cell(trial: FrozenTrial) -> Cell | None:
+    """Of a trial that ended with its network: COMPLETE, or FAIL with the network's reason."""
+    failed = trial.state == TrialState.FAIL and _FAILURE in trial.user_attrs
+    if not (failed or trial.state == TrialState.COMPLETE):
+        return None
+    if not {"configuration", "seed"} <= trial.params.keys():
+        return None
+    return int(trial.params["configuration"]), int(trial.params["seed"])

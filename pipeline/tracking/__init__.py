@@ -2,7 +2,7 @@
 
 `store` (with `store_sql`, the fast way into SQLite) has runs as plain values, `models` has
 models, `format` turns values into a store's text and back, `opening` and `writer` write a study's
-runs, `reader` reads them, `serving` is one network as a model to use.
+runs, `reader` reads them.
 """
 
 import lazy_loader

@@ -3,12 +3,15 @@
 Parameters come back from MLflow as text; weights and curves are CSV files under ``weights/``:
 
 - ``first_layer.csv``, ``first_layer_final.csv``: ``column,variable,family,unit_1..unit_h``, one
-  row a column of the input; without units when there are no weights.
+  row a column of the input; without units when there are no weights. Of more than MOST_CSV_COLUMNS
+  columns only the strongest that are not zeroed, the others being in ``network.npz`` alone.
 - ``curves.csv``: ``epoch`` and one column a curve.
 - ``variables.csv``: ``variable,family,died_epoch,norm,final_norm``: ‖W_g‖ at the best and at the
   last epoch; no epoch of death where the variable is left.
 - ``network.npz``: ``weights_0``, ``bias_0`` … of all layers at the best epoch, and
-  ``resamples_best``, ``resamples_last``: the objective's metric on resampled test rows.
+  ``resamples_best``, ``resamples_last``: the objective's metric on resampled test rows. Of more
+  than MOST_CSV_COLUMNS columns compressed, with ``first_layer_final`` and ``inputs``: the bytes of
+  a JSON list of columns, variables and families.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.metrics import DIGITS
-from pipeline.results import Inputs, NetworkResult, StudyRecord
+from pipeline.results import Inputs, NetworkResult, StudyRecord, variable_norms
 
 FIRST_LAYER = "first_layer.csv"
 FIRST_LAYER_FINAL = "first_layer_final.csv"
@@ -43,6 +46,8 @@ MAX_TAG_CHARACTERS = 8_000
 MAX_KEY_CHARACTERS = 250
 LARGEST_FLOAT = sys.float_info.max  # what MLflow's databases keep of an infinity
 NAMES = ("column", "variable", "family")
+MOST_CSV_COLUMNS = 1_000
+"""20,000 columns of 50 units are 12 MB of CSV for every network, twice, that nobody reads."""
 Layers = tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
@@ -137,6 +142,21 @@ def weights_csv(inputs: Inputs, weights: np.ndarray | None) -> bytes:
     return text.getvalue().encode()
 
 
+def is_wide(inputs: Inputs) -> bool:
+    """Whether the CSV files do not have all columns."""
+    return len(inputs.columns) > MOST_CSV_COLUMNS
+
+
+def _strongest(inputs: Inputs, weights: np.ndarray | None) -> tuple[Inputs, np.ndarray | None]:
+    """The MOST_CSV_COLUMNS columns of largest norm, without zeroed ones, in the inputs' order."""
+    if weights is None:
+        return inputs.at(range(0)), None
+    norms = np.linalg.norm(weights, axis=1)
+    order = np.argsort(-norms, kind="stable")[:MOST_CSV_COLUMNS]
+    rows = np.sort(order[norms[order] > 0.0])
+    return inputs.at(rows), weights[rows]
+
+
 def weights_from_csv(content: bytes) -> tuple[Inputs, np.ndarray | None]:
     """What `weights_csv` wrote."""
     rows = csv.reader(io.StringIO(content.decode(), newline=""))
@@ -172,15 +192,6 @@ def curves_from_csv(content: bytes) -> dict[str, np.ndarray]:
     }
 
 
-def variable_norms(layer: np.ndarray | None, inputs: Inputs) -> dict[str, float]:
-    """Variable → ‖W_g‖_F of its columns' first-layer weights; empty without weights."""
-    if layer is None:
-        return {}
-    squares = np.square(np.asarray(layer, np.float64)).sum(axis=1)
-    sums = np.bincount(inputs.group_index, squares, len(inputs.variable_names))
-    return dict(zip(inputs.variable_names, np.sqrt(sums).tolist(), strict=True))
-
-
 def variables_csv(result: NetworkResult) -> bytes:
     """How strong each variable is at the best and the last epoch, and when it died."""
     inputs, text = result.inputs, io.StringIO()
@@ -200,15 +211,43 @@ def died_from_csv(content: bytes) -> dict[str, int]:
 
 
 def network_npz(result: NetworkResult) -> bytes:
-    """All layers at the best epoch, and the resampled scores."""
-    arrays = {}
+    """All layers at the best epoch, and the resampled scores; of many columns all else too that
+    the CSV files leave out."""
+    arrays: dict[str, np.ndarray] = {}
     for i, (weights, bias) in enumerate(result.layers):
         arrays |= {f"weights_{i}": weights, f"bias_{i}": bias}
     for epoch, values in result.resamples.items():
         arrays[f"resamples_{epoch}"] = np.asarray(values, np.float64).round(DIGITS)
+    arrays = {name: np.asarray(a, np.float32) for name, a in arrays.items()}
     buffer = io.BytesIO()
-    np.savez(buffer, **{name: np.asarray(a, np.float32) for name, a in arrays.items()})
+    if not is_wide(result.inputs):
+        np.savez(buffer, **arrays)
+        return buffer.getvalue()
+    names = [result.inputs.columns, result.inputs.variables, result.inputs.families]
+    arrays["inputs"] = np.frombuffer(json.dumps(names).encode(), np.uint8)
+    first, final = result.first_layer, result.first_layer_final
+    if first is not None and not np.array_equal(first, arrays.get("weights_0", ())):
+        arrays["first_layer"] = np.asarray(first, np.float32)
+    if final is not None:
+        arrays["first_layer_final"] = np.asarray(final, np.float32)
+    np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
+
+
+def first_layers(
+    files: Mapping[str, bytes],
+) -> tuple[Inputs, np.ndarray | None, np.ndarray | None]:
+    """(inputs, first layer at the best and at the last epoch) from the files of a network."""
+    if NETWORK_FILE in files:
+        with np.load(io.BytesIO(files[NETWORK_FILE]), allow_pickle=False) as arrays:
+            if "inputs" in arrays:
+                names = json.loads(arrays["inputs"].tobytes())
+                best = arrays.get("first_layer", arrays.get("weights_0"))
+                inputs = Inputs(*(tuple(sys.intern(n) for n in own) for own in names))
+                return inputs, best, arrays.get("first_layer_final")
+    inputs, best = weights_from_csv(files[FIRST_LAYER])
+    final = files.get(FIRST_LAYER_FINAL)
+    return inputs, best, weights_from_csv(final)[1] if final else None
 
 
 def network_from_npz(content: bytes) -> tuple[Layers, dict[str, np.ndarray]]:
@@ -239,16 +278,19 @@ def points_of(
 
 def files_of(result: NetworkResult, heat_maps: Mapping[str, bytes]) -> dict[str, bytes]:
     """A network's artifacts, by their path in its run."""
-    first, final = result.first_layer, result.first_layer_final
-    files = {f"{WEIGHTS_FOLDER}/{FIRST_LAYER}": weights_csv(result.inputs, first)}
+    inputs, first, final = result.inputs, result.first_layer, result.first_layer_final
+    wide = is_wide(inputs)
+    shown = _strongest(inputs, first) if wide else (inputs, first)
+    files = {f"{WEIGHTS_FOLDER}/{FIRST_LAYER}": weights_csv(*shown)}
     if final is not None:
         path = f"{WEIGHTS_FOLDER}/{FIRST_LAYER_FINAL}"
-        files[path] = weights_csv(result.inputs, final)
+        shown = _strongest(inputs, final) if wide else (inputs, final)
+        files[path] = weights_csv(*shown)
     if result.curves:
         files[f"{WEIGHTS_FOLDER}/{CURVES}"] = curves_csv(result.curves)
     if first is not None or result.died:
         files[f"{WEIGHTS_FOLDER}/{VARIABLES}"] = variables_csv(result)
-    if result.layers or result.resamples:
+    if result.layers or result.resamples or wide:
         files[f"{WEIGHTS_FOLDER}/{NETWORK_FILE}"] = network_npz(result)
     for name, content in heat_maps.items():
         files[f"{HEAT_MAPS_FOLDER}/{file_name(name)}"] = content
@@ -272,6 +314,7 @@ def record_from_json(content: bytes, run_id: str) -> StudyRecord:
     fields = json.loads(content)
     for name in ("warnings", "objectives"):
         fields[name] = tuple(fields.get(name, ()))
+    fields["columns"] = tuple((name, words) for name, words in fields.get("columns", ()))
     return StudyRecord(**{**fields, "run_id": run_id})
 
 

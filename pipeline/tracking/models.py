@@ -5,6 +5,7 @@ With `run_store` the only module that imports mlflow.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import logging
 import tempfile
@@ -27,17 +28,23 @@ CHAMPION = "champion"
 Refused = MlflowException
 """What a store raises that keeps no models."""
 
-PACKAGE = Path(__file__).parents[1]
-NEEDS = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "pyarrow", "joblib")
+ROOM = Path(__file__).parents[1] / "serving"
+"""The code that a model carries: this room alone."""
+
+NEEDS = ("mlflow", "numpy", "pandas", "scipy", "pyarrow")
+_ENTRY = """\"\"\"The code of a model of Lariat, a copy of its room `pipeline/serving`.\"\"\"
+
+from .model import _load_pyfunc as _load_pyfunc
+"""
 
 
 @dataclass(frozen=True)
 class ModelToLog:
     """A model's folder and what is said of it.
 
-    loader     the module whose `_load_pyfunc` loads `folder`.
-    any_columns, number_columns
-               of its input: of whatever type a table has them, and numbers.
+    columns    of its input, name → what it is in words; of whatever type a table has them.
+    optional   of these, the ones that may be left out: the network zeroed them.
+    dimensions genetic dimensions, which are numbers.
     example    rows that no person has.
     metrics    name → value, of its run and of the table `dataset` (name, digest).
     """
@@ -45,9 +52,9 @@ class ModelToLog:
     name: str
     run_id: str
     folder: Path
-    loader: str
-    any_columns: Sequence[str]
-    number_columns: Sequence[str]
+    columns: Mapping[str, str]
+    optional: Sequence[str]
+    dimensions: Sequence[str]
     outputs: Sequence[str]
     example: pd.DataFrame
     metrics: Mapping[str, float]
@@ -76,11 +83,32 @@ def _requirements() -> list[str]:
 
 
 def _signature(model: ModelToLog) -> ModelSignature:
-    """A table as read has a whole number where another has it with missing values: so any type."""
-    inputs = [ColSpec(AnyType(), name) for name in model.any_columns]
-    inputs += [ColSpec(DataType.double, name) for name in model.number_columns]
+    """Columns of any type: MLflow would refuse whole numbers where it expects others, and texts.
+
+    What each column is stands in the model's metadata, under `columns`; the model itself refuses
+    what does not fit.
+    """
+    inputs = [
+        ColSpec(AnyType(), name, required=name not in model.optional) for name in model.columns
+    ]
+    inputs += [ColSpec(DataType.double, name) for name in model.dimensions]
     outputs = [ColSpec(DataType.double, name) for name in model.outputs]
     return ModelSignature(Schema(inputs), Schema(outputs))
+
+
+def code_of_a_model(folder: Path) -> Path:
+    """A copy of the room in this folder, as a package that no other can be taken for.
+
+    Its name has the first 12 digits of the SHA-256 of the room's files, so that the code of two
+    versions can be in one process.
+    """
+    files = {path.name: path.read_bytes() for path in sorted(ROOM.glob("*.py"))}
+    content = hashlib.sha256(b"".join(name.encode() + text for name, text in files.items()))
+    package = folder / f"lariat_model_{content.hexdigest()[:12]}"
+    package.mkdir()
+    for name, text in (files | {"__init__.py": _ENTRY.encode()}).items():
+        (package / name).write_bytes(text)
+    return package
 
 
 def logged_models(store: RunStore, experiment_id: str) -> dict[str, str]:
@@ -105,16 +133,18 @@ def log_model(store: RunStore, experiment_id: str, model: ModelToLog) -> str:
         model_type="pyfunc",
     )
     with tempfile.TemporaryDirectory() as folder, _quietly():
+        code = code_of_a_model(Path(folder))
         mlflow.pyfunc.save_model(
             f"{folder}/model",
-            loader_module=model.loader,
+            loader_module=code.name,
             data_path=str(model.folder),
-            code_paths=[str(PACKAGE)],
+            code_paths=[str(code)],
             mlflow_model=Model(
                 artifact_path=logged.artifact_location,
                 model_uuid=logged.model_id,
                 run_id=model.run_id,
                 model_id=logged.model_id,
+                metadata={"columns": dict(model.columns)},
             ),
             signature=_signature(model),
             input_example=model.example,
@@ -133,6 +163,14 @@ def log_model(store: RunStore, experiment_id: str, model: ModelToLog) -> str:
         ],
     )
     return logged.model_id
+
+
+def show_models(store: RunStore, run_id: str, model_ids: Sequence[str]) -> None:
+    """List the models in this run too, whatever run made them, each once."""
+    outputs = store.client.get_run(run_id).outputs
+    known = {output.model_id for output in outputs.model_outputs} if outputs else set()
+    if missing := [LoggedModelOutput(m, step=0) for m in model_ids if m not in known]:
+        store.client.log_outputs(run_id, missing)
 
 
 def register_champion(

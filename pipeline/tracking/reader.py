@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipeline.errors import InputError
-from pipeline.results import NetworkResult, StudyResults
+from pipeline.results import Inputs, NetworkResult, StudyRecord, StudyResults
 from pipeline.tracking import format as run_format
+from pipeline.tracking.availability import told_as_a_sentence
 from pipeline.tracking.format import CURVE_PREFIX, FIRST_LAYER, WEIGHTS_FOLDER
-from pipeline.tracking.store import RunStore, StoredRun
+from pipeline.tracking.records import StoredRun
+from pipeline.tracking.store import RunStore
 from pipeline.tracking.writer import (
-    NETWORK,
-    OVER,
     PARENT,
     RECORD_FILE,
     RECORD_FOLDER,
     STUDY,
-    cell_of,
+    complete_runs,
 )
 
 DOWNLOADS = 8  # at once, where artifacts come over a network
@@ -40,6 +42,7 @@ def list_studies(tracking_uri: str | None = None) -> tuple[StudySummary, ...]:
     return tuple(_summary(run) for run in _studies(RunStore(tracking_uri, must_exist=True)))
 
 
+@told_as_a_sentence()
 def load_study(study: str | None = None, tracking_uri: str | None = None) -> StudyResults:
     """A study with all its networks, by configuration and seed.
 
@@ -47,21 +50,19 @@ def load_study(study: str | None = None, tracking_uri: str | None = None) -> Stu
     None, and the newest of a name.
     """
     store = RunStore(tracking_uri, must_exist=True)
-    run = _chosen(_studies(store), study, store.uri)
+    run = _chosen(_studies(store), study, store.shown)
     nested = store.search([run.experiment_id], PARENT, run.run_id)
-    complete = {}
-    for network in nested:
-        if network.tags.get("kind") == NETWORK and network.status in OVER and cell_of(network):
-            complete.setdefault(cell_of(network), network)
+    complete = complete_runs(nested)
     content = _file(store, run, RECORD_FOLDER, RECORD_FILE)
+    known: dict[Inputs, Inputs] = {}
     with ThreadPoolExecutor(DOWNLOADS) as pool:
-        folders = pool.map(
-            lambda network: store.read_files(network, WEIGHTS_FOLDER), complete.values()
+        # Each is made from its files in its thread, so that the files of all are never in memory.
+        networks = list(
+            pool.map(
+                lambda network: _network(network, store.read_files(network, WEIGHTS_FOLDER), known),
+                complete.values(),
+            )
         )
-        networks = [
-            _network(network, files)
-            for network, files in zip(complete.values(), folders, strict=True)
-        ]
     variants = store.read_files(run, run_format.VARIANTS_FOLDER).get(run_format.VARIANTS)
     return StudyResults(
         run_format.record_from_json(content, run.run_id),
@@ -96,18 +97,34 @@ def _chosen(studies: Sequence[StoredRun], wanted: str | None, uri: str) -> Store
     return found[0]
 
 
-def _network(run: StoredRun, files: dict[str, bytes]) -> NetworkResult:
+def read_network(
+    store: RunStore, run: StoredRun, known: dict[Inputs, Inputs] | None = None
+) -> NetworkResult:
+    """The network of a run. Raises InputError where its weights are lost.
+
+    Networks of the same inputs share them, in known.
+    """
+    return _network(run, store.read_files(run, WEIGHTS_FOLDER), {} if known is None else known)
+
+
+def _network(run: StoredRun, files: dict[str, bytes], known: dict[Inputs, Inputs]) -> NetworkResult:
+    """A network from its run and its artifacts.
+
+    Its first layer at the best epoch is the first of its layers where both have the same numbers.
+    """
     failure = run.tags.get("failure")
     if FIRST_LAYER not in files:
         raise InputError(
             f"the network '{run.name}' has lost its artifact {WEIGHTS_FOLDER}/{FIRST_LAYER}: "
             f"it should be in {run.artifact_uri}"
         )
-    inputs, first_layer = run_format.weights_from_csv(files[FIRST_LAYER])
-    final = files.get(run_format.FIRST_LAYER_FINAL)
+    inputs, first_layer, final = run_format.first_layers(files)
+    inputs = known.setdefault(inputs, inputs)
     curves, variables = files.get(run_format.CURVES), files.get(run_format.VARIABLES)
     stored = files.get(run_format.NETWORK_FILE)
     layers, resamples = run_format.network_from_npz(stored) if stored else ((), {})
+    if layers and first_layer is not None and np.array_equal(first_layer, layers[0][0]):
+        first_layer = layers[0][0]
     return NetworkResult(
         params=run_format.params_from_texts(run.params, run.tags.get("text_params", "")),
         inputs=inputs,
@@ -116,13 +133,17 @@ def _network(run: StoredRun, files: dict[str, bytes]) -> NetworkResult:
         },
         curves=run_format.curves_from_csv(curves) if curves else {},
         first_layer=first_layer,
-        first_layer_final=run_format.weights_from_csv(final)[1] if final else None,
+        first_layer_final=final,
         died=run_format.died_from_csv(variables) if variables else {},
         resamples=resamples,
         layers=layers,
         failure=failure,
         trial=int(run.tags["trial"]) if "trial" in run.tags else None,
         run_id=run.run_id,
+        key=run.tags.get("network_key", ""),
+        made_with=run.tags.get("made_with", ""),
+        solution=run.tags.get("solution"),
+        copied_from=run.tags.get("copied_from"),
     )
 
 
@@ -141,3 +162,10 @@ def _summary(run: StoredRun) -> StudySummary:
     return StudySummary(
         tags["study"], tags["study_id"], run.run_id, run.status, tags.get("opened", "")
     )
+
+
+def load_record(study: str | None = None, tracking_uri: str | None = None) -> StudyRecord:
+    """The record of a study alone; `study` as `load_study` takes it."""
+    store = RunStore(tracking_uri, must_exist=True)
+    run = _chosen(_studies(store), study, store.shown)
+    return run_format.record_from_json(_file(store, run, RECORD_FOLDER, RECORD_FILE), run.run_id)

@@ -8,20 +8,22 @@ from __future__ import annotations
 import getpass
 import logging
 import os
-import re
+import shutil
+import sqlite3
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import sqlalchemy as sa
 
 from pipeline.errors import InputError
 from pipeline.files import write_whole
+from pipeline.masking import HIDDEN, masked
+from pipeline.tracking.availability import require_answer
 from pipeline.tracking.format import (
     MAX_PARAM_CHARACTERS,
     MAX_TAG_CHARACTERS,
@@ -30,6 +32,8 @@ from pipeline.tracking.format import (
     name_of,
     unclipped,
 )
+from pipeline.tracking.local_sqlite import make_whole, mend_addresses, refuse_foreign, sqlite_path
+from pipeline.tracking.records import Dataset, NewRun, StoredRun
 from pipeline.tracking.store_sql import SqlRun, SqlRuns
 
 # Nothing about a study leaves the machine unasked, and nothing is printed for every run.
@@ -47,49 +51,13 @@ from mlflow.tracking import MlflowClient, get_tracking_uri
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import append_to_uri_path, is_local_uri
 
+# What these log as errors is raised too; that a database is made is news to nobody.
+for _name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+
 EXPERIMENT_KIND, MODEL_TRAINING = "mlflow.experimentKind", "custom_model_development"
 PAGE_RUNS = 1_000
 CALLERS = 8  # at once, of a server
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A table as the store may know it: its name, its fingerprint, what its columns are called."""
-
-    name: str
-    digest: str
-    source: str
-    schema: str
-    profile: str
-
-
-@dataclass(frozen=True)
-class NewRun:
-    """A run that is over when it is recorded. metrics: (name, value, timestamp in ms, step)."""
-
-    name: str
-    status: str
-    start_ms: int
-    end_ms: int
-    params: Mapping[str, str] = field(default_factory=dict)
-    metrics: Sequence[tuple[str, float, int, int]] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """A run as the store has it."""
-
-    run_id: str
-    experiment_id: str
-    name: str
-    status: str
-    start_ms: int
-    artifact_uri: str
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
 
 
 class RunStore:
@@ -104,12 +72,16 @@ class RunStore:
         self, tracking_uri: str | None = None, *, must_exist: bool = False, bulk: bool = True
     ) -> None:
         self.uri = str(tracking_uri or get_tracking_uri())
-        if must_exist and (path := _sqlite_path(self.uri)) and not path.exists():
+        self.shown = masked(self.uri)
+        if must_exist and (path := sqlite_path(self.uri)) and not path.exists():
             raise InputError(f"there is no tracking store at {path} yet, so no study to read")
         self._remote = self.uri.startswith(("http://", "https://"))
-        if self._remote:
-            _require_answer(self.uri)
         self._client = _connect(self.uri)
+        if self._remote:
+            require_answer(self._client, self.uri)
+        if (file := sqlite_path(self.uri)) is not None:
+            with suppress(sqlite3.Error):  # one that cannot be written to is read as it is
+                mend_addresses(file)
         store = getattr(getattr(self._client, "_tracking_client", None), "store", None)
         is_sql = type(store).__name__ == "SqlAlchemyStore" and bulk
         self._sql = SqlRuns.of(store.engine) if is_sql else None
@@ -117,16 +89,35 @@ class RunStore:
         self.user = _user()
 
     @property
+    def may_be_away(self) -> bool:
+        """Whether it is a server, and no file of this machine."""
+        engine = getattr(self._client._tracking_client.store, "engine", None)
+        return self._remote if engine is None else engine.dialect.name != "sqlite"
+
+    @property
     def client(self) -> MlflowClient:
         """MLflow's own, for `model_store`."""
         return self._client
+
+    def require_experiment(self, experiment_id: str) -> str:
+        """The id. Raises InputError unless there is such an experiment."""
+        try:
+            self._client.get_experiment(experiment_id)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise InputError(
+                f"MLFLOW_EXPERIMENT_ID must be that of an experiment of {self.shown}, but got "
+                f"{experiment_id!r}; unset it, or give a name by MLFLOW_EXPERIMENT_NAME"
+            ) from error
+        return experiment_id
 
     def experiment_id(self, name: str) -> str:
         """The experiment of this name, made when there is none."""
         found = self._client.get_experiment_by_name(name)
         if found is not None and found.lifecycle_stage == "deleted":
             raise InputError(
-                f"the MLflow experiment '{name}' is deleted in {self.uri}: restore it with "
+                f"the MLflow experiment '{name}' is deleted in {self.shown}: restore it with "
                 f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or choose "
                 "another with MLFLOW_EXPERIMENT_NAME"
             )
@@ -245,20 +236,41 @@ class RunStore:
         with suppress(MlflowException):
             self._client.delete_tag(run_id, key)
 
-    def delete(self, run_id: str) -> None:
-        """Hide a run as MLflow deletes: `mlflow gc` would remove it for good."""
-        self._client.delete_run(run_id)
+    def delete_with_files(self, run: StoredRun) -> None:
+        """Hide a run as MLflow deletes, and remove its artifacts."""
+        if is_local_uri(run.artifact_uri):
+            shutil.rmtree(Path(local_file_uri_to_path(run.artifact_uri)).parent, ignore_errors=True)
+        else:
+            with suppress(Exception):  # a store that cannot delete
+                self._repository(run.artifact_uri).delete_artifacts()
+        self._client.delete_run(run.run_id)
 
     def write_files(self, run: StoredRun, files: Mapping[str, bytes]) -> None:
         """Artifacts by their path in the run, replacing what is there."""
         self._write_files(run.artifact_uri, files)
 
-    def write_folder(self, run: StoredRun, local: Path, folder: str) -> None:
-        """A local directory as the run's artifact folder, replacing the whole folder."""
-        repository = self._repository(run.artifact_uri)
+    def write_folder(self, run: StoredRun, local: Path, names: Sequence[str], folder: str) -> None:
+        """These files of a local directory as the run's artifact folder, replacing all of it."""
+        files = {f"{folder}/{name}": (local / name).read_bytes() for name in names}
         with suppress(Exception):  # nothing there yet, or a store that cannot delete
-            repository.delete_artifacts(folder)
-        repository.log_artifacts(str(local), folder)
+            self._repository(run.artifact_uri).delete_artifacts(folder)
+        self._write_files(run.artifact_uri, files)
+
+    def forget_parameter(self, run_id: str, name: str) -> str:
+        """Take a secret out of a run that `mlflow run` opened; says what was done, as a sentence.
+
+        MLflow has no call that changes a parameter: in a database of ours its row is changed, on a
+        server the run is deleted.
+        """
+        engine = getattr(self._client._tracking_client.store, "engine", None)
+        if engine is None:
+            self._client.delete_run(run_id)
+            return f"Run {run_id} is deleted; `mlflow gc` on the server removes it for good."
+        params = sa.Table("params", sa.MetaData(), autoload_with=engine)
+        which = (params.c.run_uuid == run_id) & (params.c.key == name)
+        with engine.begin() as connection:
+            connection.execute(params.update().where(which).values(value=HIDDEN))
+        return "It is masked in the tracking store."
 
     def _write_files(self, artifact_uri: str, files: Mapping[str, bytes]) -> None:
         if not files:
@@ -279,13 +291,16 @@ class RunStore:
                 return None
             raise
 
-    def search(self, experiment_ids: Sequence[str], tag: str, value: str) -> list[StoredRun]:
-        """All runs not deleted whose tag has this value (which must hold no quote)."""
+    def search(
+        self, experiment_ids: Sequence[str], tag: str, value: str, *, like: bool = False
+    ) -> list[StoredRun]:
+        """All runs not deleted whose tag has this value, or is LIKE it as SQL says; the value must
+        hold no quote."""
         found, token = [], None
         while experiment_ids:
             page = self._client.search_runs(
                 list(experiment_ids),
-                f"tags.`{tag}` = '{value}'",
+                f"tags.`{tag}` {'LIKE' if like else '='} '{value}'",
                 max_results=PAGE_RUNS,
                 order_by=["attributes.start_time ASC"],
                 page_token=token,
@@ -324,37 +339,29 @@ class RunStore:
 
 def _connect(uri: str) -> MlflowClient:
     """A client, with the database made where there is none, quietly."""
-    # "Creating initial MLflow database tables…" is news to nobody.
-    logger = logging.getLogger("mlflow.store.db.utils")
-    level = logger.level
-    logger.setLevel(max(logging.WARNING, logger.getEffectiveLevel()))
     try:
+        make_whole(uri, _make_database)
+        refuse_foreign(uri, "mlflow")
         return MlflowClient(uri)
     except MlflowException as error:
-        raise InputError(f"the tracking store {uri} cannot be used: {error.message}") from error
+        raise InputError(
+            f"the tracking store {masked(uri)} cannot be used: {masked(error.message)}"
+        ) from error
     except Exception as error:  # Alembic, SQLAlchemy, drivers and folders each raise their own
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"the tracking store {uri} cannot be used: {reason}") from error
-    finally:
-        logger.setLevel(level)
-
-
-def _require_answer(uri: str) -> None:
-    """Find out in seconds, not after minutes of retries, that no server is there."""
-    try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
-    except urllib.error.HTTPError:
-        pass  # it answers; what it allows, the calls will tell
-    except (OSError, ValueError) as error:
         raise InputError(
-            f"no MLflow server answers at {uri} ({error}): start it, or point "
-            "MLFLOW_TRACKING_URI elsewhere"
+            f"the tracking store {masked(uri)} cannot be used: {masked(reason)}"
         ) from error
 
 
-def _sqlite_path(uri: str) -> Path | None:
-    match = re.match(r"sqlite(?:[+]\w+)?:///([^?]+)", uri)
-    return Path(urllib.request.url2pathname(match.group(1))) if match else None
+def _make_database(uri: str) -> None:
+    """MLflow's tables in a new file, which is closed again."""
+    store = MlflowClient(uri)._tracking_client.store
+    store.engine.dispose()
+
+
+def _unusable(uri: str, reason: str) -> InputError:
+    return InputError(f"the tracking store {masked(uri)} cannot be used: {masked(reason)}")
 
 
 def _user() -> str:
@@ -371,6 +378,7 @@ def _stored(run: object) -> StoredRun:
         name=run.info.run_name,
         status=run.info.status,
         start_ms=run.info.start_time,
+        end_ms=run.info.end_time or 0,
         artifact_uri=run.info.artifact_uri,
         params={name_of(key): value for key, value in run.data.params.items()},
         metrics={name_of(key): unclipped(value) for key, value in run.data.metrics.items()},

@@ -10,19 +10,25 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from pipeline.errors import InputError
+from pipeline.masking import masked
 from pipeline.results import NetworkResult, StudyRecord
 from pipeline.tracking import format as run_format
-from pipeline.tracking.store import Dataset, NewRun, RunStore, StoredRun
+from pipeline.tracking.availability import CLOSING_SECONDS, hasty, server_trouble
+from pipeline.tracking.delivery import Delivery
+from pipeline.tracking.records import Dataset, NewRun, StoredRun
+from pipeline.tracking.store import RunStore
 
 if TYPE_CHECKING:
     import pandas as pd
 
 STUDY, NETWORK, CONTINUATION = "study", "network", "continuation"
 NOTE = "mlflow.note.content"
+OWNER = "owner"
 PARENT = "mlflow.parentRunId"
 TABLES = "mlflow.loggedArtifacts"
 RECORD_FOLDER, RECORD_FILE = "study", "record.json"
@@ -43,12 +49,14 @@ class StudyRun:
         run: StoredRun,
         continuation: StoredRun | None,
         dataset: Dataset | None,
+        spool: Path | None = None,
     ) -> None:
         self._store = store
         self._record = record
         self._run = run
         self._continuation = continuation
         self._dataset = dataset
+        self.delivery = Delivery(store, run.experiment_id, dataset, self._networks, spool)
         self._open = True
         self._handlers: dict[int, object] = {}
 
@@ -61,6 +69,11 @@ class StudyRun:
     def store(self) -> RunStore:
         """Where its runs are."""
         return self._store
+
+    @property
+    def about(self) -> StudyRecord:
+        """The study's, with its place."""
+        return self._record
 
     @property
     def experiment_id(self) -> str:
@@ -81,23 +94,28 @@ class StudyRun:
         """Whether the study had a run before this process."""
         return "opened" in self._run.tags
 
-    def recorded(self) -> dict[tuple[int, int], str]:
-        """(configuration, seed) → run id of the networks whose runs are complete."""
-        return _complete(self._networks())
+    def recorded(self) -> list[StoredRun]:
+        """The networks' runs that are complete, one a network, as they were recorded."""
+        complete = complete_runs(self._networks())
+        return sorted(complete.values(), key=lambda run: (run.end_ms, cell_of(run)))
 
-    def discard_unrecorded(self, known: Collection[tuple[int, int]]) -> int:
-        """Delete runs that a killed process left behind; returns how many.
+    def discard_unfinished(self) -> int:
+        """Delete runs of networks that a killed process had not finished; returns how many.
 
-        Those are the networks' runs that did not end, that are there twice, or whose
-        (configuration, seed) is not among `known`, the trials that Optuna has as told.
+        A run that ended is never deleted, whoever made it.
         """
-        nested = self._networks()
-        told = {tuple(cell) for cell in known}
-        keep = {run_id for cell, run_id in _complete(nested).items() if cell in told}
-        leftovers = [run.run_id for run in nested if run.run_id not in keep]
-        for run_id in leftovers:
-            self._store.delete(run_id)
-        return len(leftovers)
+        unfinished = [run for run in self._networks() if run.status not in OVER]
+        for run in unfinished:
+            self._store.delete_with_files(run)
+        return len(unfinished)
+
+    def known_networks(self, people: str) -> list[StoredRun]:
+        """Complete runs of networks of these people, of whatever study, the first recorded first:
+        their tag `network_key` begins with `people`."""
+        runs = self._store.search(
+            self._store.experiment_ids(), "network_key", f"{people}-%", like=True
+        )
+        return [run for run in runs if run.status in OVER]
 
     def record(self, result: NetworkResult, heat_maps: Mapping[str, bytes] | None = None) -> str:
         """One nested run for one network; returns its id.
@@ -109,9 +127,12 @@ class StudyRun:
     def record_all(
         self, networks: Sequence[tuple[NetworkResult, Mapping[str, bytes]]]
     ) -> list[str]:
-        """`record` for networks that were trained together, faster than one after another."""
+        """`record` for networks that were trained together, faster than one after another.
+
+        The id is "" of a network that waits for a server that is away.
+        """
         runs = [self._new_run(result, heat_maps) for result, heat_maps in networks]
-        return self._store.add(self._run.experiment_id, runs, self._dataset)
+        return self.delivery.add(runs)
 
     def _new_run(self, result: NetworkResult, heat_maps: Mapping[str, bytes]) -> NewRun:
         end_ms = time.time_ns() // 1_000_000
@@ -123,6 +144,11 @@ class StudyRun:
             PARENT: self.run_id,
             "trial": None if result.trial is None else str(result.trial),
             "failure": result.failure,
+            "solution": result.solution,
+            "variables": str(len(result.inputs.variable_names)),
+            "network_key": result.key or None,
+            "made_with": result.made_with or None,
+            "copied_from": result.copied_from,
             # What reads as a number but was given as text, so that it is read back as text.
             "text_params": run_format.numeric_texts(result.params) or None,
         }
@@ -137,6 +163,10 @@ class StudyRun:
             files=run_format.files_of(result, heat_maps),
         )
 
+    def beat(self, holder: str) -> None:
+        """Say on the study's run that its holder is there."""
+        self._store.update(self.run_id, tags={OWNER: holder})
+
     def write_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Artifacts of the study's run or of a network's, by their path in the run."""
         run = self._run if run_id == self.run_id else self._store.get(run_id)
@@ -148,6 +178,7 @@ class StudyRun:
         description: str,
         tables: Mapping[str, pd.DataFrame] | None = None,
         artifacts_dir: Path | None = None,
+        artifacts: Sequence[str] = (),
         solutions: Mapping[str, str] | None = None,
     ) -> None:
         """What the study found, onto its run, which is then FINISHED.
@@ -156,7 +187,8 @@ class StudyRun:
         description    Markdown, shown by MLflow as the run's description; cut at a paragraph
                        where it is too long.
         tables         name → table, logged as JSON for MLflow's table view and as CSV.
-        artifacts_dir  the report's directory.
+        artifacts_dir, artifacts
+                       the report's directory, and the files in it that are the report's.
         solutions      run id of a network → the solution it belongs to.
         """
         now_ms = time.time_ns() // 1_000_000
@@ -171,7 +203,7 @@ class StudyRun:
             logged.append({"path": f"{path}.json", "type": "table"})
         self._store.write_files(self._run, files)
         if artifacts_dir is not None:
-            self._store.write_folder(self._run, Path(artifacts_dir), REPORT)
+            self._store.write_folder(self._run, Path(artifacts_dir), artifacts, REPORT)
         if solutions:
             self._store.set_tag("solution", solutions)
         self._store.update(
@@ -201,6 +233,18 @@ class StudyRun:
             for run in filter(None, (self._continuation, self._run)):
                 self._store.set_status(run.run_id, status)
 
+    def _end_early(self, kind: type[BaseException], error: BaseException | None) -> None:
+        """Say so on the run, but wait for no server: the reason of the end is another."""
+        try:
+            with hasty(CLOSING_SECONDS, retries=0):
+                if issubclass(kind, Exception) and error is not None:
+                    self.fail(_told(error))
+                else:
+                    self.interrupt()
+        except Exception as refusal:
+            if server_trouble(refusal) is None:
+                raise
+
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
@@ -214,20 +258,19 @@ class StudyRun:
         try:
             if kind is None:
                 self._close("FINISHED")
-            elif issubclass(kind, Exception):
-                self.fail(f"{kind.__name__}: {error}")
             else:
-                self.interrupt()
+                self._end_early(kind, error)
         finally:
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
 
 
-def _complete(networks: Sequence[StoredRun]) -> dict[tuple[int, int], str]:
-    complete: dict[tuple[int, int], str] = {}
+def complete_runs(networks: Sequence[StoredRun]) -> dict[tuple[int, int], StoredRun]:
+    """(configuration, seed) → the network's run; the first where there are several."""
+    complete: dict[tuple[int, int], StoredRun] = {}
     for run in networks:
-        if run.status in OVER and (cell := cell_of(run)):
-            complete.setdefault(cell, run.run_id)
+        if run.tags.get("kind") == NETWORK and run.status in OVER and (cell := cell_of(run)):
+            complete.setdefault(cell, run)
     return complete
 
 
@@ -247,6 +290,13 @@ def note_of(text: str) -> str:
     room = run_format.MAX_TAG_CHARACTERS - 1 - len(more)
     cut = text.rfind("\n\n", 0, room)
     return text[: cut if cut > 0 else room] + more
+
+
+def _told(error: BaseException) -> str:
+    """Why a study failed, for everyone: no value of a person's row, which a library's words may
+    have, and no password."""
+    kind = type(error).__name__
+    return f"{kind}: {masked(error)}" if isinstance(error, InputError) else kind
 
 
 def _exit_by_signal(number: int, frame: object) -> None:

@@ -189,11 +189,14 @@ class Part:
 
 
 class Snapshots:
-    """The weights and encoders of all networks of a population at an epoch worth keeping."""
+    """The weights and encoders of all networks of a population at an epoch worth keeping.
+
+    kept  of each network (first, later, (coefficients, scale) or ()), or None
+    """
 
     def __init__(self, setting: Setting, networks: int):
         self._setting = setting
-        self._kept: list = [None] * networks
+        self.kept: list = [None] * networks
 
     def keep(self, part: Part, slots: np.ndarray) -> None:
         """Remember the networks in these slots as they are now."""
@@ -206,7 +209,7 @@ class Snapshots:
             scale = encoder.scale.numpy()[slots]
         for i, network in enumerate(part.networks[slots]):
             learned = () if encoder == () else (coefficients[:, i], scale[i])
-            self._kept[network] = (first[i], later[i], learned)
+            self.kept[network] = (first[i], later[i], learned)
 
     def of(self, network: int) -> tuple[Weights, tuple]:
         """Weights of one network, and of its encoder C (n, d) and a (); () without genotypes."""
@@ -221,7 +224,7 @@ class Snapshots:
 
     def stacked(self, networks: np.ndarray):
         """Weights (NumPy) and encoder of these networks, as the program takes them."""
-        first, later, learned = zip(*(self._kept[network] for network in networks), strict=True)
+        first, later, learned = zip(*(self.kept[network] for network in networks), strict=True)
         layers = later_layers(np.stack(later), self._setting.architecture)
         weights = Weights(np.stack(first), layers)
         if learned[0] == ():

@@ -37,6 +37,7 @@ from pipeline.networks import (
     split_networks,
 )
 from pipeline.training import tensors
+from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.final_state import Ending
 from pipeline.training.population import Part, Setting, Snapshots
 
@@ -61,6 +62,7 @@ def train_population(
     schedule: Schedule,
     on_epoch: Callable[[int, int, float], None] | None = None,
     initial: Weights | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[TrainedNetwork]:
     """Train one network a spec, all together; results in the order of specs.
 
@@ -71,19 +73,24 @@ def train_population(
     on_epoch(epoch, networks still training, best validation score so far) is called after every
     epoch. A network whose loss or weights stop being finite ends with a failure and its reason;
     the others do not notice.
+
+    checkpoint: where networks that were stopped in training go on from, and are kept as they train.
     """
     started = time.perf_counter()
     keep_freed_memory()
     if reason := tensors.unusable(data.columns):
         return [TrainedNetwork(failure=reason) for _ in specs]
     population = Population(data, architecture, specs, schedule, initial)
+    done = 0 if checkpoint is None else checkpoint.resume(population)
     with ThreadPoolExecutor(cores()) as threads:
-        for epoch in range(1, schedule.epochs + 1):
-            population.epoch(epoch, threads.map)
-            if on_epoch is not None:
-                on_epoch(epoch, population.training, population.best_score)
+        for epoch in range(done + 1, schedule.epochs + 1):
             if not population.training:
                 break
+            population.epoch(epoch, threads.map)
+            if checkpoint is not None:
+                checkpoint.keep(population, epoch)
+            if on_epoch is not None:
+                on_epoch(epoch, population.training, population.best_score)
         results = population.finish(threads.map)
     for result in results:
         result.train_seconds = (time.perf_counter() - started) / len(specs)
@@ -105,11 +112,11 @@ class Population:
             for own in self.setting.split(np.arange(len(specs)))
         ]
         self.results = [TrainedNetwork() for _ in specs]
-        self._scores = np.full(len(specs), -np.inf)
+        self.scores = np.full(len(specs), -np.inf)
         self._sign = 1.0 if metrics.MAXIMIZED[schedule.objective] else -1.0
         self.best = Snapshots(self.setting, len(specs))
         self.final = Snapshots(self.setting, len(specs))
-        self._order = np.random.default_rng([schedule.batch_seed, 1])
+        self.order = np.random.default_rng([schedule.batch_seed, 1])
         self._loss_of_nothing = tensors.loss_of_nothing(constants, data.task)
 
     @property
@@ -120,7 +127,7 @@ class Population:
     @property
     def best_score(self) -> float:
         """The best validation score of any network so far, or nan."""
-        best = self._scores.max()
+        best = self.scores.max()
         return float(self._sign * best) if np.isfinite(best) else float("nan")
 
     def epoch(self, epoch: int, map: Callable = map) -> None:
@@ -139,10 +146,10 @@ class Population:
         last = max(schedule.epochs * steps - 1, 1)
         falling = (done + np.arange(steps)) / last
         return Epoch(
-            tf.constant(self._order.permutation(n), tf.int32),
+            tf.constant(self.order.permutation(n), tf.int32),
             tf.constant(min(schedule.batch_size, n)),
             optimizer.rates(1.0 - (1.0 - schedule.final_learning_rate) * falling, done),
-            tf.constant(epoch + 1000 * schedule.batch_seed),
+            tf.constant((epoch + 1000 * schedule.batch_seed) % 2**31),
         )
 
     def _judge(self, part: Part, seen: Seen, epoch: int) -> np.ndarray:
@@ -164,12 +171,12 @@ class Population:
             result.curves["score"].append(float(score[slot]))
             result.kept.append(kept[slot])
             # The first epoch is kept whatever its score, which may be undefined (one class only).
-            better = self._sign * score[slot] > self._scores[network]
+            better = self._sign * score[slot] > self.scores[network]
             improved[slot] = not judged or better or epoch == 1
             if improved[slot]:
                 result.best_epoch = epoch
             if better:
-                self._scores[network] = self._sign * score[slot]
+                self.scores[network] = self._sign * score[slot]
             waited = epoch - result.best_epoch
             leaving[slot] = waited >= schedule.patience_epochs or epoch == schedule.epochs
             if leaving[slot]:

@@ -1,0 +1,1 @@
+from .story import new_study as new_study

@@ -1,0 +1,63 @@
+"""The outcome of a new table's people, where it is known, in the classes of the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data import REGRESSION, Table, named
+from pipeline.errors import InputError
+from pipeline.tracking import Origin
+
+
+@dataclass(frozen=True, eq=False)
+class KnownOutcome:
+    """values (n,): positions in the model's classes, or quantities; meaningless where not known.
+
+    known (n,): whether the outcome of a row is there.
+    """
+
+    values: np.ndarray
+    known: np.ndarray
+
+
+def _text(value: object) -> str:
+    """A label as text: 1, 1.0, True and `1` are told apart only where the texts differ."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
+def known_outcome(table: Table, origin: Origin) -> KnownOutcome | None:
+    """None where the table has no column of the target's name. Raises InputError for a label that
+    no person of the study had, and for text in place of a quantity."""
+    if origin.target not in table.frame.columns:
+        return None
+    column = table.frame[origin.target]
+    known = column.notna().to_numpy()
+    if not known.any():
+        return None
+    if origin.task == REGRESSION:
+        values = pd.to_numeric(column, errors="coerce")
+        wrong = np.flatnonzero(known & values.isna().to_numpy())
+        if len(wrong):
+            raise InputError(
+                f"{origin.target} must be a quantity, as in the study, but {table.source} has text "
+                f"in {table.place(int(wrong[0]))}; correct it, or leave the column out"
+            )
+        return KnownOutcome(values.to_numpy(float), known)
+    position = {_text(label): i for i, label in enumerate(origin.classes)}
+    if len(origin.classes) == 2 and set(position) == {"0", "1"}:
+        position |= {"False": position["0"], "True": position["1"]}
+    texts = [_text(v) if k else "" for v, k in zip(column.astype(object), known)]
+    wrong = np.flatnonzero([k and t not in position for t, k in zip(texts, known)])
+    if len(wrong):
+        raise InputError(
+            f"{origin.target} must be one of {named(position)}, as in the study, but "
+            f"{table.source} has another value in {table.place(int(wrong[0]))} "
+            f"({len(wrong)} such rows); correct it, or leave the column out"
+        )
+    return KnownOutcome(np.array([position.get(t, 0) for t in texts], np.int64), known)

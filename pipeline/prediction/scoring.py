@@ -1,0 +1,135 @@
+"""A model and a new table (and its people's genotypes) → a prediction a row.
+
+What is the same as in training comes from the model itself: how each column is read, and what is
+fitted. Genotypes become the model's genetic dimensions by the weights that it keeps of variants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data import Table, read_table
+from pipeline.errors import InputError
+from pipeline.genetics import (
+    Joined,
+    id_columns,
+    join,
+    open_fileset,
+    score_people,
+    simulated_for,
+)
+from pipeline.prediction.outcomes import known_outcome
+from pipeline.serving import forward
+from pipeline.tracking import FetchedModel
+
+CACHE = Path(".lariat")
+NONE, SIMULATED = "none", "simulated"
+
+
+def columns_of_ids(id: str) -> tuple[str, ...]:
+    """Of the parameter `id`: none, one, or the two of family and within-family id."""
+    return () if id == NONE else id_columns(id)
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """People of a new table, as the model sees them.
+
+    table         of those who could be scored: with a fileset, who are in it.
+    frame         its columns, and the genetic dimensions that the model needs.
+    predictions   (n, outputs) probabilities or quantities, a row a person of the table.
+    notes         sentences for the reader; they name columns and count people.
+    """
+
+    table: Table
+    frame: pd.DataFrame
+    predictions: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def read_people(
+    model: FetchedModel,
+    data: str | Path,
+    genotypes: str = NONE,
+    ids: Sequence[str] = (),
+    on_block: Callable[[int, int], None] | None = None,
+) -> tuple[Table, pd.DataFrame, tuple[str, ...]]:
+    """(the table of a file, its columns with the model's genetic dimensions, sentences).
+
+    genotypes: `none`, the prefix of a fileset that has the people by their ids, or `simulated` for
+    the people of the model's own study. ids: the column of people's ids, or those of family and
+    within-family id. Raises InputError.
+    """
+    table = read_table(data, texts=tuple(ids))
+    needed, notes = model.network.needed, list(table.warnings)
+    frame = table.frame
+    if needed and not set(needed) <= set(frame.columns):
+        joined = _joined(model, table, genotypes, ids)
+        scored = score_people(_variants(model), joined, on_block)
+        notes += [*joined.warnings, *scored.warnings]
+        table = table if joined.table_rows is None else table.rows(joined.table_rows)
+        dimensions = scored.dimensions[list(needed)]
+        frame = table.frame.drop(columns=[n for n in needed if n in table.frame])
+        frame = pd.concat([frame, dimensions.set_axis(frame.index)], axis=1)
+    elif genotypes not in (NONE, SIMULATED):
+        notes.append("the model uses no genotypes, so the fileset is not read")
+    return table, frame, tuple(notes)
+
+
+def _variants(model: FetchedModel) -> Path:
+    if model.variants is None:
+        raise InputError(
+            f"genotypes are used by weights of variants, but {model.name} keeps none, since what "
+            "training learned of them is not on this machine; take the study's champion, or run "
+            "the study anew"
+        )
+    return model.variants
+
+
+def _joined(model: FetchedModel, table: Table, genotypes: str, ids: Sequence[str]) -> Joined:
+    """Where the table's people are in a fileset."""
+    if genotypes == NONE and model.origin.genotypes == SIMULATED:
+        genotypes = SIMULATED  # the one set of genotypes that is nobody's
+    if genotypes == NONE:
+        raise InputError(
+            f"{model.name} uses genotypes, but none are given; give genotypes=PREFIX, a PLINK "
+            "fileset of these people, and id=COLUMN"
+        )
+    if genotypes != SIMULATED:
+        return join(table, ids, open_fileset(genotypes), several_rows=True)
+    if model.origin.genotypes != SIMULATED:
+        raise InputError(
+            f"{model.name} learned from genotypes that were read, but got genotypes=simulated; "
+            "give genotypes=PREFIX, a PLINK fileset of these people"
+        )
+    outcome = known_outcome(table, model.origin)
+    if outcome is None or not outcome.known.all():
+        raise InputError(
+            "simulated genotypes are drawn given the outcome, so the table must have "
+            f"{model.origin.target} in every row, but {table.source} does not; give "
+            "genotypes=PREFIX for real ones"
+        )
+    return Joined(simulated_for(outcome.values, CACHE), np.arange(len(table.frame)))
+
+
+def score(model: FetchedModel, table: Table, frame: pd.DataFrame) -> Scored:
+    """Predictions for the people of `read_people`."""
+    predictions, notes = model.network.score(frame, as_read=True, place=table.place)
+    return Scored(table, frame, predictions, tuple(notes))
+
+
+def inputs_of(model: FetchedModel, table: Table, frame: pd.DataFrame) -> np.ndarray:
+    """(n, p) of the first layer for the people of `read_people`."""
+    return model.network.inputs(frame, as_read=True, place=table.place)[0]
+
+
+def raw_predictions(model: FetchedModel, inputs: np.ndarray) -> np.ndarray:
+    """(o, n) as metrics take them: logits, or quantities in the target's unit, of (n, p) inputs."""
+    z = forward(model.network.layers, inputs, model.network.activation).T
+    center, unit = model.network.scale
+    return z * unit + center

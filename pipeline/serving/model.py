@@ -1,0 +1,149 @@
+"""One network as a model to use: a table as read → probabilities, or the quantity.
+
+MLflow loads it by `_load_pyfunc`. It needs NumPy, pandas and SciPy: neither Lariat, TensorFlow nor
+MLflow. The folder holds layers, the table's schema and a few words, and nothing of a person.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .forward import Layers, forward, probabilities
+from .schema import Place, Schema, checked_columns, from_json, row_number, synthetic_row
+
+LAYERS, SCHEMA, ABOUT = "layers.npz", "schema.json", "about.json"
+
+
+@dataclass(frozen=True, eq=False)
+class ServedNetwork:
+    """A network with everything between a table and its prediction.
+
+    layers        (weights (inputs, outputs), bias (outputs,)) of every layer.
+    schema        a table as read → features, those of the whole study.
+    chosen        positions among those features of the network's own, in its order.
+    encodings     names of the genetic dimensions behind them; `needed` are those that are not
+                  zeroed, which the table must have.
+    outputs       names of the columns of a prediction; scale is (center, unit) of a quantity.
+    """
+
+    layers: Layers
+    activation: str
+    task: str
+    schema: Schema
+    chosen: tuple[int, ...]
+    encodings: tuple[str, ...]
+    outputs: tuple[str, ...]
+    scale: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def _kept(self) -> np.ndarray:
+        """(inputs,) whether any first-layer weight of the input is not exactly 0."""
+        return np.any(self.layers[0][0] != 0.0, axis=1)
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """The features that have a say: zeroed ones, and their columns, need not be known."""
+        return tuple(f for f, kept in zip(self.chosen, self._kept) if kept)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The table's columns that the prediction depends on."""
+        own = sorted({self.schema.features[f].column for f in self.used})
+        return tuple(self.schema.columns[c].name for c in own)
+
+    @property
+    def zeroed_columns(self) -> tuple[str, ...]:
+        """The columns that the network saw in training and does not use."""
+        own = sorted({self.schema.features[f].column for f in self.chosen})
+        used = self.columns
+        return tuple(n for c in own if (n := self.schema.columns[c].name) not in used)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Genetic dimensions with a weight that is not exactly 0."""
+        kept = self._kept[len(self.chosen) :]
+        return tuple(name for name, k in zip(self.encodings, kept, strict=True) if k)
+
+    def inputs(
+        self, table: pd.DataFrame, *, as_read: bool = False, place: Place = row_number
+    ) -> tuple[np.ndarray, list[str]]:
+        """((rows, inputs) of the first layer, float32 at first as in training; sentences)."""
+        names = [str(name) for name in table.columns]
+        if list(table.columns) != names:
+            table = table.set_axis(names, axis=1)
+        checked_columns(table, (*self.columns, *self.needed))
+        features, notes = self.schema.transform(table, as_read=as_read, place=place, only=self.used)
+        learned = np.zeros((len(table), len(self.encodings)))
+        for i, name in enumerate(self.encodings):
+            if name in self.needed:
+                learned[:, i] = pd.to_numeric(table[name])
+        return np.concatenate([features[:, self.chosen], learned], axis=1, dtype=np.float64), notes
+
+    def score(
+        self, table: pd.DataFrame, *, as_read: bool = False, place: Place = row_number
+    ) -> tuple[pd.DataFrame, list[str]]:
+        """(one row a person: probabilities of classes, or the quantity in the table's unit;
+        sentences about values that the training rows did not have). Raises InputError.
+
+        as_read and place are those of `Schema.transform`.
+        """
+        inputs, notes = self.inputs(table, as_read=as_read, place=place)
+        z = forward(self.layers, inputs, self.activation)
+        seen = probabilities(z.T, self.task).reshape(len(table), -1)
+        center, unit = self.scale
+        return pd.DataFrame(seen * unit + center, list(table.index), list(self.outputs)), notes
+
+    def predict(self, model_input: pd.DataFrame, params: Mapping | None = None) -> pd.DataFrame:
+        """What MLflow calls: `score`, with a Python warning for each sentence."""
+        predictions, notes = self.score(model_input)
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
+        return predictions
+
+
+def save(network: ServedNetwork, folder: Path) -> None:
+    """Into a folder, from which `_load_pyfunc` makes the same again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {}
+    for i, (weights, bias) in enumerate(network.layers):
+        arrays |= {f"weights_{i}": weights, f"bias_{i}": bias}
+    np.savez(folder / LAYERS, **arrays)
+    fields = ("activation", "task", "chosen", "encodings", "outputs", "scale")
+    about = {name: getattr(network, name) for name in fields}
+    for name, content in ((SCHEMA, network.schema.as_json()), (ABOUT, about)):
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        (folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+def _load_pyfunc(path: str) -> ServedNetwork:
+    """What MLflow calls on the folder that `save` wrote."""
+    return load_served(path)
+
+
+def load_served(path: str | Path) -> ServedNetwork:
+    """The network of the folder that `save` wrote."""
+    folder = Path(path)
+    schema, about = (
+        json.loads((folder / name).read_text(encoding="utf-8")) for name in (SCHEMA, ABOUT)
+    )
+    with np.load(folder / LAYERS, allow_pickle=False) as arrays:
+        count = len(arrays.files) // 2
+        layers = tuple((arrays[f"weights_{i}"], arrays[f"bias_{i}"]) for i in range(count))
+    about = {key: tuple(v) if isinstance(v, list) else v for key, v in about.items()}
+    return ServedNetwork(layers=layers, schema=from_json(schema), **about)
+
+
+def synthetic_rows(network: ServedNetwork) -> pd.DataFrame:
+    """Two rows that no person has, made from medians and levels, never from a row."""
+    rows: dict[str, list] = {}
+    for column in network.schema.columns:
+        if column.name in network.columns or column.name in network.zeroed_columns:
+            rows[column.name] = list(synthetic_row(column))
+    return pd.DataFrame(rows | {name: [0.0, 1.0] for name in network.needed})

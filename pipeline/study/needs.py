@@ -1,0 +1,76 @@
+"""What a study needs of memory, said before work starts where the machine does not have it.
+
+Shapes: N people, p columns, h units of the first layer, M networks of the study.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.data import Cohort
+from pipeline.memory import require_memory
+from pipeline.networks import (
+    POPULATION_BYTES,
+    Architecture,
+    Schedule,
+    TrainingData,
+    bytes_of_a_network,
+)
+from pipeline.search_space import Sampling, SearchSpace
+
+READING = {".csv": 10, ".gz": 40, ".parquet": 20}
+"""Bytes of memory for each byte of a table's file, while it is read and its columns are encoded."""
+
+COPIES = 10
+"""Of the table's columns in float32, while networks train: both precisions, and what is made of
+them on the way."""
+
+OTHER_BYTES = 400 * 2**20
+"""Compiled programs, the tracking store and figures, whatever the table's size."""
+
+
+def require_memory_to_read(path: Path) -> None:
+    """InputError where a table's file is too large to be read; other faults are the reader's."""
+    if not path.is_file():
+        return
+    factor = READING.get(path.suffix.lower(), max(READING.values()))
+    require_memory(
+        factor * path.stat().st_size,
+        f"the table {path.name}",
+        "leave out rows or columns, or take a larger machine",
+    )
+
+
+def bytes_of_a_study(space: SearchSpace, cohort: Cohort) -> int:
+    """10·4·N·p for the data, and the larger of a population and of all results with their weights
+    at the best and at the last epoch, M·(8·p·h + 100·p) bytes; of the widest networks."""
+    people, columns = cohort.features.shape
+    sizes = space.space.get("hidden_layer_sizes", (space.network.hidden_layer_sizes,))
+    outputs = len(cohort.classes) if len(cohort.classes) > 2 else 1
+    split = cohort.split
+    rows = len(split.train), len(split.validation), len(split.test)
+    nothing = np.zeros((0, columns))
+    data = TrainingData(nothing, cohort.outcome, cohort.task, rows, np.arange(columns))
+    schedule = Schedule(batch_size=space.training.batch_size)
+    networks = Sampling(space).total * len(space.seeds)
+    needed = 0
+    for hidden in sizes:
+        architecture = Architecture(columns, 0, tuple(hidden), outputs)
+        network = bytes_of_a_network(data, architecture, schedule)
+        population = max(network, min(POPULATION_BYTES, networks * network))
+        results = networks * (8 * columns * architecture.layer_sizes[0] + 100 * columns)
+        needed = max(needed, population, results)
+    return COPIES * 4 * people * columns + needed + OTHER_BYTES
+
+
+def require_memory_to_train(space: SearchSpace, cohort: Cohort) -> None:
+    """InputError, with the bytes needed and available, unless the study fits into memory."""
+    people, columns = cohort.features.shape
+    networks = Sampling(space).total * len(space.seeds)
+    require_memory(
+        bytes_of_a_study(space, cohort),
+        f"a study of {networks:,} networks on {people:,} rows and {columns:,} columns",
+        "take fewer columns, rows, units, seeds or configurations, or a larger machine",
+    )

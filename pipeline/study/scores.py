@@ -1,0 +1,101 @@
+"""What finished networks say of their configurations: all that a sampler is told.
+
+It comes from the recorded runs alone, so it is the same whatever became of Optuna's storage.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pipeline.inspection import entropy_bits
+from pipeline.search_space import ENTROPY, KEPT, SearchSpace
+
+Cell = tuple[int, int]
+"""(configuration, seed): which network of a study."""
+
+Params = Mapping[str, str | int | float]
+
+
+class Score(NamedTuple):
+    """Of one network: its validation score at the best epoch, its number of kept variables there,
+    and what it keeps at the last epoch."""
+
+    score: float
+    kept: float
+    solution: str
+
+
+class Outcome(NamedTuple):
+    """A recorded network: its params, and its score; or its failure and no score."""
+
+    params: Params
+    score: Score | None
+    failure: str | None
+    key: str
+    run_id: str
+    trial: int | None = None
+
+    @property
+    def cell(self) -> Cell:
+        return int(self.params["configuration"]), int(self.params["seed"])
+
+
+def score_of(
+    metrics: Mapping[str, float], objective: str, solution: str, variables: int
+) -> Score | None:
+    """None where the metrics have no such objective."""
+    if objective not in metrics:
+        return None
+    kept = variables - metrics.get("zeroed_variables", 0.0)
+    return Score(metrics[objective], kept, solution)
+
+
+class Scores:
+    """The networks of a study that are done, and what configurations score by them."""
+
+    def __init__(self, space: SearchSpace):
+        self.space = space
+        self.params: dict[int, Params] = {}
+        self._scores: dict[Cell, Score | None] = {}
+
+    def add(self, outcome: Outcome) -> None:
+        """A network is recorded."""
+        self._scores[outcome.cell] = outcome.score
+        self.params[outcome.cell[0]] = outcome.params
+
+    @property
+    def finished(self) -> Mapping[Cell, Score | None]:
+        """Networks that are done → their scores, None for one that diverged."""
+        return self._scores
+
+    def by_configuration(self) -> dict[int, tuple[float, ...] | None]:
+        """Configurations of which every seed is done → the study's objectives, over the seeds that
+        finished: a mean of validation scores or of kept variables, or the solutions' entropy."""
+        networks: dict[int, dict[int, Score | None]] = defaultdict(dict)
+        for (configuration, seed), score in self._scores.items():
+            networks[configuration][seed] = score
+        objectives: dict[int, tuple[float, ...] | None] = {}
+        for configuration, by_seed in networks.items():
+            if all(seed in by_seed for seed in self.space.seeds):
+                scores = [s for seed in self.space.seeds if (s := by_seed[seed]) is not None]
+                values = tuple(_over_seeds(o, scores) for o in self.space.objectives)
+                objectives[configuration] = values if scores else None
+        return objectives
+
+    def best_mean(self) -> float | None:
+        """The best so far of the study's first objective."""
+        means = [values[0] for values in self.by_configuration().values() if values is not None]
+        if not means:
+            return None
+        return max(means) if self.space.maximized[0] else min(means)
+
+
+def _over_seeds(objective: str, scores: Sequence[Score]) -> float:
+    """A configuration's value from those of its networks."""
+    if objective == ENTROPY:
+        return entropy_bits([score.solution for score in scores])
+    values = [score.kept if objective == KEPT else score.score for score in scores]
+    return sum(values) / len(values) if values else math.nan

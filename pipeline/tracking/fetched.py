@@ -1,0 +1,95 @@
+"""A logged model fetched from MLflow, with what its run says of it: the way back of `models`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mlflow.artifacts
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+
+from pipeline.errors import InputError
+from pipeline.serving import ServedNetwork, load_served
+from pipeline.tracking.models import CHAMPION
+from pipeline.tracking.origin import VARIANT_WEIGHTS, Origin, read_origin
+from pipeline.tracking.reader import list_studies
+from pipeline.tracking.store import RunStore
+
+
+@dataclass(frozen=True, eq=False)
+class FetchedModel:
+    """A model and what it came from.
+
+    network   from a table to predictions.
+    variants  the file of its encoder's weights, where it needs genotypes and they are kept.
+    metrics, params
+              of its run, where the tracking store still has it.
+    """
+
+    address: str
+    network: ServedNetwork
+    origin: Origin
+    variants: Path | None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """For a heading: `group_lasso c3 s5 of the study tumors`."""
+        known = (("", "regularizer"), ("c", "configuration"), ("s", "seed"))
+        words = [letter + self.params[key] for letter, key in known if key in self.params]
+        return " ".join([*(words or ["a network"]), "of the study", self.origin.study])
+
+
+def address_of(model: str) -> str:
+    """MLflow's address of a model: a study's name alone means its champion."""
+    if ":/" in model or Path(model).exists():
+        return model
+    return f"models:/lariat-{model.removeprefix('lariat-')}@{CHAMPION}"
+
+
+def fetch_model(model: str | None = None) -> FetchedModel:
+    """The model of a study's name, of an MLflow address (`models:/NAME@champion`, `models:/ID`,
+    `runs:/…`) or in a folder; None for the champion of the newest study.
+
+    Raises InputError where there is none, or it is not Lariat's.
+    """
+    if model is None:
+        if not (studies := list_studies()):
+            raise InputError("there is no study yet, so there is no model; run one, or give model=")
+        model = studies[0].study
+    address = address_of(model)
+    local = Path(address).is_dir()
+    store = None if local else RunStore(must_exist=True)
+    try:
+        folder = Path(address)
+        if not local:
+            into = tempfile.mkdtemp(prefix="lariat-model-")
+            folder = Path(mlflow.artifacts.download_artifacts(address, dst_path=into))
+        described = Model.load(str(folder))
+    except (MlflowException, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise InputError(
+            f"model must be a study's name, an address such as models:/lariat-STUDY@{CHAMPION}, or "
+            f"a model's folder, but {model} cannot be had ({reason}); `mlflow ui` lists the models"
+        ) from None
+    data = described.flavors.get("python_function", {}).get("data")
+    origin = None if data is None else read_origin(folder / data)
+    if origin is None:
+        raise InputError(
+            f"model must be one that a study of Lariat logged, but {model} is not, or is of an "
+            "older version; run the study anew, which logs it"
+        )
+    variants = folder / data / VARIANT_WEIGHTS
+    run = None if store is None else store.get(described.run_id)
+    return FetchedModel(
+        address=address,
+        network=load_served(str(folder / data)),
+        origin=origin,
+        variants=variants if variants.is_file() else None,
+        metrics={} if run is None else run.metrics,
+        params={} if run is None else run.params,
+    )

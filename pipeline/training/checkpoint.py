@@ -1,0 +1,208 @@
+"""A population in training, kept on disk: a stopped study loses at most about EVERY_SECONDS of it.
+
+The file holds all that the next epoch depends on: weights, moments, the scale of encoders, best and
+last states, curves, patience (by the best epochs) and the generator of the order of rows. So a
+population that goes on ends in the same numbers, to the last bit, and so do some of its networks
+alone. Dual coefficients have a row a person: the file is readable by its owner alone.
+
+Shapes: K networks, n training rows, p columns, d encoder outputs, T epochs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline.files import OWNER_ONLY, whole_file
+from pipeline.networks import optimizer
+from pipeline.training.population import Part
+
+if TYPE_CHECKING:
+    from pipeline.networks import Architecture, Schedule, TrainingData
+    from pipeline.training.training import Population
+
+EVERY_SECONDS = 30.0
+SHARE_OF_TIME = 0.05
+"""Of training, at most, that goes into writing: large populations are kept less often."""
+
+BEFORE_THE_END = 0.8
+"""After the last epoch so much of EVERY_SECONDS is not waited for."""
+
+_PROGRAM = ("networks", "training", "metrics")
+"""Rooms whose code decides an epoch's numbers."""
+
+_ENCODER_AXES = optimizer.Encoder(1, 1, 0, 0)
+"""Where the networks are in each tensor of an encoder; they are first in all others."""
+
+
+@dataclass
+class Checkpoint:
+    """The one population in training of a folder; the next one takes its place."""
+
+    folder: Path
+    every_seconds: float = field(default_factory=lambda: EVERY_SECONDS)
+    _due: float = field(default=0.0, init=False)
+    _key: str = field(default="", init=False)
+
+    @property
+    def path(self) -> Path:
+        return Path(self.folder) / "population.npz"
+
+    def resume(self, population: Population) -> int:
+        """Put its networks where they were; the last epoch they have had, 0 where nothing fits."""
+        setting = population.setting
+        self._key = _key(setting.data, setting.architecture, setting.schedule)
+        self._due = time.monotonic() + self.every_seconds
+        with suppress(Exception):  # none, damaged, or of another form: then from the beginning
+            with np.load(self.path, allow_pickle=False) as stored:
+                arrays = dict(stored)
+            told = json.loads(arrays.pop("told").tobytes())
+            wanted = [asdict(spec) for spec in population.specs]
+            if told["key"] == self._key and all(spec in told["specs"] for spec in wanted):
+                which = np.array([told["specs"].index(spec) for spec in wanted])
+                _put(population, told, arrays, which)
+                return int(told["epoch"])
+        return 0
+
+    def keep(self, population: Population, epoch: int) -> None:
+        """Write the population as it is after this epoch, where that is due.
+
+        Where all have left, the end is still to come: then it is due sooner.
+        """
+        started = time.monotonic()
+        sooner = 0.0 if population.training else self.every_seconds * BEFORE_THE_END
+        if started < self._due - sooner:
+            return
+        told, arrays = _taken(population)
+        told |= {"key": self._key, "epoch": epoch}
+        with whole_file(self.path, OWNER_ONLY) as handle:
+            arrays["told"] = np.frombuffer(json.dumps(told).encode(), np.uint8)
+            np.savez(handle, **arrays)  # type: ignore[arg-type]
+        ended = time.monotonic()
+        self._due = ended + max(self.every_seconds, (ended - started) / SHARE_OF_TIME)
+
+    def remove(self) -> None:
+        """The population's results are kept elsewhere now."""
+        self.path.unlink(missing_ok=True)
+
+
+def _key(data: TrainingData, architecture: Architecture, schedule: Schedule) -> str:
+    """What decides a network's epochs besides its spec."""
+    digest = hashlib.sha256(_program().encode())
+    digest.update(repr((architecture, schedule, data.task, data.rows, data.rank)).encode())
+    parts = (data.columns, data.target, data.group_index, data.penalty_factor, data.row_weights)
+    for part in (*parts, data.relationship, data.factor):
+        array = np.ascontiguousarray(part if part is not None else [])
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+@cache
+def _program() -> str:
+    """The code and the libraries, so that no network is trained by two programs."""
+    digest = hashlib.sha256(f"{version('tensorflow')} {version('numpy')}".encode())
+    for room in _PROGRAM:
+        for path in sorted((Path(__file__).parents[1] / room).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _leaves(state: optimizer.State) -> list[tuple[str, tf.Tensor, int]]:
+    """(name, tensor, axis of the networks) of all that a state has."""
+    found = [(name, getattr(state, name), 0) for name in state._fields if name != "encoder"]
+    if isinstance(state.encoder, optimizer.Encoder):
+        each = zip(state.encoder._fields, state.encoder, _ENCODER_AXES, strict=True)
+        found += [(f"encoder_{name}", tensor, axis) for name, tensor, axis in each]
+    return found
+
+
+def _taken(population: Population) -> tuple[dict, dict[str, np.ndarray]]:
+    """(what JSON holds, arrays) of a population between two epochs."""
+    parts, results = population.parts, population.results
+    arrays: dict[str, np.ndarray] = {
+        "training": np.concatenate([part.networks for part in parts] or [np.zeros(0, int)]),
+        "scores": population.scores,
+        "epochs": np.array([(r.best_epoch, r.final_epoch) for r in results]),
+        "lengths": np.array([len(r.kept) for r in results]),
+        "train_loss": _joined(r.curves["train_loss"] for r in results),
+        "score": _joined(r.curves["score"] for r in results),
+    }
+    kept = [row for result in results for row in result.kept]
+    arrays["kept"] = np.packbits(np.array(kept, bool), axis=1) if kept else np.zeros((0, 0))
+    for part in parts:
+        for name, tensor, axis in _leaves(part.state):
+            some = np.take(tensor.numpy(), np.arange(len(part.networks)), axis)
+            before = arrays.get(f"state_{name}")
+            joined = some if before is None else np.concatenate([before, some], axis)
+            arrays[f"state_{name}"] = joined
+    for name, snapshots in (("best", population.best), ("final", population.final)):
+        for network, state in enumerate(snapshots.kept):
+            if state is not None:
+                first, later, learned = state
+                arrays |= {f"{name}_{network}_first": first, f"{name}_{network}_later": later}
+                arrays |= {f"{name}_{network}_learned_{i}": a for i, a in enumerate(learned)}
+    return {
+        "specs": [asdict(spec) for spec in population.specs],
+        "failures": [result.failure for result in results],
+        "order": population.order.bit_generator.state,
+        "columns": len(kept[0]) if kept else 0,
+    }, arrays
+
+
+def _joined(curves: Iterable[Sequence[float]]) -> np.ndarray:
+    return np.array([value for curve in curves for value in curve], np.float64)
+
+
+def _put(population: Population, told: dict, arrays: dict, which: np.ndarray) -> None:
+    """Networks `which` of what `_taken` gave, into a population that has not begun."""
+    kept = np.unpackbits(arrays["kept"], axis=1, count=told["columns"]).astype(bool)
+    ends = np.cumsum(arrays["lengths"])
+    place = {int(stored): network for network, stored in enumerate(which)}
+    population.scores[:] = arrays["scores"][which]
+    population.order.bit_generator.state = told["order"]
+    for result, stored in zip(population.results, which, strict=True):
+        rows = slice(int(ends[stored] - arrays["lengths"][stored]), int(ends[stored]))
+        result.best_epoch, result.final_epoch = (int(e) for e in arrays["epochs"][stored])
+        result.failure = told["failures"][stored]
+        result.curves = {name: arrays[name][rows].tolist() for name in ("train_loss", "score")}
+        result.kept = list(kept[rows])
+    for name, snapshots in (("best", population.best), ("final", population.final)):
+        for stored, network in place.items():
+            if (first := arrays.get(f"{name}_{stored}_first")) is not None:
+                learned = [arrays.get(f"{name}_{stored}_learned_{i}") for i in range(2)]
+                there = () if learned[0] is None else tuple(learned)
+                snapshots.kept[network] = (first, arrays[f"{name}_{stored}_later"], there)
+    rows_of = {place[int(s)]: i for i, s in enumerate(arrays["training"]) if int(s) in place}
+    population.parts = _parts(population, arrays, rows_of)
+
+
+def _parts(population: Population, arrays: dict, rows_of: dict[int, int]) -> list[Part]:
+    """Networks that still train → parts of them, with the state in these rows of the arrays."""
+    setting, fresh = population.setting, population.parts
+    staying = np.array(sorted(rows_of), int)
+    parts = []
+    for group in setting.split(staying) if len(staying) else ():
+        part = Part.regrouped(fresh, group)
+        rows = [rows_of[int(network)] for network in setting.filled(group)]
+        leaves = {
+            name: tf.constant(np.take(arrays[f"state_{name}"], rows, axis))
+            for name, _, axis in _leaves(part.state)
+        }
+        encoder = part.state.encoder
+        if isinstance(encoder, optimizer.Encoder):
+            encoder = optimizer.Encoder(*(leaves.pop(f"encoder_{f}") for f in encoder._fields))
+        part.state = optimizer.State(**leaves, encoder=encoder)
+        parts.append(part)
+    return parts

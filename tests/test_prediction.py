@@ -1,0 +1,249 @@
+"""A kept model predicts what training recorded, by every way that leads to it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from bed_reader import to_bed
+from rich.console import Console
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss, roc_auc_score
+from study_runs import environment, run_here, working_in
+
+from pipeline.data import load_cohort
+from pipeline.errors import InputError
+from pipeline.prediction import predict
+from pipeline.prediction.outcomes import KnownOutcome
+from pipeline.prediction.validation import validate
+from pipeline.results import Inputs
+from pipeline.tracking import fetch_model
+from pipeline.tracking.origin import Origin
+
+PEOPLE, VARIANTS = 240, 60
+
+STUDY = """
+# Do models predict what was recorded? Seconds.
+target: {target}
+drop: [{other}]
+data: people.csv
+genotypes: {genotypes}
+id: IID
+configurations: 1
+seeds: 2
+space: {{regularizer: [l1], lambda_l1: 0.0001}}
+network: {{hidden_layer_sizes: [5], activation: tanh, genetic_dimensions: 3}}
+training: {{epochs: 3, batch_size: 32}}
+"""
+
+
+def people() -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    age = rng.normal(50, 10, PEOPLE)
+    return pd.DataFrame(
+        {
+            "IID": [f"{i:03d}" for i in range(PEOPLE)],
+            "age": np.where(rng.random(PEOPLE) < 0.1, np.nan, age),
+            "smoker": rng.choice(["never", "once", "None"], PEOPLE),
+            "ill": np.where(age + rng.normal(0, 5, PEOPLE) > 50, "yes", "no"),
+            "pressure": 90 + age + rng.normal(0, 5, PEOPLE),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Three studies of one table: of a binary outcome, of a quantity, and with genotypes."""
+    folder = tmp_path_factory.mktemp("prediction")
+    table = people()
+    table.to_csv(folder / "people.csv", index=False)
+    rng = np.random.default_rng(6)
+    counts = rng.binomial(2, 0.3, (PEOPLE, VARIANTS)).astype(float)
+    order = rng.permutation(PEOPLE)
+    to_bed(
+        folder / "cohort.bed",
+        counts[order],
+        properties={
+            "iid": table["IID"].to_numpy()[order],
+            "chromosome": ["1"] * VARIANTS,
+            "sid": [f"rs{j}" for j in range(VARIANTS)],
+            "bp_position": np.arange(VARIANTS) * 1000 + 1,
+            "allele_1": ["A"] * VARIANTS,
+            "allele_2": ["G"] * VARIANTS,
+        },
+    )
+    for name, target, genotypes in (
+        ("binary", "ill", "none"),
+        ("quantity", "pressure", "none"),
+        ("genetic", "ill", "cohort"),
+    ):
+        other = "pressure" if target == "ill" else "ill"
+        text = STUDY.format(target=target, other=other, genotypes=genotypes)
+        (folder / f"{name}.yaml").write_text(text)
+        run_here(folder, f"{name}.yaml")
+    return folder
+
+
+def scores(folder: Path, model: str, output: str = "scores.csv", data: str = "people.csv", **more):
+    """(the scores, what was printed)."""
+    printed = io.StringIO()
+    with working_in(folder):
+        predict(model, data, output, console=Console(file=printed, width=200), **more)
+    return pd.read_csv(folder / output), printed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("study", "more"),
+    [("binary", {}), ("quantity", {}), ("genetic", {"genotypes": "cohort", "id": "IID"})],
+)
+def test_scores_of_the_studys_rows_give_the_metrics_that_training_recorded(
+    folder: Path, study: str, more: dict
+) -> None:
+    with working_in(folder):
+        model = fetch_model(study)
+    other = "pressure" if model.origin.target == "ill" else "ill"
+    cohort = load_cohort(folder / "people.csv", model.origin.target, drop=["IID", other])
+    rows = cohort.split.test
+    table = pd.read_csv(folder / "people.csv", keep_default_na=False, dtype=str).iloc[rows]
+    table.to_csv(folder / "test_rows.csv", index=False)
+    found, _ = scores(folder, study, f"{study}.csv", "test_rows.csv", **more)
+    results = pd.read_csv(folder / f"{study}_results.csv").set_index("metric")
+    assert len(found) == len(rows)
+    np.testing.assert_allclose(results["value"], results["study_test"], rtol=1e-6, atol=1e-6)
+    assert (results["low"] <= results["value"]).all() and (
+        results["value"] <= results["high"]
+    ).all()
+
+
+def test_python_and_the_command_and_a_server_agree(folder: Path) -> None:
+    import mlflow
+
+    found, _ = scores(folder, "models:/lariat-binary@champion")
+    table = pd.read_csv(folder / "people.csv", dtype={"IID": str}).drop(columns=["ill", "pressure"])
+    with working_in(folder):
+        python = mlflow.pyfunc.load_model("models:/lariat-binary@champion").predict(table)
+        served = _served("models:/lariat-binary@champion", table.head(40))
+    np.testing.assert_allclose(found.iloc[:, 1], python.iloc[:, 0], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(served, python.iloc[:40, 0], rtol=0, atol=1e-9)
+
+
+def _served(model: str, table: pd.DataFrame) -> list[float]:
+    """Predictions of `mlflow models serve` on loopback, by JSON."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "--port", str(port),
+         "--env-manager", "local", "--workers", "1"],
+        env=environment() | {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    address, until = f"http://127.0.0.1:{port}", time.monotonic() + 90
+    try:
+        while time.monotonic() < until and process.poll() is None:
+            with suppress(OSError):
+                urllib.request.urlopen(f"{address}/ping", timeout=2).close()
+                break
+            time.sleep(0.3)
+        content = f'{{"dataframe_split": {table.to_json(orient="split", index=False)}}}'
+        request = urllib.request.Request(
+            f"{address}/invocations", content.encode(), {"Content-Type": "application/json"}
+        )
+        answer = json.loads(urllib.request.urlopen(request, timeout=30).read())
+        return [next(iter(row.values())) for row in answer["predictions"]]
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+def test_a_table_without_the_outcome_is_scored_and_nothing_is_measured(folder: Path) -> None:
+    few = people().drop(columns=["ill", "pressure"]).iloc[[7, 3, 11]]
+    few.to_csv(folder / "few.csv", index=False)
+    every, _ = scores(folder, "binary", "every.csv", id="IID")
+    found, printed = scores(folder, "binary", "few_scores.csv", "few.csv", id="IID")
+    assert list(found["IID"]) == [7, 3, 11]
+    expected = every.set_index("IID").loc[[7, 3, 11]].iloc[:, 0]
+    np.testing.assert_array_equal(found.iloc[:, 1], expected)
+    assert "ill is not in few.csv" in printed
+    assert not (folder / "few_scores.html").exists()
+
+
+def test_genotypes_are_found_by_id_whatever_the_order(folder: Path) -> None:
+    every, _ = scores(folder, "genetic", "a.csv", genotypes="cohort", id="IID")
+    people().iloc[::-1].to_csv(folder / "reversed.csv", index=False)
+    found, _ = scores(folder, "genetic", "b.csv", "reversed.csv", genotypes="cohort", id="IID")
+    np.testing.assert_array_equal(found.iloc[::-1, 1], every.iloc[:, 1])
+    with pytest.raises(InputError, match="uses genotypes, but none are given"):
+        scores(folder, "genetic", "c.csv")
+
+
+def test_the_page_is_one_file_and_has_nobodys_id(folder: Path) -> None:
+    scores(folder, "genetic", "page.csv", genotypes="cohort", id="IID")
+    html = (folder / "page.html").read_text()
+    assert "http" not in html.replace("http-equiv", "") and "calibration slope" in html
+    assert "the table that the study learned from" in html
+    assert "IID" not in re.sub('data:image/png;base64,[^"]*', "", html)
+
+
+@pytest.mark.parametrize(
+    ("given", "law"),
+    [
+        ({"data": "none"}, "must have people"),
+        ({"data": "people.csv", "output": "scores.txt"}, "must be a .csv"),
+        ({"data": "people.csv", "output": "people.csv"}, "another file than the data"),
+        ({"data": "people.csv", "model": "nobody"}, "nobody cannot be had"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(folder: Path, given: dict, law: str) -> None:
+    before = (folder / "people.csv").read_bytes()
+    with pytest.raises(InputError, match=law):
+        scores(folder, **({"model": "binary"} | given))
+    assert (folder / "people.csv").read_bytes() == before
+
+
+def origin(task: str, classes: tuple) -> Origin:
+    names = ("a",)
+    return Origin(
+        "s", "1", "y", task, classes, "val_auroc", "none", "", Inputs(names, names, names)
+    )
+
+
+def test_calibration_is_that_of_logistic_regression() -> None:
+    rng = np.random.default_rng(1)
+    z = rng.normal(size=900)
+    y = (rng.random(900) < 1 / (1 + np.exp(-(0.4 + 0.5 * z)))).astype(int)
+    found = validate(origin("binary", (0, 1)), KnownOutcome(y, np.ones(900, bool)), z[None])
+    fitted = LogisticRegression(C=np.inf).fit(z[:, None], y)
+    p = 1 / (1 + np.exp(-z))
+    assert found.calibration["calibration_slope"] == pytest.approx(fitted.coef_[0, 0], rel=1e-4)
+    assert found.calibration["brier_score"] == pytest.approx(brier_score_loss(y, p))
+    shifted = 1 / (1 + np.exp(-(z + found.calibration["calibration_intercept"])))
+    assert shifted.mean() == pytest.approx(y.mean())
+    assert found.scores.set_index("metric").loc["auroc", "value"] == pytest.approx(
+        roc_auc_score(y, z)
+    )
+    assert found.bins["rows"].sum() == 900
+    assert (np.diff(found.bins["predicted"]) > 0).all()
+
+
+def test_outcomes_that_are_unknown_are_left_out_and_one_class_is_refused() -> None:
+    z = np.linspace(-2, 2, 40)
+    y, known = (z > 0).astype(int), np.ones(40, bool)
+    y[0], known[0] = 1, False  # a wrong value that nobody knows
+    found = validate(origin("binary", (0, 1)), KnownOutcome(y, known), z[None])
+    assert (found.rows, found.scores["value"].iloc[0]) == (39, 1.0)
+    with pytest.raises(InputError, match="two outcomes or more"):
+        validate(origin("binary", (0, 1)), KnownOutcome(y * 0, known), z[None])

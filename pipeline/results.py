@@ -177,6 +177,7 @@ class StudyRecord:
     settings     the study file's content as resolved, for the reader and for reproduction.
     facts        what the data were: e.g. rows by split, cases, columns, `data_sha256`.
     warnings     sentences shown to the reader (dropped columns and the like).
+    columns      (variable of the table, what it was read as) in the table's order.
     """
 
     study: str
@@ -191,6 +192,7 @@ class StudyRecord:
     warnings: tuple[str, ...] = ()
     command: str = ""
     objectives: tuple[str, ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
     run_id: str | None = None
     place: str = ""
 

@@ -12,6 +12,15 @@ METRIC_WORDS = {
     "r2": "R²",
 }
 
+REGULARIZER_WORDS = {
+    "none": "none",
+    "l1": "L1",
+    "l2": "L2",
+    "elastic_net": "elastic net",
+    "group_lasso": "group lasso",
+    "sparse_group_lasso": "sparse group lasso",
+}
+
 _SHORT = {
     "average": "avg.",
     "precision": "prec.",
@@ -27,6 +36,11 @@ def metric_words(name: str) -> str:
         if name.startswith(split):
             return word + metric_words(name.removeprefix(split))
     return METRIC_WORDS.get(name, name.replace("_", " "))
+
+
+def regularizer_words(name: str) -> str:
+    """`group_lasso` → `group lasso`."""
+    return REGULARIZER_WORDS.get(name, name)
 
 
 def family_words(family: str, record: StudyRecord) -> str:

@@ -1,12 +1,13 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from planted_study import clinical_inputs, genetic_inputs, layer
 
 from pipeline.inspection.pareto import pareto_front
-from pipeline.report.figures import Panel, lambda_paths, panels, selection_bars, trajectories
+from pipeline.report.figures import Panel, drawn, panels, picture, png, selection_bars
 from pipeline.report.heatmap import (
     BAR_WIDTH,
     FAINTEST,
@@ -15,6 +16,17 @@ from pipeline.report.heatmap import (
     strongest_rows,
     weight_scale,
     zeroed_text,
+)
+from pipeline.report.interactive import pointed
+from pipeline.report.plots import (
+    Boxes,
+    Lines,
+    Note,
+    Points,
+    Spans,
+    Trajectory,
+    lambda_paths,
+    trajectories,
 )
 from pipeline.report.raster import FAMILIES, PALETTE, ZERO, ZEROED, ZEROED_LINE
 from pipeline.results import Inputs
@@ -116,9 +128,8 @@ def test_of_many_columns_the_strongest_variables_are_shown_whole_and_the_others_
     assert said == "the 99 strongest of 4,999 variables; of the others 202 are kept"
     width, height = decoded(HeatMap(inputs, 4, False).png(weights, "l1 c0 s0")).size
     assert width < 1000 and height < 1500
-    together, single = panels(
-        [Panel("a", inputs, weights), Panel("b", inputs, weights[::-1])], False
-    )
+    shown = [Panel(n, inputs, w, n) for n, w in (("A", weights), ("B", weights[::-1]))]
+    together, single = panels(shown, False)
     assert len(together) < 400_000 and decoded(single[0]).size == decoded(single[1]).size
 
 
@@ -180,36 +191,118 @@ def test_no_layer_no_picture_and_a_wrong_shape_is_refused():
 def test_hostile_names_are_drawn_as_they_are():
     names = ("$\\frac{a}{b}$", "<script>alert(1)</script>", "new\nline\x00", "", "长", "x" * 500)
     inputs = Inputs(names, names, ("clinical",) * len(names))
-    assert HeatMap(inputs, 5, False).png(np.ones((6, 5)), "$x_1$\n · y") is not None
-    assert selection_bars(names, [1.0] * 6, [0.5] * 6, "$\\bad{$")
+    heat, plain = HeatMap(inputs, 5, False), HeatMap(inputs, 5, False).pixels(np.ones((6, 5)), "x")
+    other = heat.pixels(np.ones((6, 5)), "$x_1$\n · y")
+    assert (other[heat.top :] == plain[heat.top :]).all() and (other != plain).any()
+    figure = selection_bars(names, [1.0] * 6, [0.5] * 6, "$\\bad{$")
+    shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert shown[:3] == [names[0], names[1], "new line "] and shown[5] == "x" * 39 + "…"
+    assert decoded(png(figure)).size[0] > 500  # drawn, without a parse error
+
+
+def test_selection_bars_end_at_the_shares():
+    axes = selection_bars(("age", "bmi"), [1.0, 0.25], [1.0, 0.5], "c0").axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [1.0, 0.25]
+    assert axes.lines[0].get_xdata().tolist() == [1.0, 0.5]
 
 
 def test_panels_share_one_color_scale():
     small = clinical_inputs()
     faint, strong = np.full((19, 4), 0.1), np.full((19, 4), 1.0)
-    together, single = panels([Panel("a", small, faint), Panel("b", small, strong)], False)
+    together, single = panels(
+        [Panel("a", small, faint, "A"), Panel("b", small, strong, "B")], False
+    )
     assert len(single) == 2
     assert decoded(together).width > decoded(single[0]).width * 2
-    colors = [decoded(png).getcolors(100_000) for png in single]
+    colors = [decoded(image).getcolors(100_000) for image in single]
     darkest = (103, 0, 31)  # the red end
     area = [dict((c, n) for n, c in found).get(darkest, 0) for found in colors]
     assert area[1] > 10 * max(area[0], 1)
 
 
-def test_line_figures_are_drawn_for_little_data_too():
-    curves = [{"kept_clinical": np.array([2.0, 0.0])}, {}]
-    titles = {"kept_clinical": "clinical kept"}
-    assert trajectories(curves, ["_a", "$b"], [1.0, np.nan], titles)[:4] == b"\x89PNG"
+def torn() -> list[Trajectory]:
+    """Three networks of two outcomes; E and F are lettered, and F died in the finish."""
+    return [
+        Trajectory({"kept_x": np.array([3.0, 2, 2]), "val": np.array([0.6, 0.7, 0.65])}, "x only",
+                   2.0, 4, "E"),
+        Trajectory({"kept_x": np.array([3.0, 3, 3]), "val": np.array([0.5, 0.6, 0.62])}, "x only",
+                   np.nan, 5),
+        Trajectory({"kept_x": np.array([3.0, 1, 1]), "val": np.array([0.6, 0.5, 0.4])}, "$nothing$",
+                   1.0, 6, "F", {"kept_x": 0.0, "val": 0.41}),
+    ]  # fmt: skip
+
+
+TITLES = {"kept_x": "x kept", "val": "AUROC"}
+
+
+def test_trajectories_are_colored_by_outcome_and_name_best_and_last_epoch_of_the_panels():
+    plot = trajectories(torn(), TITLES, ["$nothing$", "x only"])
+    assert [key.label for key in plot.legend] == ["x only", "$nothing$"]
+    kept, score = plot.grid[0]
+    assert kept.counts and not score.counts and score.title == "AUROC"
+    lines = [m for m in score.marks if isinstance(m, Lines)]
+    assert [(m.label, m.width, len(m.xs)) for m in lines] == [
+        ("x only", 1.0, 2), ("$nothing$", 1.0, 1), ("", 2.4, 1), ("", 2.4, 1),
+    ]  # fmt: skip
+    assert lines[0].tips["seed"] == [4, 5] and lines[0].color == lines[2].color != lines[1].color
+    notes = {m.text: (m.x, m.y) for m in score.marks if isinstance(m, Note)}
+    assert notes["E, last 3"] == (3.0, 0.65) and notes["F, last 3"] == (3.0, 0.41)
+    assert {text: x for text, (x, _) in notes.items() if "best" in text} == {
+        "E, best 2": 2.0, "F, best 1": 1.0,
+    }  # fmt: skip
+    assert min(y for text, (_, y) in notes.items() if "best" in text) > 0.7
+    ends = [(m.x.tolist(), m.y.tolist()) for m in kept.marks
+            if isinstance(m, Points) and m.hollow]  # fmt: skip
+    assert ends == [([3.0], [2.0]), ([3.0], [0.0])]  # of F what the finish left
+
+
+def test_a_described_plot_is_drawn_as_a_picture_and_for_a_pointer_alike():
+    plot = trajectories(torn(), TITLES)
+    figure, model = drawn(plot), pointed(plot)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x only", "$nothing$"]
+    axes, bokeh = figure.axes[1], model.children[1]
+    assert axes.get_title(loc="left") == bokeh.title.text == "AUROC"
+    by_matplotlib = [
+        line.get_ydata().tolist() for line in axes.lines if line.get_marker() == "None"
+    ]
+    drawn_lines = [r for r in bokeh.renderers if "ys" in r.data_source.data]
+    by_bokeh = [y for r in drawn_lines for y in r.data_source.data["ys"]]
+    assert len(by_matplotlib) == len(by_bokeh) == 5
+    assert all(np.allclose(a, b) for a, b in zip(by_matplotlib, by_bokeh, strict=True))
+    tips = drawn_lines[0].data_source.data
+    assert tips["tip_0"] == [4, 5] and tips["tip_1"] == ["x only", "x only"]
+    notes = [text.get_text() for text in axes.texts]
+    assert notes == [label.text for label in bokeh.center if hasattr(label, "text")]
+    image = np.asarray(decoded(picture(plot)).convert("L"))
+    assert image.shape[1] > 900 and (image < 120).mean() > 0.005  # lines and words are on it
 
 
 def test_lambda_paths_draw_a_regularizer_each():
-    pandas = pytest.importorskip("pandas")
-    table = pandas.DataFrame({
-        "regularizer": ["l1", "l1"], "lambda_l1": [0.1, 0.01], "val_r2_mean": [0.1, 0.2],
-        "val_r2_sd": [np.nan, 0.1], "kept": [1, 2], "nothing": [0.0, 1.0],
+    table = pd.DataFrame({
+        "regularizer": ["l1", "l1", "l2"], "lambda_l1": [0.1, 0.01, 0.0],
+        "lambda_l2": [0.0, 0.0, 0.5], "val_r2_mean": [0.1, 0.2, 0.3],
+        "val_r2_sd": [np.nan, 0.1, 0.0],
+        "kept": [1, 2, 3], "nothing": [0.0, 1.0, 0.5], "x": [1.0, 0.0, 0.5],
+        "configuration": [0, 1, 2],
     })  # fmt: skip
-    png = lambda_paths(table, {"l1": "lambda_l1"}, ("val_r2", "R²"), {"kept": "k"}, ["nothing"])
-    assert png[:4] == b"\x89PNG"
+    of = {"l1": "lambda_l1", "l2": "lambda_l2"}
+    plot = lambda_paths(table, of, ("val_r2", "R²"), {"kept": "k"}, ["nothing", "x"])
+    assert [len(row) for row in plot.grid] == [2, 2, 2]
+    score, shares = plot.grid[0][0], plot.grid[2][0]
+    (line,) = [m for m in score.marks if isinstance(m, Lines)]
+    assert line.xs[0].tolist() == [0.01, 0.1] and line.ys[0].tolist() == [0.2, 0.1]
+    (span,) = [m for m in score.marks if isinstance(m, Spans)]
+    assert span.low == pytest.approx([0.1, 0.1]) and span.high == pytest.approx([0.3, 0.1])
+    boxes = [m for m in shares.marks if isinstance(m, Boxes)]
+    assert [b.label for b in boxes] == ["nothing", "x"] and shares.x == "lambda_l1"
+    assert boxes[0].top.tolist() == boxes[1].bottom.tolist() == [1.0, 0.0]
+    assert boxes[1].top.tolist() == [1.0, 1.0]
+    figure = drawn(plot)
+    assert [a.get_xscale() for a in figure.axes] == ["log"] * 6
+    assert [a.get_title(loc="left") for a in figure.axes[:2]] == ["l1", "l2"]
+    heights = [patch.get_height() for patch in figure.axes[4].patches]
+    assert heights == [1.0, 0.0, 0.0, 1.0]
+    assert len(pointed(plot).children) == 6
 
 
 def test_the_pareto_front_is_what_none_beats_in_both():

@@ -19,8 +19,10 @@ from planted_study import (
 )
 from rich.console import Console
 
+from pipeline.report import outcome_links
 from pipeline.report import page as report
 from pipeline.report.page import build_report, markdown_summary, terminal_summary
+from pipeline.report.summary import summarize
 from pipeline.results import NetworkResult, StudyResults
 
 HOSTILE = "<script>alert(1)</script>"
@@ -97,7 +99,8 @@ def test_csv_html_markdown_and_terminal_carry_the_same_numbers(case):
     table = pd.read_csv(folder / "results.csv")
     html = Page((folder / "report.html").read_text(encoding="utf-8")).text
     markdown, plain = markdown_summary(study), terminal(study, 300)
-    assert len(table) == 9
+    assert len(table) == 11  # 9 cells, and the two outcomes of the torn configuration
+    assert table["outcome"].dropna().tolist() == ["(1): clinical only", "(2): genetic only"]
     for _, row in table.iterrows():
         for metric in ("auroc", "average_precision", "accuracy"):
             number = f"{row[f'test_{metric}_mean']:.3f} ± {row[f'test_{metric}_sd']:.3f}"
@@ -118,10 +121,22 @@ def test_solutions_are_the_same_in_csv_and_html(case):
 
 def test_panels_run_from_a_to_f_over_all_regularizers_and_solutions(case):
     _, summary, _ = case
-    titles = [panel.title for panel in report.chosen_panels(summary)]
-    assert [t.split()[0] for t in titles[:4]] == ["none", "l1", "l2", "elastic_net"]
-    assert "solution 1: clinical only" in titles[4] and "solution 2: genetic only" in titles[5]
-    assert len(titles) == 6
+    shown = report.chosen_panels(summary)
+    assert [(panel.letter, panel.title.partition(" · ")[0]) for panel in shown] == [
+        ("A", "none"), ("B", "L1"), ("C", "L2"), ("D", "elastic net"),
+        ("E", "group lasso (1): clinical only"), ("F", "group lasso (2): genetic only"),
+    ]  # fmt: skip
+    assert all("last epoch 60" in panel.title for panel in shown[4:])
+
+
+def test_outcomes_are_linked_to_the_runs_of_their_representatives():
+    study = group_lasso_study()
+    networks = tuple(dataclasses.replace(n, run_id=f"run-{n.name}") for n in study.networks)
+    said = outcome_links(summarize(StudyResults(study.record, networks)), "7")
+    assert said.startswith("Outcomes of group\\_lasso c2: (1) clinical only, 6 of 10 seeds: [group")
+    assert "(2) genetic only, 4 of 10 seeds: [group" in said
+    assert said.count("](#/experiments/7/runs/run-group_lasso c2 s") == 2
+    assert outcome_links(summarize(study), "7") == ""  # no runs, no links
 
 
 def test_simulated_is_said_everywhere_and_only_when_it_is_so(case):

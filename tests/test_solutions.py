@@ -12,14 +12,16 @@ from planted_study import (
 )
 
 from pipeline.inspection.agreement import selection_frequencies
-from pipeline.inspection.solutions import (
+from pipeline.inspection.configurations import (
     best_by_cell,
     best_row,
     configuration_table,
-    kept_counts,
-    metric_names,
     most_seed_dependent,
     searched_text,
+)
+from pipeline.inspection.solutions import (
+    kept_counts,
+    metric_names,
     solution_label,
     solutions_of,
     spread,
@@ -266,7 +268,7 @@ def test_flags_say_border_failures_and_residuals_in_words():
 
 
 def test_the_answer_is_three_sentences_with_the_planted_truth():
-    how_good, which, seed = summarize(group_lasso_study()).answer
+    seed, how_good, which = summarize(group_lasso_study()).answer
     assert "configuration 1" in how_good and "0.720 ± 0.006 over 10 seeds" in how_good
     assert "3.5 of 15 clinical and 0.0 of 20 genetic (simulated)" in which
     assert "every seed keeps male, age and sysBP" in which

@@ -2,6 +2,7 @@ from .cohort import Cohort as Cohort
 from .cohort import load_cohort as load_cohort
 from .files import read_table as read_table
 from .kinds import Hints as Hints
+from .kinds import is_quantity as is_quantity
 from .outcome import BINARY as BINARY
 from .outcome import REGRESSION as REGRESSION
 from .outcome import read_outcome as read_outcome

@@ -17,7 +17,7 @@ from pipeline.data.files import read_table
 from pipeline.data.kinds import Hints, check_finite, columns_of
 from pipeline.data.outcome import BINARY, REGRESSION, Outcome, read_outcome
 from pipeline.data.split import Split, split_rows
-from pipeline.data.suspects import code_notes, no_variables, repeated_ids, tellers
+from pipeline.data.suspects import code_notes, no_variables, tellers
 from pipeline.data.table import Table, named
 from pipeline.data.variables import Roles, row_weights, wanted_columns
 from pipeline.errors import InputError
@@ -141,7 +141,7 @@ def load_cohort(
     groups: Mapping[str, Sequence[str]] | None = None,
     unpenalized: Sequence[str] = (),
     sample_weight: str | None = None,
-    identifier: str | None = None,
+    identifier: str | Sequence[str] | None = None,
     person: str | None = None,
     keep: Sequence[str] = (),
     numbers: str | Mapping[str, str] | None = None,
@@ -172,13 +172,13 @@ def load_cohort(
     `task` auto is chosen from the target as `outcome.py` says. `families` maps a family to its
     columns; all others are `clinical`. `groups` maps a group to columns that are one variable from
     there on. `unpenalized` names variables with penalty factor 0, `sample_weight` a column of row
-    weights, `identifier` one of people's ids, `person` one that says whose row it is: the rows of a
-    person stay together. The split is stratified by class; see `split.py`. Raises InputError.
+    weights, `identifier` one or two of people's ids, `person` one that says whose row it is: the
+    rows of a person stay together. The split is stratified by class; see `split.py`. Raises
+    InputError.
     """
+    ids = (identifier,) if isinstance(identifier, str) else tuple(identifier or ())
     hints = Hints(categories, _by_column(numbers), _by_column(missing), dates)
-    table = (
-        data if isinstance(data, Table) else read_table(data, texts_of(hints, identifier, person))
-    )
+    table = data if isinstance(data, Table) else read_table(data, texts_of(hints, *ids, person))
     roles = Roles(
         target,
         categories,
@@ -187,7 +187,7 @@ def load_cohort(
         groups or {},
         unpenalized,
         sample_weight,
-        identifier,
+        ids,
         person,
         keep,
         hints,
@@ -229,22 +229,25 @@ def _check_outcome(table: Table, target: str, outcome: Outcome) -> None:
 def _people(table: Table, roles: Roles) -> tuple[np.ndarray | None, list[str]]:
     """((n,) whose row it is, or None for one row each; sentences)."""
     notes: list[str] = []
-    column = roles.person
-    if column is None:
-        if roles.identifier is None or not repeated_ids(table, roles.identifier):
+    columns = roles.identifier if roles.person is None else (roles.person,)
+    if not columns:
+        return None, notes
+    values = table.frame[list(columns)]
+    name = named(columns)
+    if roles.person is None:
+        if not values.dropna().duplicated().any():
             return None, notes
-        column = roles.identifier
-        notes = [
-            f"{column} occurs in several rows: they are taken as one person's and stay together in "
-            f"the split; say `person: {column}` in the study if that is meant"
-        ]
-    values = table.frame[column]
-    if gone := int(values.isna().sum()):
+        notes.append(
+            f"{name} occurs in several rows: they are taken as one person's and stay together in "
+            "the split; name the column under person if that is meant"
+        )
+    if gone := int(values.isna().any(axis=1).sum()):
         raise InputError(
-            f"person must be known in every row, but {column} of {table.source} is missing in "
+            f"person must be known in every row, but {name} of {table.source} is missing in "
             f"{gone} of {len(values)} rows; complete them, or leave these rows out"
         )
-    codes, distinct = pd.factorize(values.astype(object))
+    codes = values.groupby(list(columns), sort=False).ngroup().to_numpy()
+    distinct = np.unique(codes)
     if len(distinct) == len(codes):
         return None, notes
     return codes, notes

@@ -125,18 +125,24 @@ def parse_csv(
         zeros = read(str, numbers)
         doubtful += [n for n in numbers if zeros[n].str.match(LEADING_ZERO).any()]
     floats = [n for n in numbers if pd.api.types.is_float_dtype(kept[n])]
-    threes = _in_threes(frame, [n for n in floats if n not in doubtful], read)
+    threes = _in_threes(frame, [n for n in floats if n not in set(doubtful)], read)
     again = [*doubtful, *threes]
     if again:
         frame = frame.assign(**read(str, again))
-    decimals = [n for n in floats if n not in again and (frame[n] % 1 > 0).any()]
+    left = set(floats).difference(again)
+    decimals = any((frame[n] % 1 > 0).any() for n in floats if n in left)  # the first one tells
     return frame, lines if len(lines) == len(frame) else None, "." if decimals else "", notes
 
 
 def _in_threes(frame: pd.DataFrame, names: list[str], read: _Reader) -> list[str]:
     """The columns of which every number is written as 265.000 is."""
-    names = [n for n in names if frame[n].notna().any()]
-    names = [n for n in names if frame[n].dropna().abs().between(1, 1000).all()]
+
+    def between(values: np.ndarray) -> bool:
+        """1 … 1000, of those that are known."""
+        least, most = (of.reduce(values, initial=np.nan) for of in (np.fmin, np.fmax))
+        return bool(1 <= least <= most <= 1000)
+
+    names = [n for n in names if between(np.abs(frame[n].to_numpy(np.float64, na_value=np.nan)))]
     for rows in (50, None):
         if names:
             texts = read(str, names, rows)

@@ -82,6 +82,18 @@ def _decimal_mark(column: Column) -> str:
     return "," if notation.decimal == "," else "." if notation.thousands == "," else ""
 
 
+MOST_CODES = 12
+
+
+def is_quantity(table: Table, name: str) -> bool:
+    """Whether a column of numbers has more distinct ones than codes do, or broken ones."""
+    values = pd.to_numeric(table.frame[name], errors="coerce")
+    if values.isna().sum() > table.frame[name].isna().sum():
+        return False  # text
+    values = values.dropna().unique()
+    return bool(len(values) > MOST_CODES or np.any(values != np.round(values)))
+
+
 def _by_type(table: Table, name: str, hints: Hints) -> Column | None:
     """What a column is by its type or by the study; None for text that must be looked at."""
     values = table.frame[name]
@@ -175,24 +187,30 @@ def _decided(
             if (notation.decimal == decimal and not separated) or separated == thousands:
                 return notation, []
     texts = known_texts(table.frame[name].dropna().unique(), hints.missing_of(name))
-    text = next(t for t in texts if len({n.number(t) for n in notations}) > 1)
-    both = " or ".join(f"{n.number(text):.10g}" for n in notations)
     how = 'say `numbers: "1,234.5"` or `numbers: "1.234,5"` in the study (-P numbers=…)'
-    fitting = [n for n in notations if len(marks) == 1 and n.decimal in marks]
     points = all(re.fullmatch(THREE_DECIMALS, t) for t in texts)
+    # Sentences that are kept have made-up numbers, never a person's.
     if points and "," not in marks:
         plain = next(n for n in notations if n.decimal == ".")
         if marks:
             return plain, []
-        note = f"{name}: {text} and the like can be {both}; they are read with decimal points"
+        note = f"{name}: all numbers have three decimals (1.234) and are read with decimal points"
         return plain, [f"{note}; if points stand between thousands, {how}"]
+    fitting = [n for n in notations if len(marks) == 1 and n.decimal in marks]
     if len(fitting) == 1:
-        mark = "points" if "." in marks else "commas"
-        note = f"{name}: {text} is read as {fitting[0].number(text):.10g}"
+        mark, example = ("points", "1,234") if "." in marks else ("commas", "1.234")
+        if fitting[0].thousands not in (",", "."):
+            mark, example = ("points", "1.234") if "." in marks else ("commas", "1,234")
+        value = 1.234 if fitting[0].thousands not in (",", ".") else 1234
+        note = f"{name}: numbers such as {example} are read as {value}"
         return fitting[0], [f"{note}, as other columns have decimal {mark}; else {how}"]
+    text = next(t for t in texts if len({n.number(t) for n in notations}) > 1)
+    row = table.frame.index[table.frame[name] == text]
+    where = f" in {table.place(int(row[0]))}" if len(row) else ""
+    both = " or ".join(f"{n.number(text):.10g}" for n in notations)
     raise InputError(
-        f"numbers must have one reading, but {name} of {table.source} has {text}, which can be "
-        f"{both}; {how}"
+        f"numbers must have one reading, but {name} of {table.source} has {text}{where}, which can "
+        f"be {both}; {how}"
     )
 
 

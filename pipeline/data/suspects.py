@@ -108,11 +108,6 @@ def _whole_numbers(column: Column, table: Table, called_number: bool, called_id:
     return "maybe" if digits.min() == digits.max() >= 6 else ""
 
 
-def repeated_ids(table: Table, identifier: str) -> bool:
-    """Whether several rows have the same id."""
-    return bool(table.frame[identifier].dropna().duplicated().any())
-
-
 _CODES_BELOW = {-1.0, -7.0, -8.0, -9.0, -77.0, -88.0, -99.0, -777.0, -888.0, -999.0, -9999.0}
 _CODES_ABOVE = {77.0, 88.0, 99.0, 777.0, 888.0, 999.0, 7777.0, 8888.0, 9999.0, 99999.0}
 

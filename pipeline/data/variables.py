@@ -24,7 +24,7 @@ class Roles:
     groups       name → columns that are one variable to the penalty and in all counts.
     unpenalized  variables (columns without a group, or groups) with penalty factor 0.
     weight       the column of row weights, which is no variable.
-    identifier   the column of people's ids, which is no variable.
+    identifier   the columns of people's ids, which are no variables.
     person       the column that says whose row it is, where people have several.
     keep         variables though they look like row numbers or ids.
     hints        how the table is written, where the study says it.
@@ -37,7 +37,7 @@ class Roles:
     groups: Columns = field(default_factory=dict)
     unpenalized: Sequence[str] = ()
     weight: str | None = None
-    identifier: str | None = None
+    identifier: Sequence[str] = ()
     person: str | None = None
     keep: Sequence[str] = ()
     hints: Hints = field(default_factory=Hints)
@@ -70,14 +70,14 @@ def wanted_columns(table: Table, roles: Roles) -> list[str]:
                 f"{roles.target}; choose another"
             )
         no_variable[roles.weight] = "sample_weight"
-    if roles.identifier is not None:
-        require_known([roles.identifier], known, "id", table.source)
-        if roles.identifier in no_variable:
+    for identifier in roles.identifier:
+        require_known([identifier], known, "id", table.source)
+        if identifier in no_variable:
             raise InputError(
-                f"id must name a column of its own, but {roles.identifier} is the "
-                f"{no_variable[roles.identifier]}; choose another"
+                f"id must name a column of its own, but {identifier} is the "
+                f"{no_variable[identifier]}; choose another"
             )
-        no_variable[roles.identifier] = "id"
+        no_variable[identifier] = "id"
     if roles.person is not None:
         require_known([roles.person], known, "person", table.source)
         if no_variable.get(roles.person, "id") != "id":

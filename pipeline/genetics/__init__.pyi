@@ -11,6 +11,7 @@ from .people import id_columns as id_columns
 from .people import join as join
 from .people import row_names as row_names
 from .plink import Variants as Variants
+from .plink import chromosome_name as chromosome_name
 from .plink import open_fileset as open_fileset
 from .relationship import Filters as Filters
 from .relationship import encoding_factor as encoding_factor

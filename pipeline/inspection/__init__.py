@@ -1,8 +1,9 @@
 """What results across seeds say: pure functions of results, no files, no figures.
 
-`solutions` groups networks by what they keep, `stability` and `agreement` measure how far seeds
-agree, `tipping` finds where solutions change along λ, `pareto` what no other configuration beats,
-`importance` which searched values matter, `focus` which configurations deserve a closer look.
+`solutions` groups networks by what they keep, `configurations` has one row a configuration,
+`stability` and `agreement` measure how far seeds agree, `tipping` finds where solutions change
+along λ, `pareto` what no other configuration beats, `importance` which searched values matter,
+`focus` which configurations deserve a closer look.
 """
 
 import lazy_loader

@@ -41,6 +41,18 @@ class Focus:
     entropy_bits: float
 
     @property
+    def outcomes(self) -> tuple[Solution, ...]:
+        """The last-epoch solutions in an order that does not depend on counts where it can: those
+        that keep a single family, by family, then the others, the commonest first."""
+        order = [f.family for f in self.last[0].families] if self.last else []
+
+        def rank(solution: Solution) -> int:
+            kept = [f.family for f in solution.families if f.high]
+            return order.index(kept[0]) if len(kept) == 1 and len(order) > 1 else len(order)
+
+        return tuple(sorted(self.last, key=rank))
+
+    @property
     def selects(self) -> bool:
         """Whether any of its networks zeroes a variable, at its best or last epoch."""
         kept = [f for s in (*self.last, *self.best) for f in s.families]

@@ -5,7 +5,8 @@ It needs no Optuna storage: the configurations and their results are put into a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,7 +57,7 @@ def _fanova(values: pd.DataFrame, scores: np.ndarray) -> dict[str, float]:
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        known: Mapping[str, optuna.distributions.BaseDistribution] = {
+        known: dict[str, optuna.distributions.BaseDistribution] = {
             name: _distribution(column) for name, column in values.items()
         }
         study = optuna.create_study()
@@ -74,7 +75,7 @@ def _fanova(values: pd.DataFrame, scores: np.ndarray) -> dict[str, float]:
     return {name: float(share) for name, share in found.items()}
 
 
-def _value(value: object) -> float | str:
+def _value(value: Any) -> float | str:
     """A number as it is, anything else as text."""
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_))
     return float(value) if number else str(value)
@@ -85,6 +86,7 @@ def _distribution(column: pd.Series):
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     values = [_value(value) for value in column]
-    if all(isinstance(value, float) for value in values):
-        return FloatDistribution(min(values), max(values))
+    numbers = [value for value in values if isinstance(value, float)]
+    if len(numbers) == len(values):
+        return FloatDistribution(min(numbers), max(numbers))
     return CategoricalDistribution(list(dict.fromkeys(str(value) for value in values)))

@@ -13,20 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.inspection.stability import death_epoch, entropy_bits
+from pipeline.inspection.stability import death_epoch
 from pipeline.metrics import bootstrap
-from pipeline.networks import LAMBDAS
-from pipeline.results import ANCESTRY, NetworkResult, StudyRecord, StudyResults, kept_variables
+from pipeline.results import ANCESTRY, NetworkResult, kept_variables
 
 EXCHANGEABLE = ("genetic",)
 ADJUSTING = (ANCESTRY,)
 """Families that no penalty acts on: in every network, and in no solution."""
 
 EPOCHS = ("best", "last")
-SPLITS = ("val", "test", "train")
 NAMED_AT_MOST = 4  # variables that the label of a single family's solution names
-METRIC_ORDER = ("auroc", "average_precision", "accuracy", "balanced_accuracy", "log_loss")
-METRIC_ORDER += ("r2", "mean_squared_error", "mean_absolute_error")
+METRIC_ORDER = (
+    "auroc", "average_precision", "accuracy", "balanced_accuracy", "log_loss", "r2",
+    "mean_squared_error", "mean_absolute_error",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class Solution:
         return "–" if np.isnan(low) else f"{low:{shape}} to {high:{shape}}"
 
 
-def _family_kept(networks: Sequence[NetworkResult], epoch: str) -> tuple[FamilyKept, ...]:
+def family_kept(networks: Sequence[NetworkResult], epoch: str) -> tuple[FamilyKept, ...]:
     counts = [c for n in networks if (c := kept_counts(n, epoch)) is not None]
     rows = []
     for family, total in family_totals(networks[0]).items() if counts else ():
@@ -230,7 +230,7 @@ def _solution(
         epoch=epoch,
         networks=networks,
         of_networks=of_networks,
-        families=_family_kept(networks, epoch),
+        families=family_kept(networks, epoch),
         variables=shares,
         scores=scores,
         best_epoch=scores.get("best_epoch", Spread(np.nan, np.nan, 0)),
@@ -258,35 +258,10 @@ def metric_names(networks: Sequence[NetworkResult], objective: str) -> tuple[str
     """Metrics without their split, the objective's first: `auroc average_precision accuracy`."""
     pattern = re.compile(r"^(?:val|test|train)_(.+)$")
     logged = dict.fromkeys(name for n in networks for name in n.metrics)
-    found = dict.fromkeys(m[1] for name in logged if (m := pattern.match(name)))
-    found = [m for m in found if m != "seconds" and not m.endswith(("_low", "_high"))]
+    matched = dict.fromkeys(m[1] for name in logged if (m := pattern.match(name)))
+    found = [m for m in matched if m != "seconds" and not m.endswith(("_low", "_high"))]
     first = (objective.removeprefix("val_"), *METRIC_ORDER)
     return tuple(m for m in dict.fromkeys((*first, *found)) if m in found)
-
-
-def lambdas_text(params: Mapping[str, object]) -> str:
-    """The lambdas that act, by the names a study file uses: `lambda_group 0.00712`."""
-    acting = [(k, float(params[k])) for k in LAMBDAS if params.get(k) not in (None, "")]
-    return ", ".join(f"{name} {value:.3g}" for name, value in acting if value) or "–"
-
-
-def other_searched(settings: Mapping[str, object]) -> tuple[str, ...]:
-    """The keys of `space`, of several values, besides regularizer, inputs and lambdas."""
-    known = ("regularizer", "inputs", *LAMBDAS)
-    space = settings.get("space") or {}
-    return tuple(
-        key
-        for key, values in space.items()
-        if key not in known and (isinstance(values, Mapping) or len(values) > 1)
-    )
-
-
-def searched_text(params: Mapping[str, object], settings: Mapping[str, object]) -> str:
-    """The lambdas that act, and every other searched value: `…, hidden_layer_sizes [30, 10]`."""
-    values = [(key, params[key]) for key in other_searched(settings) if key in params]
-    said = [f"{key} {v:.3g}" if isinstance(v, float) else f"{key} {v}" for key, v in values]
-    lambdas = lambdas_text(params)
-    return ", ".join([lambdas, *said] if lambdas != "–" or not said else said)
 
 
 def by_configuration(networks: Sequence[NetworkResult]) -> dict[int, tuple[NetworkResult, ...]]:
@@ -294,99 +269,3 @@ def by_configuration(networks: Sequence[NetworkResult]) -> dict[int, tuple[Netwo
     for network in sorted(networks, key=lambda n: (n.configuration, n.seed)):
         groups.setdefault(network.configuration, []).append(network)
     return {number: tuple(group) for number, group in groups.items()}
-
-
-def _configuration_row(
-    number: int, networks: tuple[NetworkResult, ...], record: StudyRecord, metrics: Sequence[str]
-) -> dict[str, object]:
-    finished = [n for n in networks if n.failure is None]
-    params = networks[0].params
-    row: dict[str, object] = {
-        "configuration": number,
-        "inputs": str(params.get("inputs", "+".join(families_of(networks[0])))),
-        "regularizer": str(params["regularizer"]),
-        **{name: float(params.get(name) or 0.0) for name in LAMBDAS},
-        "lambdas": searched_text(params, record.settings),
-        "networks": len(networks),
-        "finished": len(finished),
-        "failed": len(networks) - len(finished),
-    }
-    objective = spread([n.metrics.get(record.objective, np.nan) for n in finished])
-    row |= {"objective_mean": objective.mean, "objective_sd": objective.sd}
-    row["scored"] = objective.networks
-    for name in [f"{p}{s}_{m}" for p in ("", "final_") for s in SPLITS for m in metrics]:
-        value = spread([n.metrics.get(name, np.nan) for n in finished])
-        row |= {f"{name}_mean": value.mean, f"{name}_sd": value.sd}
-    for epoch, prefix in zip(EPOCHS, ("", "final_"), strict=True):
-        for family in _family_kept(finished, epoch) if finished else ():
-            row[f"{prefix}zeroed_{family.family}_mean"] = family.total - family.mean
-            row[f"total_{family.family}"] = family.total
-        groups = solutions_of(finished, record.objective, epoch)
-        row[f"solutions_{epoch}"] = len(groups)
-        row[f"entropy_{epoch}_bits"] = entropy_bits([s.label for s in groups for _ in s.networks])
-    means = [s.score(record.objective).mean for s in solutions_of(finished, record.objective)]
-    row["solution_gap"] = float(np.ptp(means)) if np.isfinite(means).all() and means else 0.0
-    row["families"] = len(families_of(networks[0]))
-    return row
-
-
-def configuration_table(results: StudyResults) -> pd.DataFrame:
-    """One row a configuration: parameters, networks, mean and sd over seeds, zeroed by family."""
-    metrics = metric_names(results.networks, results.record.objective)
-    groups = by_configuration(results.networks)
-    return pd.DataFrame(
-        [_configuration_row(c, group, results.record, metrics) for c, group in groups.items()]
-    )
-
-
-def cell_spread(row: Mapping[str, object] | pd.Series, name: str) -> Spread:
-    mean, sd = row.get(f"{name}_mean", np.nan), row.get(f"{name}_sd", np.nan)
-    return Spread(float(mean), float(sd), int(row["scored"]))
-
-
-def best_row(table: pd.DataFrame, maximize: bool) -> pd.Series | None:
-    """The row with the best mean objective on the validation rows, over its seeds.
-
-    So that few lucky seeds cannot win, a configuration is in the running only with at least half
-    as many scored networks as the one with most. Ties go to the lower number. Test metrics have no
-    say. None when nothing finished.
-    """
-    if table.empty or table["scored"].max() == 0:
-        return None
-    running = table[(table["scored"] >= table["scored"].max() / 2) & (table["scored"] > 0)]
-    ordered = running.sort_values(
-        ["objective_mean", "configuration"], ascending=[not maximize, True], kind="stable"
-    )
-    return ordered.iloc[0]
-
-
-def best_by_cell(table: pd.DataFrame, maximize: bool) -> pd.DataFrame:
-    """The table of results: the best configuration of each inputs × regularizer."""
-    if table.empty:
-        return table
-    cells = table.groupby(["inputs", "regularizer"], sort=False)
-    rows = [row for _, cell in cells if (row := best_row(cell, maximize)) is not None]
-    if not rows:
-        return table.iloc[:0]
-    best = pd.DataFrame(rows)
-    size = best["inputs"].str.count(r"\+")
-    return best.iloc[np.argsort(-size.to_numpy(), kind="stable")].reset_index(drop=True)
-
-
-def most_seed_dependent(table: pd.DataFrame) -> pd.Series | None:
-    """The tipping point: the configuration with the largest entropy of its last-epoch solutions.
-
-    Where any configuration sees several families only those compete: which family is left is the
-    question. Ties go to the larger gap in mean validation objective between solutions, then to the
-    lower number. None when the seeds of every configuration agree.
-    """
-    if table.empty:
-        return None
-    several = table[table["families"] > 1]
-    running = several if len(several) else table
-    running = running[running["entropy_last_bits"] > 0]
-    if running.empty:
-        return None
-    keys = running.assign(entropy=running["entropy_last_bits"].round(9))
-    order = ["entropy", "solution_gap", "configuration"]
-    return keys.sort_values(order, ascending=[False, False, True]).iloc[0].drop("entropy")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pipeline.inspection import TIPPING_ROLE, Focus, cell_spread
+from pipeline.inspection import OPPOSED, TIPPING_ROLE, Focus, cell_spread, opposed_share
 from pipeline.results import StudyRecord
 from pipeline.words import family_words, listed, metric_words
 
@@ -44,7 +44,10 @@ def _mean_of(mean: float, total: int) -> str:
     return f"all {total}" if mean == total else f"{mean:.1f} of {total}"
 
 
-def _seed_sentence(best: Focus, tipping: Focus | None, seeds: int, several: bool) -> str:
+def _seed_sentence(
+    best: Focus, tipping: Focus | None, seeds: int, several: bool, first: bool
+) -> str:
+    """Whether the seed decides; `first` where no other sentence stands before."""
     if seeds < 2:
         return "With a single seed finished, nothing can be said about how the seed matters."
     if tipping is None and several:
@@ -56,10 +59,11 @@ def _seed_sentence(best: Focus, tipping: Focus | None, seeds: int, several: bool
         return "The seed does not decide: in every configuration all seeds end in one solution."
     ends = [f"{len(s.networks)} of {s.of_networks} seeds end with {s.label}" for s in tipping.last]
     start = "The seed decides"
-    if len(best.last) == 1:
+    if len(best.last) == 1 and not first:
         label = best.last[0].label
         start = f"All seeds of the best configuration end with {label}, but the seed decides"
-    where = "there" if tipping.number == best.number else f"at {configuration_words(tipping)}"
+    same = tipping.number == best.number and not first
+    where = "there" if same else f"at {configuration_words(tipping)}"
     bits = "" if len(tipping.last) == 1 else f" ({tipping.entropy_bits:.2f} bits)"
     return f"{start} {where}: {listed(ends, 4)}{bits}."
 
@@ -72,7 +76,8 @@ def _best_that_selects(focus: Sequence[Focus], table: pd.DataFrame, maximize: bo
 
 
 def answer_of(focus: Sequence[Focus], table: pd.DataFrame, record: StudyRecord) -> tuple[str, ...]:
-    """Three sentences: how good, which variables, and whether the seed decides."""
+    """Three sentences: how good, which variables, and whether the seed decides; that one first
+    where seeds contradict each other, or where the study asks for it."""
     if not focus:
         total = int(table["networks"].sum()) if len(table) else 0
         has = f"None of the {total} networks has a {metric_words(record.objective)}"
@@ -100,7 +105,9 @@ def answer_of(focus: Sequence[Focus], table: pd.DataFrame, record: StudyRecord) 
     tipping = next((f for f in focus if TIPPING_ROLE in f.roles), None)
     most_seeds = int(table["finished"].max())
     several = bool((table["families"] > 1).any())
-    decides = _seed_sentence(best, tipping, most_seeds, several)
-    if record.objectives == ("solution_entropy",):
+    opposed = tipping is not None and opposed_share(tipping.last) >= OPPOSED
+    first = opposed or record.objectives == ("solution_entropy",)
+    decides = _seed_sentence(best, tipping, most_seeds, several, first)
+    if first:
         return decides, how_good, which
     return how_good, which, decides

@@ -1,56 +1,48 @@
-"""Arrays → figures, as PNG bytes; touches no files. The only module that imports matplotlib.
+"""Described plots, and the other figures of a report → PNG bytes; touches no files.
 
-Colors are Okabe and Ito's, told apart by markers too. Names are drawn as they are: a `$` in a
-variable's name is a dollar sign, not a formula.
+The only module that imports matplotlib. Names are drawn as they are: a `$` in a variable's name is
+a dollar sign, not a formula.
 """
 
 from __future__ import annotations
 
 import io
-import itertools
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes as MatplotlibAxes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from PIL import Image
 
-from pipeline.inspection import front_steps
 from pipeline.report.heatmap import MOST_ROWS, HeatMap, strongest_rows, weight_scale
+from pipeline.report.plots import (
+    COLORS,
+    HATCHES,
+    INK,
+    Boxes,
+    Key,
+    Lines,
+    Mark,
+    Plot,
+    Points,
+    Spans,
+)
 from pipeline.report.raster import encode, printable, side_by_side
 from pipeline.results import Inputs, variable_norms
 
-__all__ = [
-    "HeatMap",
-    "Panel",
-    "importance_bars",
-    "lambda_paths",
-    "panels",
-    "pareto",
-    "selection_bars",
-    "trajectories",
-]
-
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-# Tol's muted colors, for solutions, so that they are not taken for regularizers.
-SOLUTION_COLORS = ("#332288", "#cc6677", "#117733", "#999933", "#aa4499", "#88ccee", "#bbbbbb")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-HATCHES = ("", "//", "..", "xx", "--", "++", "oo")
-_INK, _FAINT = "#333333", "#8a8a8a"
+_FAINT = "#8a8a8a"
 
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
-
-
-def style_of(names: Sequence[str], colors: Sequence[str] = COLORS) -> dict[str, tuple[str, str]]:
-    """Name → (color, marker), in order, starting again after the seventh."""
-    n = len(colors)
-    return {name: (colors[i % n], MARKERS[i % n]) for i, name in enumerate(dict.fromkeys(names))}
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -59,32 +51,36 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _axes(axes: Axes, title: str = "", x: str = "", y: str = "") -> Axes:
+def _axes(axes: MatplotlibAxes, title: str = "", x: str = "", y: str = "") -> MatplotlibAxes:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_FAINT)
-    axes.tick_params(colors=_INK, labelsize=8, width=0.6)
+    axes.tick_params(colors=INK, labelsize=8, width=0.6)
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_title(title, fontsize=9, loc="left", color=_INK, parse_math=False)
-    axes.set_xlabel(x, fontsize=8.5, color=_INK, parse_math=False)
-    axes.set_ylabel(y, fontsize=8.5, color=_INK, parse_math=False)
+    axes.set_title(title, fontsize=9, loc="left", color=INK, parse_math=False)
+    axes.set_xlabel(x, fontsize=8.5, color=INK, parse_math=False)
+    axes.set_ylabel(y, fontsize=8.5, color=INK, parse_math=False)
     return axes
 
 
-def _legend(figure: Figure, axes: Axes, place: str = "outside upper left") -> None:
-    """One legend for all axes, without doubles."""
-    handles, labels = axes.get_legend_handles_labels()
-    found = dict(zip(labels, handles, strict=True))
-    if found:
-        legend = figure.legend(
-            found.values(), found.keys(), loc=place, ncols=min(len(found), 5),
-            frameon=False, fontsize=8.5, handletextpad=0.4,
-        )  # fmt: skip
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+def _legend(
+    figure: Figure, named: tuple[Sequence[Artist], Sequence[str]],
+    place: Literal["outside upper left", "outside upper right"] = "outside upper left",
+) -> None:  # fmt: skip
+    """One legend for all axes; a label that begins with _ is shown all the same."""
+    handles, labels = named
+    if not labels:
+        return
+    shown = [label if label[:1] != "_" else f" {label}" for label in labels]
+    legend = figure.legend(
+        handles, shown, loc=place, ncols=min(len(shown), 5), frameon=False, fontsize=8.5,
+        handletextpad=0.4,
+    )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # names in any script; boxes are drawn
@@ -92,7 +88,7 @@ def _png(figure: Figure) -> bytes:
     # 256 colors are enough for lines and words, in a third of the bytes. Of Pillow's methods this
     # is the fast one, and keeps thin lines' colors best.
     small, image = io.BytesIO(), Image.open(buffer).convert("RGB")
-    image = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=0)
+    image = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     image.save(small, "PNG", optimize=True, dpi=(150, 150))
     return small.getvalue()
 
@@ -104,18 +100,19 @@ class Panel:
     title: str
     inputs: Inputs
     first_layer: np.ndarray
+    letter: str
 
 
 def panels(
     shown: Sequence[Panel], simulated: bool, per_row: int = 3
 ) -> tuple[bytes, tuple[bytes, ...]]:
-    """Heat maps lettered A, B, … on one color scale: all in one PNG, and each as its own."""
+    """Heat maps with their letters, on one color scale: all in one PNG, and each as its own."""
     scale = weight_scale(*(panel.first_layer for panel in shown))
     norm_scale = max((max(variable_norms(p.first_layer, p.inputs).values(), default=0.0)
                       for p in shown), default=0.0)  # fmt: skip
     maps: dict[tuple[Inputs, int], HeatMap] = {}
     pictures = []
-    for i, panel in enumerate(shown):
+    for panel in shown:
         key = (panel.inputs, panel.first_layer.shape[1])
         if key not in maps:
             rows = None  # all, or of many the strongest of all these panels, the same in each
@@ -123,60 +120,90 @@ def panels(
                 layers = [p.first_layer for p in shown if p.inputs == panel.inputs]
                 rows = strongest_rows(panel.inputs, *layers)
             maps[key] = HeatMap(*key, simulated, rows=rows, cells_width=270, ratio=2)
-        title = f"{chr(ord('A') + i % 26)}   {panel.title}"
+        title = f"{panel.letter}   {panel.title}"
         pictures.append(maps[key].pixels(panel.first_layer, title, scale, norm_scale or None))
     together = encode(side_by_side(pictures, per_row, gap=40), ratio=2)
     return together, tuple(encode(picture, ratio=2) for picture in pictures)
 
 
-def trajectories(
-    curves: Sequence[Mapping[str, np.ndarray]],
-    labels: Sequence[str],
-    best_epochs: Sequence[float],
-    names: Mapping[str, str],
-    order: Sequence[str] = (),
-) -> bytes:
-    """One line a network against epoch, colored by its solution, its best epoch marked.
+def _draw_mark(axes: MatplotlibAxes, mark: Mark) -> None:
+    """One mark of a described plot, without its label."""
+    if isinstance(mark, Lines):
+        for x, y in zip(mark.xs, mark.ys, strict=True):
+            axes.plot(x, y, color=mark.color, linestyle=mark.dash, linewidth=mark.width,
+                      alpha=mark.alpha)  # fmt: skip
+    elif isinstance(mark, Points):
+        axes.plot(
+            mark.x, mark.y, mark.marker, color=mark.color, markersize=mark.size, alpha=mark.alpha,
+            markerfacecolor="white" if mark.hollow else mark.color, zorder=3,
+            markeredgecolor=mark.color if mark.hollow else "white",
+            markeredgewidth=1.3 if mark.hollow else 0.6,
+        )  # fmt: skip
+    elif isinstance(mark, Spans):
+        axes.vlines(mark.x, mark.low, mark.high, color=mark.color, linewidth=0.8)
+    elif isinstance(mark, Boxes):
+        axes.bar(mark.left, mark.top - mark.bottom, mark.right - mark.left, bottom=mark.bottom,
+                 align="edge", color=mark.color, hatch=mark.hatch, edgecolor="white",
+                 linewidth=0.4)  # fmt: skip
+    else:
+        axes.annotate(
+            mark.text, (mark.x, mark.y), (4 if mark.right else -5, 1 if mark.right else 7),
+            textcoords="offset points", ha="left" if mark.right else "right",
+            va="bottom",
+            color=mark.color, fontsize=8, fontweight="bold", parse_math=False, zorder=4,
+            bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6},
+        )  # fmt: skip
 
-    curves       of each network, curve name → (T,) values, epoch 1 first.
-    labels       the solution of each network.
-    best_epochs  of each network; NaN where unknown.
-    names        curve name → its title; one axes each, in this order.
-    order        solutions in the order of their colors, so that all figures of a page agree.
-    """
-    figure = _figure(3.6 * max(len(names), 1) + 0.4, 3.2)
-    styles = style_of([*order, *labels], SOLUTION_COLORS)
-    grid = figure.subplots(1, max(len(names), 1), squeeze=False)[0]
-    jitter = np.linspace(-0.12, 0.12, max(len(curves), 2))
-    for axes, (curve, title) in zip(grid, names.items(), strict=False):
-        _axes(axes, title, "epoch")
-        counts = curve.startswith("kept_")
-        for i, (network, label) in enumerate(zip(curves, labels, strict=True)):
-            if curve not in network:
+
+def _handle(key: Key) -> Patch | Line2D:
+    if key.hatch:
+        return Patch(facecolor=key.color, hatch=key.hatch.strip(), edgecolor="white")
+    handle = Line2D([], [], color=key.color, marker=key.marker, markersize=6,
+                    markerfacecolor="white" if key.hollow else key.color)  # fmt: skip
+    handle.set_linestyle(key.dash or "none")
+    return handle
+
+
+def drawn(plot: Plot) -> Figure:
+    """A described plot as a figure, its legend above all axes."""
+    rows, columns = len(plot.grid), max(len(row) for row in plot.grid)
+    figure = _figure(plot.width * columns + 0.4, plot.height * rows + 0.5)
+    grid = figure.subplots(
+        rows, columns, squeeze=False, sharex="col" if rows > 1 else False,
+        sharey="row" if rows > 1 else False,
+    )  # fmt: skip
+    for i, row in enumerate(plot.grid):
+        for j, described in enumerate(row):
+            if described is None:
+                grid[i][j].set_visible(False)
                 continue
-            values = np.asarray(network[curve], dtype=float)
-            shown = values + (jitter[i] if counts else 0.0)
-            color, marker = styles[label]
-            axes.plot(
-                np.arange(1, len(values) + 1), shown, color=color, linewidth=1, alpha=0.75,
-                label=label if label[:1] != "_" else f" {label}",
-            )  # fmt: skip
-            best = best_epochs[i]
-            if np.isfinite(best) and 1 <= best <= len(values):
-                axes.plot(
-                    best, shown[int(best) - 1], marker, color=color, markersize=5.5,
-                    markeredgecolor="white", markeredgewidth=0.7, zorder=3,
-                )  # fmt: skip
-        if counts:
-            axes.set_ylim(bottom=-0.4)
-            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(figure, grid[0])
-    return _png(figure)
+            shared = rows > 1 and j > 0  # y of the row, named by its first axes
+            axes = _axes(grid[i][j], described.title, described.x, "" if shared else described.y)
+            for mark in described.marks:
+                _draw_mark(axes, mark)
+            if described.counts:
+                axes.set_ylim(bottom=-0.5)
+                axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+            if described.whole_x:
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if described.log_x:
+                axes.set_xscale("log")
+                axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+                axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+                axes.xaxis.set_minor_formatter(NullFormatter())
+    keys = plot.legend
+    _legend(figure, ([_handle(key) for key in keys], [key.label for key in keys]))
+    return figure
+
+
+def picture(plot: Plot) -> bytes:
+    """A described plot as PNG."""
+    return png(drawn(plot))
 
 
 def selection_bars(
     variables: Sequence[str], share_last: Sequence[float], share_best: Sequence[float], title: str
-) -> bytes:
+) -> Figure:
     """Share of seeds that keep each variable: bar at the last epoch, ring at the best epoch."""
     count = len(variables)
     figure = _figure(6.4, 0.9 + 0.21 * count)
@@ -193,109 +220,11 @@ def selection_bars(
     axes.set_xlim(0, 1)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
-    _legend(figure, axes)
-    return _png(figure)
+    _legend(figure, axes.get_legend_handles_labels())
+    return figure
 
 
-def _against(axes: Axes, part: pd.DataFrame, lam: str, column: str, joined: bool) -> None:
-    sd = part.get(column.removesuffix("_mean") + "_sd")
-    axes.errorbar(
-        part[lam], part[column], yerr=None if sd is None else sd.fillna(0.0), color=COLORS[0],
-        marker="o", markersize=4.5, linewidth=0.9 if joined else 0.0, elinewidth=0.8,
-    )  # fmt: skip
-
-
-def _shares(
-    axes: Axes, part: pd.DataFrame, lam: str, labels: Sequence[str], order: Sequence[str]
-) -> None:
-    """Stacked bars, one a configuration: the share of its seeds that end in each solution."""
-    bottom = np.zeros(len(part))
-    values = part[lam].to_numpy(dtype=float)
-    width = values * 0.09  # of a constant breadth on the logarithmic axis
-    styles = style_of([*order, *labels], SOLUTION_COLORS)
-    for label, hatch in zip(labels, itertools.cycle(HATCHES), strict=False):
-        share = part[label].to_numpy(dtype=float)
-        axes.bar(
-            values, share, width, bottom=bottom, color=styles[label][0], label=label, hatch=hatch,
-            edgecolor="white", linewidth=0.4,
-        )  # fmt: skip
-        bottom += share
-    axes.set_ylim(0, 1)
-
-
-def lambda_paths(
-    table: pd.DataFrame,
-    lambdas: Mapping[str, str],
-    score: tuple[str, str],
-    kept: Mapping[str, str],
-    solutions: Sequence[str] = (),
-    order: Sequence[str] = (),
-) -> bytes:
-    """λ against score, kept variables by family, and share of seeds by solution.
-
-    table      one row a configuration: `regularizer`, the lambdas, `<score>_mean` and `_sd`, the
-               columns of `kept`, and one column of shares for each of `solutions`.
-    lambdas    regularizer → its lambda: one column of axes each.
-    score      (column without `_mean`, title).
-    kept       column → title, one row of axes each.
-    """
-    shown = {f"{score[0]}_mean": score[1], **kept}
-    rows = len(shown) + bool(solutions)
-    figure = _figure(max(2.9 * len(lambdas), 5.6), 1.75 * rows + 0.6)
-    grid = figure.subplots(rows, len(lambdas), squeeze=False, sharex="col", sharey="row")
-    for j, (regularizer, lam) in enumerate(lambdas.items()):
-        part = table[(table["regularizer"] == regularizer) & (table[lam] > 0)].sort_values(lam)
-        others = [c for c in part.columns if c.startswith("lambda_") and c != lam]
-        joined = not any(part[other].nunique() > 1 for other in others)
-        for i, (column, title) in enumerate(shown.items()):
-            axes = _axes(grid[i][j], regularizer if i == 0 else "", "", title if j == 0 else "")
-            _against(axes, part, lam, column, joined)
-            if column in kept:
-                axes.set_ylim(bottom=-0.5)
-        if solutions:
-            axes = _axes(grid[-1][j], "", "", "share of seeds" if j == 0 else "")
-            _shares(axes, part, lam, solutions, order)
-        axes = grid[-1][j]
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel(lam, fontsize=8.5, parse_math=False)
-    _legend(figure, grid[-1][0], "outside lower left")
-    return _png(figure)
-
-
-def pareto(
-    networks: pd.DataFrame, configurations: pd.DataFrame, maximize: bool, label: str
-) -> bytes:
-    """Score against kept variables: a dot a network, a ring the mean of a configuration.
-
-    Both tables have `kept`, `score` and `regularizer`; each has its Pareto front.
-    """
-    figure = _figure(6.4, 3.8)
-    axes = _axes(figure.subplots(), "", "variables kept at the best epoch, of all families", label)
-    for name, (color, marker) in style_of(networks["regularizer"].tolist()).items():
-        own, means = (t[t["regularizer"] == name] for t in (networks, configurations))
-        axes.plot(
-            own["kept"], own["score"], marker, color=color, markersize=4.5, alpha=0.55,
-            label=name, markeredgewidth=0,
-        )  # fmt: skip
-        axes.plot(
-            means["kept"], means["score"], marker, color=color, markersize=7.5,
-            markerfacecolor="none", markeredgewidth=1.2,
-        )  # fmt: skip
-    for what, table, dash in (
-        ("networks", networks, "-"),
-        ("configurations", configurations, "--"),
-    ):
-        x, y = front_steps(table["kept"].to_numpy(), table["score"].to_numpy(), maximize)
-        axes.plot(x, y, dash, color=_INK, linewidth=1.2, label=f"Pareto front of {what}")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(figure, axes)
-    return _png(figure)
-
-
-def importance_bars(shares: Mapping[str, Mapping[str, float]]) -> bytes:
+def importance_bars(shares: Mapping[str, Mapping[str, float]]) -> Figure:
     """fANOVA importances: target → parameter → share; one group of bars a parameter."""
     names = list(dict.fromkeys(n for own in shares.values() for n in own))
     figure = _figure(6.4, 1.1 + 0.24 * len(names) * len(shares))
@@ -310,8 +239,8 @@ def importance_bars(shares: Mapping[str, Mapping[str, float]]) -> bytes:
     axes.set_xlim(0, 1)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
-    _legend(figure, axes)
-    return _png(figure)
+    _legend(figure, axes.get_legend_handles_labels())
+    return figure
 
 
 _TWO_SHADES = ("#5b7ea6", "#9fb6cf")
@@ -339,7 +268,7 @@ def along_genome(shown: pd.DataFrame) -> tuple[np.ndarray, list[str], list[float
     return x, names, [starts[name] + longest[name] / 2 for name in names]
 
 
-def manhattan(shown: pd.DataFrame) -> bytes:
+def manhattan(shown: pd.DataFrame) -> Figure:
     """One row of axes a network: weight of each variant by chromosome and position.
 
     shown has `network chromosome position learned drawn`, and `causal` where that is known.
@@ -369,5 +298,5 @@ def manhattan(shown: pd.DataFrame) -> bytes:
     wide = [i for i, name in enumerate(names) if len(names) <= 14 or i % 2 == 0 or i < 10]
     grid[-1].set_xticks([middles[i] for i in wide], [names[i] for i in wide])
     grid[-1].set_xlabel("chromosome", fontsize=8.5)
-    _legend(figure, grid[0], "outside upper right")
-    return _png(figure)
+    _legend(figure, grid[0].get_legend_handles_labels(), "outside upper right")
+    return figure

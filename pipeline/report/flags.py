@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,7 @@ def _border_side(value: float, tried: Sequence[float], space: object) -> str | N
 
 
 def _border_flags(table: pd.DataFrame, cells: pd.DataFrame, record: StudyRecord) -> list[str]:
-    space = record.settings.get("space") or {}
+    space: Mapping[str, Any] = record.settings.get("space") or {}  # type: ignore[assignment]
     flags = []
     for _, row in cells.iterrows():
         cell = (table["inputs"] == row["inputs"]) & (table["regularizer"] == row["regularizer"])

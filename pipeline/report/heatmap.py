@@ -286,6 +286,7 @@ class HeatMap:
             joined = rows[-1] - rows[0] == len(rows) - 1
             last = rows[-1] if joined else rows[0]
             middle = (int(self.tops[rows[0]]) + int(self.tops[last]) + self.cell_height) // 2
+            length = 0
             if norm > 0:
                 length = max(round(BAR_WIDTH * r * min(norm / end, 1.0)), 2 * r)
                 color = self.color_of[self.inputs.families[rows[0]]]
@@ -293,7 +294,7 @@ class HeatMap:
                 canvas[top : top + thick, self.strip : self.strip + length] = color
             if labeled & set(rows):
                 ink = self._number("0" if norm == 0 else f"{norm:.2g}", norm == 0)
-                left = self.strip + (BAR_WIDTH + 4) * r if norm else self.strip
+                left = self.strip + length + 4 * r * (norm > 0)
                 put(canvas, ink, middle - ink.shape[0] // 2, left)
 
     def _number(self, text: str, faint: bool) -> np.ndarray:

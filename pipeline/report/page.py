@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,6 +40,7 @@ from pipeline.report.summary_text import (
     terminal_of,
     terminal_summary,
 )
+from pipeline.report.table_reading import reading_rows
 from pipeline.report.tables import (
     Rows,
     death_rows,
@@ -67,6 +68,14 @@ OWN_PICTURE = re.compile(
     r"(panels|pareto|importances|variants|(trajectories|selection)_c\d+|lambda_\d+)\.png"
 )
 LARGEST_BYTES = 4_800_000
+SVG_MARKS = {
+    "o": "M7 6a4 4 0 1 0 8 0a4 4 0 1 0-8 0", "s": "M7.5 2.5h7v7h-7z", "^": "M11 2l4.5 8h-9z",
+    "D": "M11 1l5 5-5 5-5-5z", "v": "M11 10l4.5-8h-9z",
+    "P": "M9.5 2h3v2.5H15v3h-2.5V10h-3V7.5H7v-3h2.5z",
+    "X": "M8 2l3 2.6L14 2l1.5 1.5L13 6l2.5 2.5L14 10l-3-2.6L8 10 6.5 8.5 9 6 6.5 3.5z",
+}  # fmt: skip
+"""The markers of matplotlib's names, in a box of 22 × 12."""
+
 SCRIPTS_RUN = "if (window.Bokeh) document.documentElement.classList.add('js')"
 
 
@@ -85,22 +94,23 @@ class Chapter:
     importance: Picture | None
     variants: VariantChapter | None
     settings: str
+    reading: Rows | None
 
     @property
     def pictures(self) -> list[Picture]:
         found = [*self.trajectories, *self.selections, *self.lambdas, self.pareto, self.importance]
-        found.append(self.variants and self.variants.picture)
+        found.append(self.variants.picture if self.variants else None)
         return [picture for picture in found if picture]
 
 
-def _chapter(summary: Summary) -> Chapter:
+def _chapter(summary: Summary, letters: Mapping[str, str]) -> Chapter:
     close = [f for f in summary.focus if {BEST_ROLE, TIPPING_ROLE} & set(f.roles)]
     selecting = [f for f in summary.focus if f.selects and len(f.frequencies)]
     sections = [
         {
             "focus": f,
             "open": f in close,
-            "tables": [(epoch, *solution_rows(f, epoch, summary)) for epoch in ("last", "best")],
+            "tables": [(epoch, solution_rows(f, epoch, summary)) for epoch in ("last", "best")],
             "deaths": death_rows(f) if f.selects and len(f.frequencies) else None,
         }
         for f in summary.focus
@@ -119,7 +129,7 @@ def _chapter(summary: Summary) -> Chapter:
         summary=summary,
         objective=metric_words(summary.record.objective),
         sections=sections,
-        trajectories=[p for f in close if (p := report_pictures.trajectory(f, summary))],
+        trajectories=[p for f in close if (p := report_pictures.trajectory(f, summary, letters))],
         selections=[report_pictures.selection(f) for f in selecting[:4]],
         lambdas=report_pictures.lambda_pictures(summary),
         pareto=report_pictures.pareto(summary),
@@ -127,6 +137,7 @@ def _chapter(summary: Summary) -> Chapter:
         importance=report_pictures.importance(summary),
         variants=variant_chapter(summary),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
+        reading=reading_rows(summary.record),
     )
 
 
@@ -136,7 +147,11 @@ def _digest(script: str) -> str:
 
 def _scripts(pictures: Sequence[Picture]) -> tuple[list[str], dict[int, str]]:
     """The page's scripts, and id of a picture → the element that its plot fills."""
-    plots = {f"plot_{i}": p.plot for i, p in enumerate(pictures) if p.plot is not None}
+    plots = {
+        f"plot_{i}": interactive.pointed(p.plot)
+        for i, p in enumerate(pictures)
+        if p.plot is not None
+    }
     if not plots:
         return [], {}
     script, elements = interactive.embedded(plots)
@@ -154,8 +169,13 @@ def _page(summaries: Sequence[Summary]) -> tuple[str, list[Picture]]:
 
 
 def _rendered(summaries: Sequence[Summary], pointed: bool = True) -> tuple[str, list[Picture]]:
-    together, single = report_pictures.panel_pictures(*summaries)
-    chapters = [_chapter(summary) for summary in summaries]
+    panels = chosen_panels(*summaries)
+    simulated = any(s.record.simulated for s in summaries)
+    together, single = report_pictures.panel_pictures(panels, simulated)
+    chapters = [
+        _chapter(summary, {p.network.name: p.letter for p in panels if p.study == i})
+        for i, summary in enumerate(summaries)
+    ]
     several = len(summaries) > 1
     joint = report_pictures.pareto(*summaries) if several else None
     pictures = [*([joint] if joint else []), *(p for c in chapters for p in c.pictures)]
@@ -171,9 +191,10 @@ def _rendered(summaries: Sequence[Summary], pointed: bool = True) -> tuple[str, 
     html = environment.get_template("report.html.j2").render(
         chapters=chapters, record=summaries[0].record, several=several, head=head, rows=rows,
         panels=single, joint=joint, place=lambda picture: places.get(id(picture), ""),
+        marks=SVG_MARKS, metric=metric_words(summaries[0].record.objective.removeprefix("val_")),
         resamples=RESAMPLES, scripts=scripts, digests=[_digest(script) for script in scripts],
         versions=versions(),
-        simulated=any(s.record.simulated for s in summaries),
+        simulated=simulated,
         title=" · ".join(s.record.study for s in summaries),
         objective=metric_words(summaries[0].record.objective),
     )  # fmt: skip
@@ -217,7 +238,7 @@ def _write(
 
 def _tables(summary: Summary) -> dict[str, pd.DataFrame]:
     return {
-        "results": summary.cells,
+        "results": summary.results_table,
         "configurations": summary.configurations,
         "networks": summary.networks,
         "solutions": solutions_table(summary),

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.models import Model
 
 from pipeline.inspection import (
     TIPPING_ROLE,
     Focus,
     by_configuration,
     importances,
+    kept_counts,
     main_lambda,
     median_network,
     searched_values,
     solution_label,
 )
 from pipeline.networks import REGULARIZERS
-from pipeline.report import figures, interactive
+from pipeline.report import figures, plots
+from pipeline.report.plots import Key, Plot, Trajectory
 from pipeline.report.summary import Summary, all_families
-from pipeline.results import NetworkResult
-from pipeline.words import family_words, inputs_words, metric_words
+from pipeline.results import NetworkResult, StudyRecord
+from pipeline.words import family_words, inputs_words, metric_words, regularizer_words
 
-PANELS_WANTED = 6
+LETTERS = {"none": "A", "l1": "B", "l2": "C", "elastic_net": "D"}
+"""Panels of the case study's figure; the outcomes of its group lasso are E and F."""
+
+PANELS_WANTED, MOST_OUTCOMES = 6, 4
 MOST_BARS = 60  # of a figure of selection frequencies
 MOST_LINES, MOST_AXES = 3000, 12  # that a page draws for a pointer; the picture alone beyond
 
@@ -42,21 +47,36 @@ class Picture:
     png: bytes
     alt: str
     caption: str = ""
-    plot: Model | None = None
+    plot: Plot | None = None
 
     @property
     def uri(self) -> str:
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
+    @property
+    def legend(self) -> tuple[Key, ...]:
+        """Of the plot, which the page writes above it."""
+        return self.plot.legend if self.plot else ()
 
-def _panel(network: NetworkResult, epoch: str, what: str = "") -> figures.Panel | None:
+
+@dataclass(frozen=True)
+class Panel(figures.Panel):
+    """A heat map, with its network and the place of its summary among those of the page."""
+
+    network: NetworkResult
+    study: int
+
+
+def _panel(
+    network: NetworkResult, epoch: str, heading: str, letter: str, study: int
+) -> Panel | None:
     layer = network.first_layer if epoch == "best" else network.first_layer_final
     if layer is None:
         return None
     at = network.metrics.get("best_epoch" if epoch == "best" else "final_epoch")
     when = f"{epoch} epoch" + (f" {at:.0f}" if at is not None and np.isfinite(at) else "")
-    title = f"{network.name}{what} · {when}"
-    return figures.Panel(title, network.inputs, np.asarray(layer))
+    title = f"{heading} · c{network.configuration} s{network.seed}, {when}"
+    return Panel(title, network.inputs, np.asarray(layer), letter, network, study)
 
 
 def _cells(summaries: Sequence[Summary]) -> pd.DataFrame:
@@ -76,48 +96,61 @@ def _cells(summaries: Sequence[Summary]) -> pd.DataFrame:
     )
 
 
-def _most_torn(summaries: Sequence[Summary]) -> Focus | None:
-    """Of each study's most seed-dependent configuration the one that is torn most; one of a group
-    lasso wherever there is one, since which family is left is its question."""
-    found = [f for s in summaries for f in s.focus if TIPPING_ROLE in f.roles]
-    return max(found, key=lambda f: ("group" in f.regularizer, f.entropy_bits), default=None)
+def _contested(summaries: Sequence[Summary]) -> tuple[int, Focus] | None:
+    """The most seed-dependent of the studies' most seed-dependent configurations, and the place of
+    its study; one of a group lasso wherever there is one: which family it keeps is its question."""
+    torn = [(i, f) for i, s in enumerate(summaries) for f in s.focus if TIPPING_ROLE in f.roles]
+    return max(
+        torn,
+        key=lambda pair: ("group" in pair[1].regularizer, pair[1].entropy_bits),
+        default=None,
+    )
 
 
-def chosen_panels(*summaries: Summary) -> list[figures.Panel]:
-    """One network for each regularizer on the richest inputs, then the contested solutions.
+def _median_panel(
+    row: Mapping[str, Any], letter: str, summaries: Sequence[Summary]
+) -> Panel | None:
+    """Of a best configuration the network with the median objective, at its best epoch."""
+    summary = summaries[row["study"]]
+    networks = by_configuration(summary.results.networks)[row["configuration"]]
+    network = median_network([n for n in networks if n.failure is None], summary.record.objective)
+    return _panel(network, "best", regularizer_words(row["regularizer"]), letter, row["study"])
+
+
+def chosen_panels(*summaries: Summary) -> list[Panel]:
+    """One network for each regularizer on the richest inputs, then the contested outcomes.
 
     Of a regularizer the best configuration's network with the median objective, at its best epoch;
-    of the most seed-dependent configuration the representative of each solution at the last epoch.
-    With more than six in all, its regularizer is left to those, and the last ones are left out.
+    of the most seed-dependent configuration the representative of each outcome at the last epoch,
+    in place of the best network of its regularizer. The letters are those of the case study: A
+    none, B L1, C L2, D elastic net, from E on the outcomes and whatever else there is.
     """
     cells = _cells(summaries)
     if not len(cells):
         return []
-    tipping = _most_torn(summaries)
-    contested = tipping.last[:4] if tipping else ()
-    if tipping and len(cells) + len(contested) > PANELS_WANTED:
-        cells = cells[cells["regularizer"] != tipping.regularizer]
-        cells = cells.head(max(PANELS_WANTED - len(contested), 1))
-    shown = []
-    for number, study in zip(cells["configuration"], cells["study"]):
-        summary = summaries[study]
-        networks = by_configuration(summary.results.networks)[number]
-        finished = [n for n in networks if n.failure is None]
-        shown.append(_panel(median_network(finished, summary.record.objective), "best"))
-    for i, solution in enumerate(contested, 1):
-        what = f", solution {i}: {solution.label}"
-        shown.append(_panel(solution.representative, "last", what))
+    torn, rest = _contested(summaries), iter("EFGHIJKLMN")
+    plain = cells[cells["regularizer"].isin(LETTERS)]
+    shown = [_median_panel(r, LETTERS[r["regularizer"]], summaries) for _, r in plain.iterrows()]
+    others = cells[~cells["regularizer"].isin(LETTERS)]
+    if torn:
+        study, focus = torn
+        room = min(max(PANELS_WANTED - len(plain), 2), MOST_OUTCOMES)
+        for i, solution in enumerate(focus.outcomes[:room], 1):
+            heading = f"{regularizer_words(focus.regularizer)} ({i}): {solution.label}"
+            shown.append(_panel(solution.representative, "last", heading, next(rest), study))
+        others = others[others["regularizer"] != focus.regularizer]
+    others = others.head(max(PANELS_WANTED - len(shown), 0))
+    shown += [_median_panel(row, next(rest), summaries) for _, row in others.iterrows()]
     return [panel for panel in shown if panel is not None]
 
 
-def panel_pictures(*summaries: Summary) -> tuple[Picture | None, list[Picture]]:
+def panel_pictures(shown: Sequence[Panel], simulated: bool) -> tuple[Picture | None, list[Picture]]:
     """All heat maps in one file, and each by itself for the page."""
-    shown = chosen_panels(*summaries)
     if not shown:
         return None, []
-    together, single = figures.panels(shown, any(s.record.simulated for s in summaries))
+    together, single = figures.panels(shown, simulated)
     return Picture("panels", together, "first-layer heat maps side by side"), [
-        Picture(f"panel_{i}", png, f"first-layer heat map: {panel.title}")
+        Picture(f"panel_{i}", png, f"first-layer heat map {panel.letter}: {panel.title}")
         for i, (png, panel) in enumerate(zip(single, shown, strict=True))
     ]
 
@@ -129,8 +162,30 @@ def color_order(summary: Summary) -> tuple[str, ...]:
     return tuple(sorted(counts.index, key=lambda label: (-counts[label], label)))
 
 
-def trajectory(focus: Focus, summary: Summary) -> Picture | None:
-    """Kept variables by family and the objective against epoch, one line a seed."""
+def _named_words(trajectory: Trajectory, network: NetworkResult, record: StudyRecord) -> str:
+    """`E (s3, clinical only): validation AUROC 0.722 at its best epoch, 8, 0.707 at its last …`."""
+    word, objective = metric_words(record.objective), record.objective
+    best, last = (network.metrics.get(m, np.nan) for m in (objective, f"final_{objective}"))
+    return (
+        f"{trajectory.letter} (s{network.seed}, {trajectory.solution}): {word} {best:.3f} at its "
+        f"best epoch, {trajectory.best_epoch:.0f}, {last:.3f} at its last, "
+        f"{network.metrics.get('final_epoch', np.nan):.0f}"
+    )
+
+
+def _finals(network: NetworkResult, objective: str) -> dict[str, float]:
+    """The values of the last state, by the names of the curves."""
+    finals = {f"kept_{f}": float(n) for f, n in (kept_counts(network, "last") or {}).items()}
+    if f"final_{objective}" in network.metrics:
+        finals[objective] = network.metrics[f"final_{objective}"]
+    return finals
+
+
+def trajectory(focus: Focus, summary: Summary, letters: Mapping[str, str]) -> Picture | None:
+    """Kept variables by family and the objective against epoch, one line a seed.
+
+    letters: name of a network → letter of its panel among the heat maps.
+    """
     finished = [n for n in focus.networks if n.failure is None]
     found = dict.fromkeys(name for n in finished for name in n.curves)
     wanted = [f"kept_{f}" for f in dict.fromkeys(finished[0].inputs.families)] if finished else []
@@ -141,32 +196,31 @@ def trajectory(focus: Focus, summary: Summary) -> Picture | None:
         return None
     ranks = {s.label: i for i, s in enumerate(focus.last)}
     finished.sort(key=lambda n: (ranks[solution_label(n)], n.seed))
-    shown = (
-        [n.curves for n in finished],
-        [solution_label(n) for n in finished],
-        [n.metrics.get("best_epoch", np.nan) for n in finished],
-        names,
-        color_order(summary),
-    )
+    shown = [
+        Trajectory(n.curves, solution_label(n), n.metrics.get("best_epoch", np.nan), n.seed,
+                   letters.get(n.name, ""), _finals(n, summary.record.objective))
+        for n in finished
+    ]  # fmt: skip
+    plot = plots.trajectories(shown, names, color_order(summary))
     caption = (
-        f"c{focus.number} ({', '.join(focus.roles)}). One line a seed, colored by what is left at "
-        "the last epoch; the marker is the best epoch."
+        f"c{focus.number} ({', '.join(focus.roles)}). One line a seed, colored by what it keeps at "
+        "the last epoch; the filled marker is its best epoch."
     )
+    if named := [_named_words(t, n, summary.record) for t, n in zip(shown, finished) if t.letter]:
+        caption += " Thick: the networks of the heat maps, a hollow marker at their last epoch. "
+        caption += "; ".join(named) + "."
     few = len(finished) * len(names) <= MOST_LINES
     return Picture(
-        f"trajectories_c{focus.number}",
-        figures.trajectories(*shown),
-        f"trajectories of c{focus.number}",
-        caption,
-        interactive.trajectories(*shown, [n.seed for n in finished]) if few else None,
-    )
+        f"trajectories_c{focus.number}", figures.picture(plot),
+        f"trajectories of c{focus.number}", caption, plot if few else None,
+    )  # fmt: skip
 
 
 def selection(focus: Focus) -> Picture:
     """Share of seeds that keep each variable, with the stability of the selection."""
     table = focus.frequencies.fillna(0.0).head(MOST_BARS)
     title = f"c{focus.number} {focus.regularizer} on {focus.inputs}"
-    png = figures.selection_bars(
+    drawn = figures.selection_bars(
         table["variable"].tolist(), table["share_last"], table["share_best"], title
     )
     caption = (
@@ -178,7 +232,9 @@ def selection(focus: Focus) -> Picture:
             f" The {MOST_BARS} of {len(focus.frequencies):,} variables that most seeds keep, and "
             "longest; all are in selection_frequencies.csv."
         )
-    return Picture(f"selection_c{focus.number}", png, f"selection frequencies: {title}", caption)
+    return Picture(
+        f"selection_c{focus.number}", figures.png(drawn), f"selection frequencies: {title}", caption
+    )
 
 
 def _solution_shares(summary: Summary, numbers: Sequence[int]) -> pd.DataFrame:
@@ -197,7 +253,8 @@ def _solution_shares(summary: Summary, numbers: Sequence[int]) -> pd.DataFrame:
 
 def lambda_pictures(summary: Summary) -> list[Picture]:
     """For each inputs, λ against score, kept variables and solutions, where a λ was searched."""
-    pictures, objective = [], summary.record.objective
+    pictures: list[Picture] = []
+    objective = summary.record.objective
     table = summary.configurations
     table = table[table["scored"] > 0] if len(table) else table
     for inputs in dict.fromkeys(table["inputs"]) if len(table) else ():
@@ -220,12 +277,14 @@ def lambda_pictures(summary: Summary) -> list[Picture]:
         shares = _solution_shares(summary, part["configuration"].tolist())
         part = part.merge(shares, left_on="configuration", right_index=True)
         score = (objective, f"{metric_words(objective)}\nmean ± sd over seeds")
-        shown = (part, searched, score, kept, tuple(shares.columns), color_order(summary))
+        plot = plots.lambda_paths(
+            part, searched, score, kept, tuple(shares.columns), color_order(summary)
+        )
         said = inputs_words(inputs, summary.record)
         few = len(searched) * (len(kept) + 2) <= MOST_AXES
         pictures.append(Picture(
-            f"lambda_{len(pictures)}", figures.lambda_paths(*shown), f"λ against score on {said}",
-            f"Inputs: {said}.", interactive.lambda_paths(*shown) if few else None,
+            f"lambda_{len(pictures)}", figures.picture(plot), f"λ against score on {said}",
+            f"Inputs: {said}.", plot if few else None,
         ))  # fmt: skip
     return pictures
 
@@ -258,13 +317,13 @@ def pareto(*summaries: Summary) -> Picture | None:
     found = [pair for s in summaries if (pair := kept_and_score(s))]
     if not found:
         return None
-    tables = tuple(pd.concat(t, ignore_index=True) for t in zip(*found, strict=True))
+    networks, means = (pd.concat(t, ignore_index=True) for t in zip(*found, strict=True))
     record = summaries[0].record
-    shown = (*tables, record.maximize, metric_words(record.objective))
+    plot = plots.pareto(networks, means, record.maximize, metric_words(record.objective))
     return Picture(
-        "pareto", figures.pareto(*shown), "validation score against number of kept variables",
+        "pareto", figures.picture(plot), "validation score against number of kept variables",
         "A dot is a network, a ring the mean of a configuration over its seeds. On a front is what "
-        "none beats in both.", interactive.pareto(*shown),
+        "none beats in both.", plot,
     )  # fmt: skip
 
 
@@ -284,4 +343,6 @@ def importance(summary: Summary) -> Picture | None:
     shares = {name: found for name, t in targets.items() if (found := importances(values, t))}
     if not shares:
         return None
-    return Picture("importances", figures.importance_bars(shares), "parameter importances")
+    return Picture(
+        "importances", figures.png(figures.importance_bars(shares)), "parameter importances"
+    )

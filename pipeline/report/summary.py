@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from pipeline.inspection import (
     best_row,
     cell_spread,
     configuration_front,
+    configuration_row,
     configuration_table,
     dividing_words,
     focuses,
@@ -42,6 +44,8 @@ class Summary:
     """All of a study's results in words and tables.
 
     configurations  one row a configuration; `cells` the best of each inputs × regularizer.
+    results_table   the cells and, after that of its regularizer, one row for each outcome of the
+                    most seed-dependent configuration: over its seeds, with its name as `outcome`.
     best, tipping   the number of the best and of the most seed-dependent configuration.
     networks        one row a network: parameters, metrics, solutions, why it failed.
     answer          three sentences.
@@ -53,6 +57,7 @@ class Summary:
     metrics: tuple[str, ...]
     configurations: pd.DataFrame
     cells: pd.DataFrame
+    results_table: pd.DataFrame
     networks: pd.DataFrame
     best: int | None
     tipping: int | None
@@ -76,7 +81,7 @@ class Summary:
         return {f"best_{n}": float(row[n]) for n in names if np.isfinite(row.get(n, np.nan))}
 
 
-def zeroed_words(row: Mapping[str, object] | pd.Series, family: str) -> str:
+def zeroed_words(row: Mapping[str, Any] | pd.Series, family: str) -> str:
     """`13.4 → 20.0 of 20`: zeroed variables of a family, mean over seeds, best → last epoch.
 
     – where the family is not an input.
@@ -104,28 +109,47 @@ def front_words(summary: Summary) -> str | None:
 METRICS_IN_TABLE = 3
 
 
+def _best_and_last(row: pd.Series, metric: str) -> str:
+    """`0.702 ± 0.011 → 0.707 ± 0.003`: at the best and, where it is known, at the last epoch."""
+    best, last = (cell_spread(row, f"{prefix}test_{metric}").text for prefix in ("", "final_"))
+    return best if last == "–" else f"{best} → {last}"
+
+
+def _epochs(row: pd.Series) -> str:
+    """`8 ± 3 → 60`: mean best epoch and its deviation over seeds, and the last epoch."""
+    best, last = (cell_spread(row, name) for name in ("best_epoch", "final_epoch"))
+    if np.isnan(best.mean):
+        return "–"
+    return f"{best.mean:.0f}" + ("" if np.isnan(best.sd) else f" ± {best.sd:.0f}") + (
+        "" if np.isnan(last.mean) else f" → {last.mean:.0f}"
+    )  # fmt: skip
+
+
 def results_rows(
     summary: Summary, families: Sequence[str] | None = None
 ) -> tuple[list[str], list[list[str]]]:
     """Headers and rows of the table of results, as text for every medium.
 
-    families: those to have a column; all that the study has unless given.
+    families: those to have a column; by default all that the study has.
     """
-    families = all_families(summary.cells) if families is None else families
+    table, record = summary.results_table, summary.record
+    families = all_families(table) if families is None else families
     metrics = summary.metrics[:METRICS_IN_TABLE]
     head = ["inputs", "regularizer"]
-    head += [f"test {metric_words(m)}" for m in metrics]
-    head += [f"zeroed {family_words(f, summary.record)}, best → last epoch" for f in families]
-    others = other_searched(summary.record.settings)
-    head += ["best", "searched values" if others else "lambdas", "networks"]
+    head += [f"test {metric_words(m)}, best → last epoch" for m in metrics]
+    head += [f"zeroed {family_words(f, record)}, best → last epoch" for f in families]
+    searched = "searched values" if other_searched(record.settings) else "λ"
+    head += ["epoch, best → last", f"configuration: {searched}", "seeds"]
     rows = []
-    for _, row in summary.cells.iterrows():
-        cells = [inputs_words(row["inputs"], summary.record), row["regularizer"]]
-        cells += [cell_spread(row, f"test_{m}").text for m in metrics]
+    for _, row in table.iterrows():
+        outcome = f" {row['outcome']}" if row["outcome"] else ""
+        cells = [inputs_words(row["inputs"], record), f"{row['regularizer']}{outcome}"]
+        cells += [_best_and_last(row, m) for m in metrics]
         cells += [zeroed_words(row, family) for family in families]
         failed = f" ({row['failed']} failed)" if row["failed"] else ""
-        cells += [f"c{row['configuration']}", row["lambdas"], f"{row['finished']}{failed}"]
-        rows.append([str(c) for c in cells])
+        values = "" if row["lambdas"] == "–" else f": {row['lambdas']}"
+        cells += [_epochs(row), f"c{row['configuration']}{values}"]
+        rows.append([str(c) for c in [*cells, f"{row['finished']}{failed}"]])
     return head, rows
 
 
@@ -139,19 +163,27 @@ def compared_rows(summaries: Sequence[Summary]) -> tuple[list[str], list[list[st
     return ["study", *tables[0][0]], rows
 
 
-def brief_results_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
-    """The same numbers for a terminal of 80 columns: short headers; lambdas and counts left out.
+def brief_results_rows(
+    summary: Summary, metrics_shown: int = METRICS_IN_TABLE
+) -> tuple[list[str], list[list[str]]]:
+    """The same numbers for a terminal of 80 columns: metrics at the best epoch, zeroed variables at
+    the last, short headers, and neither lambdas nor counts.
 
     That genotypes are simulated is left to the table's title.
     """
     head, rows = results_rows(summary)
-    metrics, families = summary.metrics[:METRICS_IN_TABLE], all_families(summary.cells)
-    short = [abbreviated(metric_words(m)) for m in metrics]
-    short += [f"{family} zeroed" for family in families]
-    names = [*head[:2], *short, "best"]
-    last_epoch = [[cell.split(" → ")[-1] for cell in row] for row in rows]
-    kept = [[row[0].replace(" (simulated)", ""), *row[1:-2]] for row in last_epoch]
-    return names, kept
+    metrics, families = summary.metrics[:METRICS_IN_TABLE], all_families(summary.results_table)
+    names, cells = head[:2], [[row[0].replace(" (simulated)", ""), row[1]] for row in rows]
+    for i, metric in enumerate(metrics[:metrics_shown], 2):
+        names.append(abbreviated(metric_words(metric)))
+        cells = [[*own, row[i].split(" → ")[0]] for own, row in zip(cells, rows)]
+    for i, family in enumerate(families, 2 + len(metrics)):
+        names.append(f"{family} zeroed")
+        cells = [[*own, row[i].split(" → ")[-1]] for own, row in zip(cells, rows)]
+    cells = [[*own, row[-2].partition(":")[0]] for own, row in zip(cells, rows)]
+    for row in cells:
+        row[1] = row[1].partition(":")[0]  # the outcome's number alone
+    return [*names, "best"], cells
 
 
 def solution_words(solution: Solution, rank: int, record: StudyRecord) -> str:
@@ -159,9 +191,9 @@ def solution_words(solution: Solution, rank: int, record: StudyRecord) -> str:
     parts = [f"{len(solution.networks)} of {solution.of_networks} seeds"]
     for kept in solution.families:
         text = kept.text.replace(kept.family, family_words(kept.family, record))
-        names = list(solution.variables.items()) if kept.family not in EXCHANGEABLE else []
+        variables = list(solution.variables.items()) if kept.family not in EXCHANGEABLE else []
         family_of = solution.networks[0].inputs.family_of
-        names = [shared(v, s) for v, s in names if family_of[v] == kept.family]
+        names = [shared(v, s) for v, s in variables if family_of[v] == kept.family]
         if names and kept.low < kept.total:
             text += f" ({listed(names, 6)})"
         if kept.high == 0 and kept.deaths:
@@ -186,6 +218,26 @@ def network_table(results: StudyResults) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _results_table(
+    cells: pd.DataFrame, focus: Sequence[Focus], results: StudyResults
+) -> pd.DataFrame:
+    """As `Summary.results_table`."""
+    table = cells.assign(outcome="")
+    torn = next((f for f in focus if TIPPING_ROLE in f.roles), None)
+    if torn is None:
+        return table
+    metrics, numbered = metric_names(results.networks, results.record.objective), torn.outcomes
+    rows = [
+        configuration_row(torn.number, s.networks, results.record, metrics)
+        | {"outcome": f"({i}): {s.label}"}
+        for i, s in enumerate(numbered, 1)
+    ]
+    outcomes = pd.DataFrame(rows)
+    alike = (table["inputs"] == outcomes["inputs"][0]) & (table["regularizer"] == torn.regularizer)
+    at = int(np.flatnonzero(alike)[-1]) + 1 if alike.any() else len(table)
+    return pd.concat([table.iloc[:at], outcomes, table.iloc[at:]], ignore_index=True)
+
+
 def summarize(results: StudyResults) -> Summary:
     """Everything the report says, from the networks alone; for partial studies too."""
     table = configuration_table(results)
@@ -198,6 +250,7 @@ def summarize(results: StudyResults) -> Summary:
         metrics=metric_names(results.networks, results.record.objective),
         configurations=table,
         cells=cells,
+        results_table=_results_table(cells, focus, results),
         networks=network_table(results),
         best=None if best is None else int(best["configuration"]),
         tipping=None if tipping is None else int(tipping["configuration"]),

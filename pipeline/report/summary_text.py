@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -91,7 +91,7 @@ def markdown_of(summary: Summary) -> str:
 def terminal_of(summary: Summary) -> Group:
     """What `rich` prints; names go in as `Text`, so that no markup in them is obeyed."""
     record = summary.record
-    parts: list[object] = [Text(f"{record.study}: {record.question}", style="bold")]
+    parts: list[RenderableType] = [Text(f"{record.study}: {record.question}", style="bold")]
     parts += [Text(""), Text(" ".join(summary.answer))]
     if record.simulated:
         parts.append(Text("Genotypes are simulated.", style="yellow"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -9,6 +12,7 @@ from pipeline.inspection import EPOCHS, EXCHANGEABLE, Focus, Solution
 from pipeline.report.summary import Summary
 from pipeline.words import family_words, listed, metric_words, shared
 
+PARTS = ("training", "validation", "test")
 Rows = tuple[list[str], list[list[str]]]
 
 
@@ -31,31 +35,50 @@ def _died(solution: Solution) -> str:
     return ", ".join(died) or "–"
 
 
-def solution_rows(focus: Focus, epoch: str, summary: Summary) -> Rows:
-    """The solutions of a configuration, grouped by what is left at the best or the last epoch."""
-    metric = summary.record.objective.removeprefix("val_")
-    word = metric_words(metric)
-    head = ["solution", "seeds", "left", "kept by name (share of these seeds)"]
-    head += [f"{split} {word}, best → last epoch" for split in ("training", "validation", "test")]
-    head += [f"95 % interval of test {word} over test rows", "best epoch", "family died at epoch"]
-    head += ["representative"]
-    rows = []
-    for i, s in enumerate(focus.last if epoch == "last" else focus.best, 1):
-        left = ", ".join(
-            k.text.replace(k.family, family_words(k.family, summary.record)) for k in s.families
-        )
-        named = [k for k in s.families if k.family not in EXCHANGEABLE]
-        all_kept = bool(named) and all(k.low == k.total for k in named)
-        names = [shared(v, share) for v, share in s.variables.items()]
-        best = s.best_epoch
-        when = "–" if np.isnan(best.mean) else f"{best.mean:.0f}"
-        when += "" if np.isnan(best.sd) else f" ± {best.sd:.0f}"
-        rows.append([
-            f"{i}: {s.label}", f"{len(s.networks)} of {s.of_networks}", left or "–",
-            "all" if all_kept else listed(names, 12) or "–",
-            *_scores(s, metric), when, _died(s), f"s{s.representative.seed}",
-        ])  # fmt: skip
-    return head, rows
+@dataclass(frozen=True)
+class SolutionRow:
+    """A solution in words: `kept` what it keeps of each family, `names` of the named variables;
+    `scores` part of the rows → best → last epoch, `interval` that of the test score."""
+
+    solution: str
+    seeds: str
+    kept: str
+    names: str
+    scores: Mapping[str, str]
+    interval: str
+    best_epoch: str
+    died: str
+    representative: str
+
+
+def _solution_row(number: int, solution: Solution, summary: Summary) -> SolutionRow:
+    kept = ", ".join(
+        k.text.replace(k.family, family_words(k.family, summary.record)) for k in solution.families
+    )
+    named = [k for k in solution.families if k.family not in EXCHANGEABLE]
+    all_kept = bool(named) and all(k.low == k.total for k in named)
+    names = [shared(v, share) for v, share in solution.variables.items()]
+    best = solution.best_epoch
+    when = "–" if np.isnan(best.mean) else f"{best.mean:.0f}"
+    when += "" if np.isnan(best.sd) else f" ± {best.sd:.0f}"
+    *scores, interval = _scores(solution, summary.record.objective.removeprefix("val_"))
+    return SolutionRow(
+        solution=f"{number}: {solution.label}",
+        seeds=f"{len(solution.networks)} of {solution.of_networks}",
+        kept=kept or "–",
+        names="all" if all_kept else listed(names, 12) or "–",
+        scores=dict(zip(PARTS, scores, strict=True)),
+        interval=interval,
+        best_epoch=when,
+        died=_died(solution),
+        representative=f"s{solution.representative.seed}",
+    )
+
+
+def solution_rows(focus: Focus, epoch: str, summary: Summary) -> list[SolutionRow]:
+    """The solutions of a configuration, grouped by what is kept at the best or the last epoch."""
+    solutions = focus.last if epoch == "last" else focus.best
+    return [_solution_row(i, s, summary) for i, s in enumerate(solutions, 1)]
 
 
 MOST_DEATHS = 200
@@ -86,12 +109,21 @@ def death_rows(focus: Focus) -> Rows:
 
 def solutions_table(summary: Summary) -> pd.DataFrame:
     """All solutions of all configurations that are looked at closely."""
-    rows = []
-    for focus in summary.focus:
-        for epoch in EPOCHS:
-            head, body = solution_rows(focus, epoch, summary)
-            about = {"configuration": focus.number, "roles": "; ".join(focus.roles), "epoch": epoch}
-            rows += [about | dict(zip(head, row, strict=True)) for row in body]
+    word = metric_words(summary.record.objective.removeprefix("val_"))
+    rows = [
+        {
+            "configuration": focus.number, "roles": "; ".join(focus.roles), "epoch": epoch,
+            "solution": row.solution, "seeds": row.seeds, "kept": row.kept,
+            "kept by name (share of these seeds)": row.names,
+            **{f"{part} {word}, best → last epoch": text for part, text in row.scores.items()},
+            f"95 % interval of test {word} over test rows": row.interval,
+            "best epoch": row.best_epoch, "family died at epoch": row.died,
+            "representative": row.representative,
+        }
+        for focus in summary.focus
+        for epoch in EPOCHS
+        for row in solution_rows(focus, epoch, summary)
+    ]  # fmt: skip
     return pd.DataFrame(rows)
 
 

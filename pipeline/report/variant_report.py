@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.report.figures import manhattan
+from pipeline.genetics import chromosome_name
+from pipeline.report.figures import manhattan, png
 from pipeline.report.pictures import Picture
 from pipeline.report.summary import Summary
 from pipeline.report.tables import Rows
 
 LOCUS_BASE_PAIRS, LOCI = 250_000, 12
+LETTERED, UNPLACED = ("X", "Y", "XY", "MT"), "unplaced"
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,27 @@ def variant_chapter(summary: Summary) -> VariantChapter | None:
     )
     if not shown["drawn"].astype(bool).all() or len(shown) < shown["of"].iloc[0]:
         caption += " Drawn are the largest of every stretch of the genome."
-    picture = Picture("variants", manhattan(shown), "weights of variants along the genome", caption)
+    picture = Picture(
+        "variants",
+        png(manhattan(on_the_axis(shown))),
+        "weights of variants along the genome",
+        caption,
+    )
     by_network = [(n, part) for n, part in shown.groupby("network", sort=False)]
     return VariantChapter(
         tuple(_causal_ranks(name, part) for name, part in by_network if "causal" in part),
         picture,
         tuple((name, _rows(part)) for name, part in by_network),
     )
+
+
+def on_the_axis(shown: pd.DataFrame) -> pd.DataFrame:
+    """With the chromosomes that an axis has: plain names, and `unplaced` for all that have no
+    number, so that a hundred contigs are one stretch at the end."""
+    names = {text: chromosome_name(str(text)) for text in dict.fromkeys(shown["chromosome"])}
+    has_place = {n: (n.isdigit() and int(n) > 0) or n in LETTERED for n in names.values()}
+    axis = {text: name if has_place[name] else UNPLACED for text, name in names.items()}
+    return shown.assign(chromosome=shown["chromosome"].map(axis))
 
 
 def leads(shown: pd.DataFrame, most: int = LOCI) -> pd.DataFrame:

@@ -111,6 +111,8 @@ class TrainingSettings(_Keys):
     batch_seed: int = _seed(0)
 
 
+MissingCodes = Annotated[tuple[int | float | str, ...], Field(strict=False)]
+NumberFormat = Literal["1,234.5", "1.234,5"]
 _NAMES = "a list of column names, such as [education]"
 
 
@@ -147,6 +149,18 @@ class StudyFile(_Keys):
         "the name of the column of people's ids, as in the .fam, or the names of those of its "
         "first two columns, such as [FID, IID]",
     )
+    person: str | None = _key(
+        None, "the name of the column that says whose row it is", min_length=1
+    )
+    keep: Names = _key((), _NAMES)
+    numbers: NumberFormat | dict[str, NumberFormat] | None = _key(
+        None, "1,234.5 or 1.234,5, or a mapping from columns to one of them"
+    )
+    missing: MissingCodes | dict[str, MissingCodes] = _key(
+        (), "a list of texts and numbers, such as [-9, unknown], or a mapping from columns to them"
+    )
+    dates: Names = _key((), _NAMES)
+    rare_level_people: int = _count(5)
     principal_components: int = _key(0, "a whole number from 0 to 100", ge=0, le=100)
     minor_allele_frequency: float = _key(0.01, "a number of at least 0 and below 0.5", ge=0, lt=0.5)
     missing_rate: float = _key(0.1, "a number from 0 to 1", ge=0, le=1)
@@ -170,3 +184,7 @@ class StudyFile(_Keys):
     network: NetworkSettings = _key(NetworkSettings(), "a mapping such as {activation: relu}")
     training: TrainingSettings = _key(TrainingSettings(), "a mapping such as {epochs: 60}")
     scheduler: str = _key("local", "local or a scheduler's address", min_length=1)
+
+
+STUDY_KEYS = tuple(StudyFile.model_fields)
+"""The keys at the top of a study file."""

@@ -6,8 +6,8 @@ expected and what stood there. How configurations are drawn from it is `sampling
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pipeline.errors import InputError
 from pipeline.networks import LAMBDAS
 from pipeline.results import ANCESTRY
 from pipeline.search_space import yaml12 as study_yaml
+from pipeline.search_space.located import PROJECT, located, located_genotypes
 from pipeline.search_space.schema import (
     ENTROPY,
     KEPT,
@@ -39,8 +40,6 @@ from pipeline.search_space.space import (
     without_genetic,
 )
 
-PROJECT = Path(__file__).resolve().parents[2]
-
 
 @dataclass(frozen=True)
 class SearchSpace:
@@ -55,7 +54,8 @@ class SearchSpace:
     given_objective  as the study has it: a name, two of them, or None where it is left to the task.
     data_replaced: a parameter named another table than the study's own, so the study's
              `categories`, `drop`, `families`, `groups` and `unpenalized` may name columns that
-             are not in it.
+             are not in it, unless they are parameters too.
+    parameters   names of the keys that were given as parameters.
     """
 
     study: str
@@ -72,6 +72,12 @@ class SearchSpace:
     sample_weight: str | None
     genotypes: str
     id: str | tuple[str, ...] | None
+    person: str | None
+    keep: tuple[str, ...]
+    numbers: str | Mapping[str, str] | None
+    missing: Sequence[int | float | str] | Mapping[str, Sequence[int | float | str]]
+    dates: tuple[str, ...]
+    rare_level_people: int
     principal_components: int
     minor_allele_frequency: float
     missing_rate: float
@@ -87,6 +93,7 @@ class SearchSpace:
     training: TrainingSettings
     scheduler: str
     data_replaced: bool
+    parameters: frozenset[str]
     warnings: tuple[str, ...]
 
     @property
@@ -189,7 +196,14 @@ class SearchSpace:
             "space": {key: plain(values) for key, values in self.space.items()},
             "network": self.network.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json"),
+            **self._reading(),
         }
+
+    def _reading(self) -> dict[str, object]:
+        """The keys on how the table is read that are not at their default."""
+        said = {name: getattr(self, name) for name in _READING}
+        plain_said = json.loads(json.dumps(said))
+        return {k: v for k, v in plain_said.items() if said[k] != StudyFile.model_fields[k].default}
 
 
 def load_search_space(
@@ -257,13 +271,14 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
         study=path.stem,
         path=path,
         question=question,
-        data=_located(keys.data, source, "data", path),
-        genotypes=_located_genotypes(keys.genotypes, source, path),
+        data=located(keys.data, source, "data", path),
+        genotypes=located_genotypes(keys.genotypes, source, path),
         seeds=_seeds(keys.seeds, source),
         cross=cross,
         space=space,
         training=training,
         data_replaced="data" in source.given,
+        parameters=source.given,
         warnings=warnings,
     )
     if found.objectives == (ENTROPY,) and len(found.seeds) < 2:
@@ -271,7 +286,9 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
     return found if keys.task == "auto" else found.for_task(keys.task)
 
 
+_READING = ("person", "keep", "numbers", "missing", "dates", "rare_level_people")
 _UNCHANGED: tuple[str, ...] = (
+    *_READING,
     "target", "task", "categories", "drop", "families", "groups", "unpenalized", "sample_weight",
     "split", "sampler", "sampler_seed", "configurations", "network", "scheduler", "id",
     "minor_allele_frequency", "missing_rate", "principal_components",
@@ -294,11 +311,14 @@ def _put(content: dict, key: str, value: object) -> None:
         value = str(value)
     if key == "id" and isinstance(value, str) and "," in value:
         value = [name.strip() for name in value.split(",")]
-    if isinstance(value, str) and key not in _TEXTS:
-        is_list = ("," in value or key in _LISTS) and "{" not in value
+    if isinstance(value, str) and (key not in _TEXTS or value.startswith("{")):
+        is_list = ("," in value or key in _LISTS) and "{" not in value and "[" not in value
         if key == "inputs":
             value = value.replace("+", ",")
-        value = study_yaml.parse_value(f"[{value}]" if is_list and "[" not in value else value)
+        if is_list and key in _LISTS:  # names as they are: `Unnamed: 0` is no mapping
+            value = [name.strip() for name in value.split(",")]
+        else:
+            value = study_yaml.parse_value(f"[{value}]" if is_list else value)
     section[key] = value
     if isinstance(content.get("space"), dict) and key in content["space"]:
         del content["space"][key]
@@ -311,10 +331,10 @@ _SECTION_OF = {
     **dict.fromkeys(NetworkSettings.model_fields, "network"),
     **dict.fromkeys(TrainingSettings.model_fields, "training"),
 }
-_LISTS = ("categories", "drop", "unpenalized", "inputs", "cross")
+_LISTS = ("categories", "drop", "unpenalized", "inputs", "cross", "keep", "dates", "missing")
 _TEXTS = (
     "data", "target", "task", "sample_weight", "id", "genotypes", "sampler", "scheduler",
-    "activation",
+    "activation", "person", "numbers",
 )  # fmt: skip
 
 
@@ -374,29 +394,3 @@ def _seeds(value: object, source: Source) -> tuple[int, ...]:
         expected = "how many seeds, from 1 to 100000, or a list of different seeds of at least 0"
         source.fail("seeds", expected, value)
     return tuple(seeds)
-
-
-def _located(text: str, source: Source, key: str, study: Path) -> Path:
-    """A path of a study file is relative to the file or the project; a parameter's, to here."""
-    path = Path(text).expanduser()
-    near = Path.cwd() if key in source.given else study.resolve().parent
-    for base in (near, PROJECT):
-        if (base / path).exists() or (base / f"{path}.bed").exists():
-            return base / path
-    return (near if key in source.given else PROJECT) / path
-
-
-_OF_A_FILESET = (".bed", ".bim", ".fam", ".pgen")
-"""One of them is enough here: what is wrong with the others is said where they are read."""
-
-
-def _located_genotypes(genotypes: str, source: Source, study: Path) -> str:
-    if genotypes in ("simulated", "none"):
-        return genotypes
-    without_suffix = re.sub(r"\.(bed|bim|fam|pgen)$", "", genotypes)
-    prefix = _located(without_suffix, source, "genotypes", study)
-    if not any(Path(f"{prefix}{suffix}").is_file() for suffix in _OF_A_FILESET):
-        expected = str(StudyFile.model_fields["genotypes"].description)
-        near = study_yaml.did_you_mean(genotypes, ("simulated", "none"))
-        source.fail("genotypes", expected, genotypes, near or f" (there is no {genotypes}.bed)")
-    return str(prefix)

@@ -149,4 +149,5 @@ def record_of(
         objectives=space.objectives,
         warnings=(*space.warnings, *cohort.warnings),
         command=command,
+        columns=tuple((column.name, column.words()) for column in cohort.schema.columns),
     )

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Set
 from dataclasses import replace
+from typing import Any
 
-from pipeline.data import BINARY, Cohort, check_class_weight, load_cohort, named, read_table
+from pipeline.data import (
+    BINARY,
+    Cohort,
+    Table,
+    check_class_weight,
+    is_quantity,
+    load_cohort,
+    named,
+    read_table,
+)
 from pipeline.errors import InputError
 from pipeline.genetics import Joined, component_names, id_columns, join, open_fileset
 from pipeline.search_space import SearchSpace
 from pipeline.study.needs import require_memory_to_read
+
+Roles = dict[str, Any]
+"""`categories`, `drop`, `families`, `groups` and `unpenalized`, as `load_cohort` takes them."""
 
 
 def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None]:
@@ -18,11 +31,12 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
     With a fileset the people are those of both it and the table.
 
     Where a parameter put another table in place of the study's own, the columns that the study
-    names and the table lacks are left out; `sample_weight` and `id` must exist, as must the target.
+    names and the table lacks are left out, and so are its categories that are quantities there;
+    `sample_weight`, `id`, `person` and the target must exist, as must what a parameter names.
     Raises InputError for anything in which study, table and fileset do not fit.
     """
     lost: list[str] = []
-    roles: dict[str, object] = {
+    roles: Roles = {
         "categories": space.categories,
         "drop": space.drop,
         "families": space.families,
@@ -30,11 +44,11 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
         "unpenalized": space.unpenalized,
     }
     require_memory_to_read(space.data)
-    *family_id, person_id = id_columns(space.id) or (None,)
-    roles["drop"] = (*space.drop, *family_id)
-    table = read_table(space.data, texts=id_columns(space.id))
+    ids = id_columns(space.id)
+    persons = () if space.person is None else (space.person,)
+    table = read_table(space.data, texts=(*ids, *persons, *space.categories))
     if space.data_replaced:
-        roles, lost = _within(roles, table.frame.columns)
+        roles, lost = _within(roles, table, space.parameters)
     joined = None
     if _uses_genotypes(space) and space.genotypes != "simulated":
         joined = join(table, space.id, open_fileset(space.genotypes))
@@ -46,7 +60,13 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
         task=space.task,
         **roles,
         sample_weight=space.sample_weight,
-        identifier=person_id,
+        identifier=ids,
+        person=space.person,
+        keep=space.keep,
+        numbers=space.numbers,
+        missing=space.missing,
+        dates=space.dates,
+        rare_level_people=space.rare_level_people,
         validation_fraction=space.split.validation_fraction,
         test_fraction=space.split.test_fraction,
         split_seed=space.split.seed,
@@ -58,19 +78,19 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
     return space, replace(cohort, warnings=(*cohort.warnings, *lost)), joined
 
 
-def _within(
-    roles: Mapping[str, object], columns: Collection[str]
-) -> tuple[dict[str, object], list[str]]:
-    """Roles without the columns that are not there, and a warning where that changes a penalty.
+def _within(roles: Roles, table: Table, parameters: Set[str]) -> tuple[Roles, list[str]]:
+    """Roles without what does not suit another table than the study's, and sentences on it.
 
-    A category, a family or a column to drop that is not there needs no word.
+    A category, a family or a column to drop that is not there needs no word; what a parameter
+    names is not touched.
     """
-    present = set(columns)
+    present = set(table.frame.columns)
     groups = {n: tuple(c for c in own if c in present) for n, own in roles["groups"].items()}
     groups = {name: own for name, own in groups.items() if own}
     variables = present | set(groups)
-    found = {
-        "categories": tuple(c for c in roles["categories"] if c in present),
+    quantities = [c for c in roles["categories"] if c in present and is_quantity(table, c)]
+    suiting: Roles = {
+        "categories": tuple(c for c in roles["categories"] if c in present and c not in quantities),
         "drop": tuple(c for c in roles["drop"] if c in present),
         "families": {
             name: tuple(c for c in own if c in present) for name, own in roles["families"].items()
@@ -78,14 +98,22 @@ def _within(
         "groups": groups,
         "unpenalized": tuple(v for v in roles["unpenalized"] if v in variables),
     }
+    for name in parameters & roles.keys():
+        suiting[name] = roles[name]
     in_groups = [c for own in roles["groups"].values() for c in own if c not in present]
     unpenalized = [v for v in roles["unpenalized"] if v not in variables]
     warnings = [
         f"the table has no {named(names)}, which the study names under {key}; left out"
         for key, names in (("groups", in_groups), ("unpenalized", unpenalized))
-        if names
+        if names and key not in parameters
     ]
-    return found, warnings
+    if quantities and "categories" not in parameters:
+        warnings.append(
+            f"{named(quantities)} is a category of codes in the study's table and has many or "
+            f"broken numbers in this one: taken as a quantity; -P categories={quantities[0]} "
+            "makes it a category"
+        )
+    return suiting, warnings
 
 
 def _uses_genotypes(space: SearchSpace) -> bool:

@@ -10,6 +10,7 @@ from .opening import Fingerprint as Fingerprint
 from .opening import open_study as open_study
 from .origin import VARIANT_WEIGHTS as VARIANT_WEIGHTS
 from .origin import Origin as Origin
+from .reader import load_record as load_record
 from .reader import read_network as read_network
 from .records import StoredRun as StoredRun
 from .store import RunStore as RunStore

@@ -314,6 +314,7 @@ def record_from_json(content: bytes, run_id: str) -> StudyRecord:
     fields = json.loads(content)
     for name in ("warnings", "objectives"):
         fields[name] = tuple(fields.get(name, ()))
+    fields["columns"] = tuple((name, words) for name, words in fields.get("columns", ()))
     return StudyRecord(**{**fields, "run_id": run_id})
 
 

@@ -1,0 +1,38 @@
+"""Where the files of a study are: paths are relative to it, to the project or to here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pipeline.search_space import yaml12 as study_yaml
+from pipeline.search_space.schema import StudyFile
+from pipeline.search_space.space import Source
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def located(text: str, source: Source, key: str, study: Path) -> Path:
+    """A path of a study file is relative to the file or the project; a parameter's, to here."""
+    path = Path(text).expanduser()
+    near = Path.cwd() if key in source.given else study.resolve().parent
+    for base in (near, PROJECT):
+        if (base / path).exists() or (base / f"{path}.bed").exists():
+            return base / path
+    return (near if key in source.given else PROJECT) / path
+
+
+_OF_A_FILESET = (".bed", ".bim", ".fam", ".pgen")
+"""One of them is enough here: what is wrong with the others is said where they are read."""
+
+
+def located_genotypes(genotypes: str, source: Source, study: Path) -> str:
+    if genotypes in ("simulated", "none"):
+        return genotypes
+    without_suffix = re.sub(r"\.(bed|bim|fam|pgen)$", "", genotypes)
+    prefix = located(without_suffix, source, "genotypes", study)
+    if not any(Path(f"{prefix}{suffix}").is_file() for suffix in _OF_A_FILESET):
+        expected = str(StudyFile.model_fields["genotypes"].description)
+        near = study_yaml.did_you_mean(genotypes, ("simulated", "none"))
+        source.fail("genotypes", expected, genotypes, near or f" (there is no {genotypes}.bed)")
+    return str(prefix)

@@ -103,7 +103,7 @@ def main() -> None:
                 told = f"ended in {seconds:.1f} s, {'one line' if sound else (status, error)}"
                 wrong += not sound
             again = start(folder)
-            out, error = again.communicate()
+            _, error = again.communicate()
             same = again.returncode == 0 and networks(folder).equals(expected)
             parts = [p.name for p in folder.rglob("*") if ".part" in p.name]
             wrong += not same or bool(parts)

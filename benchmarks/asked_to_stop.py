@@ -87,7 +87,7 @@ def main() -> None:
         calm = Path(place) / "undisturbed"
         calm.mkdir()
         began = time.monotonic()
-        out, error = start(write_study(calm)).communicate()
+        start(write_study(calm)).communicate()
         whole = time.monotonic() - began
         expected, worst, wrong = networks(calm), 0.0, 0
         for i, after in enumerate(np.linspace(0.15, whole, stops)):

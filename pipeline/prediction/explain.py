@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pipeline.data import REGRESSION
 from pipeline.files import files_beside
+from pipeline.genetics import id_columns
 from pipeline.prediction import exports, figures
 from pipeline.prediction.coded import CodedColumns
 from pipeline.prediction.explanation import (
@@ -53,8 +54,9 @@ def explain(
     """
     console = console or Console()
     fetched = fetch_model(model)
+    ids = () if id == NONE else id_columns(id)
     place = table_of_the_study(fetched) if data == FROM_STUDY else Path(data)
-    table, frame, notes = read_people(fetched, place, genotypes, None if id == NONE else id)
+    table, frame, notes = read_people(fetched, place, genotypes, ids)
     for note in notes:
         console.print(f"warning: {note}", markup=False, highlight=False, style="yellow")
     at, who = positions(fetched, table, place, genotypes, rows)

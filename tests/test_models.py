@@ -96,6 +96,23 @@ def test_one_model_a_solution_of_the_best_configuration_and_the_best_is_champion
         assert linked["test_auroc"].dataset_name == TABLE.name
 
 
+def test_the_studys_run_lists_its_models_and_links_to_the_champion(finished):
+    from mlflow import MlflowClient
+
+    with working_in(finished):
+        client = MlflowClient()
+        run = next(r for r in of_kind(finished, "study") if r.tags["study"] == "binary")
+        stored = client.get_run(run.run_id)
+        listed = {output.model_id for output in stored.outputs.model_outputs}
+        logged = client.search_logged_models([stored.info.experiment_id])
+        assert listed == {m.model_id for m in logged if m.tags["study"] == "binary"} != set()
+        version = client.get_model_version_by_alias("lariat-binary", "champion")
+        note = stored.data.tags["mlflow.note.content"]
+    said = next(line for line in note.splitlines() if line.startswith("Champion: "))
+    assert f"#/models/lariat-binary/versions/{version.version}" in said
+    assert f"/models/{version.model_id})" in said and version.model_id in listed
+
+
 def test_a_second_start_logs_and_registers_nothing_again(finished):
     from mlflow import MlflowClient
 

@@ -83,7 +83,8 @@ def champion_of(finalists: list[Finalist], summary: Summary) -> Finalist | None:
 
 
 def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str, ...]:
-    """Log the finalists that are not logged yet, register the champion; sentences in Markdown."""
+    """Log the finalists that are not logged yet, register the champion, and show all in the study's
+    own run; sentences in Markdown, the champion's first."""
     finalists = finalists_of(summary, cohort)
     if not finalists:
         return ()
@@ -93,6 +94,7 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
         for finalist in finalists:
             run_id = finalist.network.run_id
             ids[finalist.rank] = known.get(run_id) or _log(run, finalist, summary, cohort)
+        model_store.show_models(run.store, run.run_id, list(ids.values()))
     except model_store.Refused:
         return ("No model is logged: this tracking store keeps none.",)
     lines = [_line(f, ids[f.rank], run, summary) for f in finalists]
@@ -108,7 +110,12 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
         lines.append("No model is registered: this tracking store has no registry.")
     else:
         uri = f"models:/{name}@{model_store.CHAMPION}"
-        lines.append(f'`mlflow.pyfunc.load_model("{uri}").predict(table)` uses the best of them.')
+        model = f"#/experiments/{run.experiment_id}/models/{ids[champion.rank]}"
+        lines.insert(
+            0,
+            f"Champion: [{champion.network.name}]({model}), [version {version}](#/models/{name}"
+            f'/versions/{version}): `mlflow.pyfunc.load_model("{uri}").predict(table)`.',
+        )
         if not champion.from_table:
             lines.append(_needs(champion))
     return tuple(lines)

@@ -20,7 +20,7 @@ from pipeline.files import private_folder
 from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
 from pipeline.inspection import solution_label
 from pipeline.progress import BlockProgress, StudyProgress
-from pipeline.report import TAG, Summary, report_folder, solutions_table, views_of
+from pipeline.report import TAG, Summary, outcome_links, report_folder, solutions_table, views_of
 from pipeline.report import page as report
 from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
@@ -229,10 +229,11 @@ def _links(run: StudyRun, summary: Summary) -> str:
     networks, grouped = (
         f"#/experiments/{run.experiment_id}/runs?viewStateShareKey={key}" for key in views
     )
-    return (
+    links = (
         f"[Report]({run.link('report/report.html')}) · [networks, best first]({networks}) · "
         f"[networks by configuration]({grouped})"
     )
+    return "\n\n".join(filter(None, [links, outcome_links(summary, run.experiment_id)]))
 
 
 def _finish(
@@ -251,7 +252,7 @@ def _finish(
     run.write_files(run.run_id, {"schema.json": schema.encode()})
     run.finish(
         summary.best_metrics,
-        "\n\n".join([links, report.markdown_of(summary), *models]),
+        "\n\n".join([links, *models[:1], report.markdown_of(summary), *models[1:]]),
         tables={
             "results": summary.results_table,
             "solutions": solutions_table(summary),

@@ -165,6 +165,14 @@ def log_model(store: RunStore, experiment_id: str, model: ModelToLog) -> str:
     return logged.model_id
 
 
+def show_models(store: RunStore, run_id: str, model_ids: Sequence[str]) -> None:
+    """List the models in this run too, whatever run made them, each once."""
+    outputs = store.client.get_run(run_id).outputs
+    known = {output.model_id for output in outputs.model_outputs} if outputs else set()
+    if missing := [LoggedModelOutput(m, step=0) for m in model_ids if m not in known]:
+        store.client.log_outputs(run_id, missing)
+
+
 def register_champion(
     store: RunStore, name: str, model_id: str, run_id: str, about: str
 ) -> str | None:

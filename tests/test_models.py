@@ -110,7 +110,8 @@ def test_the_studys_run_lists_its_models_and_links_to_the_champion(finished):
         note = stored.data.tags["mlflow.note.content"]
     said = next(line for line in note.splitlines() if line.startswith("Champion: "))
     assert f"#/models/lariat-binary/versions/{version.version}" in said
-    assert f"/models/{version.model_id})" in said and version.model_id in listed
+    model = version.source.removeprefix("models:/")
+    assert f"/models/{model})" in said and model in listed
 
 
 def test_a_second_start_logs_and_registers_nothing_again(finished):

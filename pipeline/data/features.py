@@ -97,7 +97,7 @@ def learn(
             return Learned(None, CONSTANT)
         median = float(np.median(known))
         return Learned(replace(column, median=median, has_missing=len(known) < len(train)))
-    labels = _labels(values)
+    labels = [label for label in _labels(values) if not column.means_missing(label)]
     described = replace(column, levels=tuple(labels))
     codes, _ = levels_of(described, values, True, table.place)
     known = int(np.sum(codes >= 0))

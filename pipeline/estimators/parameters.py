@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -169,3 +170,17 @@ SHARED_DOCUMENTATION = """
     n_features_in_, feature_names_in_ : of X.
 """
 """What the estimators' docstrings share."""
+
+
+def check_distinct_names(X) -> None:
+    """InputError if X is a table in which a column's name occurs twice."""
+    columns = getattr(X, "columns", None)
+    if columns is None:
+        return
+    names = [str(name) for name in columns]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"every column of X must have a name of its own, but {', '.join(twice[:10])} occurs "
+            "more than once; rename or remove the others"
+        )

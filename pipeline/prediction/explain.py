@@ -10,7 +10,6 @@ from rich.console import Console
 
 from pipeline.data import REGRESSION
 from pipeline.files import files_beside
-from pipeline.genetics import id_columns
 from pipeline.prediction import exports, figures
 from pipeline.prediction.coded import CodedColumns
 from pipeline.prediction.explanation import (
@@ -25,7 +24,7 @@ from pipeline.prediction.explanation import (
 from pipeline.prediction.outcomes import known_outcome
 from pipeline.prediction.page import Page, Picture, Section, html_of
 from pipeline.prediction.rows import AUTO, positions, table_of_the_study
-from pipeline.prediction.scoring import NONE, inputs_of, read_people
+from pipeline.prediction.scoring import NONE, columns_of_ids, inputs_of, read_people
 from pipeline.report import HeatMap
 from pipeline.tracking import FetchedModel, fetch_model
 from pipeline.words import listed, metric_words
@@ -54,9 +53,8 @@ def explain(
     """
     console = console or Console()
     fetched = fetch_model(model)
-    ids = () if id == NONE else id_columns(id)
     place = table_of_the_study(fetched) if data == FROM_STUDY else Path(data)
-    table, frame, notes = read_people(fetched, place, genotypes, ids)
+    table, frame, notes = read_people(fetched, place, genotypes, columns_of_ids(id))
     for note in notes:
         console.print(f"warning: {note}", markup=False, highlight=False, style="yellow")
     at, who = positions(fetched, table, place, genotypes, rows)

@@ -9,8 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.data import Table
-from pipeline.genetics import id_columns
-from pipeline.prediction.scoring import NONE, read_people, score, with_genotypes
+from pipeline.prediction.scoring import NONE, columns_of_ids, read_people, score, with_genotypes
 from pipeline.tracking import FetchedModel, fetch_model
 
 
@@ -32,7 +31,7 @@ class KeptModel:
 
         A Python warning for each sentence that the command would print. Raises InputError.
         """
-        ids = () if id == NONE else id_columns(id)
+        ids = columns_of_ids(id)
         if isinstance(people, pd.DataFrame):
             read = Table(people.reset_index(drop=True), "the table", "")
             table, frame, notes = with_genotypes(self.fetched, read, genotypes, ids)

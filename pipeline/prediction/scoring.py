@@ -17,6 +17,7 @@ from pipeline.data import Table, read_table
 from pipeline.errors import InputError
 from pipeline.genetics import (
     Joined,
+    id_columns,
     join,
     open_fileset,
     score_people,
@@ -28,6 +29,11 @@ from pipeline.tracking import FetchedModel
 
 CACHE = Path(".lariat")
 NONE, SIMULATED = "none", "simulated"
+
+
+def columns_of_ids(id: str) -> tuple[str, ...]:
+    """Of the parameter `id`: none, one, or the two of family and within-family id."""
+    return () if id == NONE else id_columns(id)
 
 
 @dataclass(frozen=True, eq=False)

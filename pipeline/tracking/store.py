@@ -32,7 +32,7 @@ from pipeline.tracking.format import (
     name_of,
     unclipped,
 )
-from pipeline.tracking.local_sqlite import make_whole, mend_addresses, sqlite_path
+from pipeline.tracking.local_sqlite import make_whole, mend_addresses, refuse_foreign, sqlite_path
 from pipeline.tracking.records import Dataset, NewRun, StoredRun
 from pipeline.tracking.store_sql import SqlRun, SqlRuns
 
@@ -341,6 +341,7 @@ def _connect(uri: str) -> MlflowClient:
     """A client, with the database made where there is none, quietly."""
     try:
         make_whole(uri, _make_database)
+        refuse_foreign(uri, "mlflow")
         return MlflowClient(uri)
     except MlflowException as error:
         raise InputError(

@@ -150,7 +150,7 @@ class Population:
             tf.constant(self.order.permutation(n), tf.int32),
             tf.constant(min(schedule.batch_size, n)),
             optimizer.rates(1.0 - (1.0 - schedule.final_learning_rate) * falling, done),
-            tf.constant(epoch + 1000 * schedule.batch_seed),
+            tf.constant((epoch + 1000 * schedule.batch_seed) % 2**31),
         )
 
     def _judge(self, part: Part, seen: Seen, epoch: int) -> np.ndarray:

@@ -391,7 +391,7 @@ def test_a_study_that_is_not_there_is_an_input_error_and_makes_no_file(
 
 
 def test_a_server_that_does_not_answer_is_an_input_error() -> None:
-    with pytest.raises(InputError, match="no MLflow server answers"):
+    with pytest.raises(InputError, match="the tracking server must answer"):
         RunStore("http://127.0.0.1:9")
 
 

@@ -14,7 +14,15 @@ from pipeline.serving import CURRENCIES, MISSING_TEXTS, Notation, tidy_text
 FORMATS = {"1,234.5": (".", ","), "1.234,5": (",", ".")}
 """What a study can say of its numbers → (decimal mark, mark between thousands)."""
 
-_MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"))
+_MARKS: tuple[tuple[str, str], ...] = (
+    (".", ""),
+    (",", ""),
+    (".", ","),
+    (",", "."),
+    (".", " "),
+    (",", " "),
+    (".", "'"),
+)
 _MARKS += ((",", "'"),)
 _BOUND = re.compile(r"^(?:<=?|>=?|≤|≥)\s*(?=[\d.,+-])")
 _BEFORE = re.compile(rf"^[+-]?\s?((?:[{CURRENCIES}]|US\$|(?:USD|EUR|GBP|CHF|JPY)\s?)\s?)\d")

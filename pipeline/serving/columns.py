@@ -121,7 +121,7 @@ def _one_number(column: Column, value: object) -> float | None:
     elif isinstance(value, bool | np.bool_):
         return None
     elif column.notation.dates and hasattr(value, "year"):
-        return float(years_of(np.array([np.datetime64(value, "D")]))[0])
+        return float(years_of(np.array([np.datetime64(str(value)[:10], "D")]))[0])
     else:
         try:
             number = float(value)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
-from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType, ColSpec, DataType, Schema, TensorSpec
 
 from pipeline.tracking.store import RunStore
 
@@ -88,11 +88,11 @@ def _signature(model: ModelToLog) -> ModelSignature:
     What each column is stands in the model's metadata, under `columns`; the model itself refuses
     what does not fit.
     """
-    inputs = [
+    inputs: list[ColSpec | TensorSpec] = [
         ColSpec(AnyType(), name, required=name not in model.optional) for name in model.columns
     ]
     inputs += [ColSpec(DataType.double, name) for name in model.dimensions]
-    outputs = [ColSpec(DataType.double, name) for name in model.outputs]
+    outputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.double, name) for name in model.outputs]
     return ModelSignature(Schema(inputs), Schema(outputs))
 
 
@@ -123,7 +123,7 @@ def _models_by_run(
     token = None
     while True:
         page = store.client.search_logged_models([experiment_id], page_token=token)
-        models |= {m.source_run_id: m.model_id for m in page if m.status == status}
+        models |= {str(m.source_run_id): m.model_id for m in page if m.status == status}
         if not (token := page.token):
             return models
 

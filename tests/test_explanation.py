@@ -30,7 +30,7 @@ from pipeline.serving import Column, Feature, Schema, ServedNetwork
 from pipeline.tracking import FetchedModel, fetch_model
 from pipeline.tracking.origin import Origin
 
-STUDIES = {"binary": {}, "quantity": {}, "genetic": {"genotypes": "cohort", "id_column": "IID"}}
+STUDIES = {"binary": {}, "quantity": {}, "genetic": {"genotypes": "cohort", "ids": ("IID",)}}
 
 
 def planted(layers: tuple, activation: str = "relu", task: str = "regression") -> FetchedModel:

@@ -1,10 +1,10 @@
-"""Stops at every write, and full disks, of a tiny study: `python benchmarks/kills.py [FIRST LAST]`.
+"""Stops at every write, and full disks, of a tiny study: `kills.py [FIRST LAST]`.
 
-For every i, a start is killed (or its disk is full from then on) before its i-th change of a file or
-commit, and the same command is given again. Then: every network once and FINISHED, every trial once,
-every model READY, no artifact without a run, nothing half-written, the report's tables byte for byte
-those of an undisturbed study. Networks come from a stand-in of the engine (tests/kill_study.py).
-After that RANDOM starts are each killed at two random writes in a row.
+For every i, a start is killed, or its disk is full from then on, before its i-th change of a file
+or commit, and the same command is given again. Then: every network once and FINISHED, every trial
+once, every model READY, no artifact without a run, nothing half-written, the report's tables byte
+for byte those of an undisturbed study. Networks come from a stand-in of the engine
+(tests/kill_study.py). After that RANDOM studies are each killed at two random writes in a row.
 """
 
 import random
@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / part) for part in ("", "tests")]
 
-from kill_study import faults, prepare, start, tables, writes
+from kill_study import faults, prepare, start, tables, writes  # noqa: E402
 
 RANDOM = 40
 

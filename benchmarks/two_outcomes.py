@@ -57,11 +57,8 @@ def networks_of(split: int, options: argparse.Namespace, folder: Path) -> list[d
     )  # fmt: skip
     space, cohort, _ = study_cohort(load_search_space(str(file), {}))
     genotypes = load_genotypes(None, cohort.outcome, cohort.split.train, folder)
-    sampling, replicates = Sampling(space, {}), []
-    while configurations := sampling.next({c: (0.0,) for c in range(len(replicates))}):
-        replicates += [Replicate(c, seed) for c in configurations for seed in space.seeds]
-        if len(replicates) >= cells * len(space.seeds):
-            break
+    configurations = Sampling(space, {}).next({})  # a grid is drawn at once
+    replicates = [Replicate(c, seed) for c in configurations for seed in space.seeds]
     people, rows = People(cohort, genotypes), []
     for population in populations(replicates, people, space.objective):
         start = time.monotonic()

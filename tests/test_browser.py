@@ -121,6 +121,23 @@ def test_the_report_is_drawn_from_disk_and_nothing_leaves_the_machine(
     page.close()
 
 
+CUT = """() => [...document.querySelectorAll('.scroll, figure, details')]
+  .filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.innerText.slice(0, 60))"""
+
+
+def test_no_table_is_cut_from_800_pixels_up_nor_on_paper(finished, browser):
+    page, _ = listened(browser)
+    page.goto((finished / "reports/browsed/report.html").as_uri())
+    drawn(page)
+    page.evaluate("() => document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    for media, width in (("screen", 800), ("screen", 1300), ("screen", 1900), ("print", 696)):
+        page.set_viewport_size({"width": width, "height": 900})  # 696: A4 within its margins
+        page.emulate_media(media=media)
+        page.wait_for_timeout(200)
+        assert page.evaluate(CUT) == [], (media, width)
+    page.close()
+
+
 def test_without_scripts_and_in_print_the_pictures_stand_in(finished, browser):
     address = (finished / "reports/browsed/report.html").as_uri()
     still = browser.new_page(java_script_enabled=False)

@@ -1,8 +1,13 @@
 """The finalists' networks as MLflow models predict what training recorded, from a table as read."""
 
+import ast
+import importlib
 import io
+import re
+import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +23,8 @@ from pipeline.networks.first_layer import plain_layers
 from pipeline.networks.network import Architecture, Layer, Weights, forward
 from pipeline.serving import NUMBER, Column, Feature, Schema, ServedNetwork, save
 from pipeline.serving.model import _load_pyfunc
+from pipeline.study.finalists import Finalist, champion_of
+from pipeline.tracking import models
 
 STUDY = """
 # Do models predict what was recorded? Seconds.
@@ -81,8 +88,8 @@ def test_one_model_a_solution_of_the_best_configuration_and_the_best_is_champion
 
     with working_in(finished):
         client, run = MlflowClient(), champions_run("binary")
-        models = client.search_logged_models([run.info.experiment_id])
-        own = [m for m in models if m.tags["study"] == "binary"]
+        logged = client.search_logged_models([run.info.experiment_id])
+        own = [m for m in logged if m.tags["study"] == "binary"]
     runs = {n.run_id: n for n in of_kind(finished, "network")}
     best = {runs[m.source_run_id].params["configuration"] for m in own}
     assert best == {run.data.params["configuration"]}
@@ -94,6 +101,24 @@ def test_one_model_a_solution_of_the_best_configuration_and_the_best_is_champion
         linked = {m.key: m for m in model.metrics}
         assert linked["test_auroc"].value == runs[model.source_run_id].metrics["test_auroc"]
         assert linked["test_auroc"].dataset_name == TABLE.name
+
+
+def test_the_studys_run_lists_its_models_and_links_to_the_champion(finished):
+    from mlflow import MlflowClient
+
+    with working_in(finished):
+        client = MlflowClient()
+        run = next(r for r in of_kind(finished, "study") if r.tags["study"] == "binary")
+        stored = client.get_run(run.run_id)
+        listed = {output.model_id for output in stored.outputs.model_outputs}
+        logged = client.search_logged_models([stored.info.experiment_id])
+        assert listed == {m.model_id for m in logged if m.tags["study"] == "binary"} != set()
+        version = client.get_model_version_by_alias("lariat-binary", "champion")
+        note = stored.data.tags["mlflow.note.content"]
+    said = next(line for line in note.splitlines() if line.startswith("Champion: "))
+    assert f"#/models/lariat-binary/versions/{version.version}" in said
+    model = version.source.removeprefix("models:/")
+    assert f"/models/{model})" in said and model in listed
 
 
 def test_a_second_start_logs_and_registers_nothing_again(finished):
@@ -114,11 +139,13 @@ def test_a_model_needs_neither_this_project_nor_tensorflow(finished, tmp_path):
             if m.source_run_id == champions_run("binary").info.run_id
         ]  # fmt: skip
         expected = champion("binary").predict(pd.read_csv(TABLE).head(5))
+    (tmp_path / "pipeline.py").write_text("mine = True\n")  # a user's module of the same name
     code = (
-        "import sys, mlflow, pandas as pd\n"
+        "import sys, mlflow, pandas as pd, pipeline\n"
         f"model = mlflow.pyfunc.load_model({model.artifact_location!r})\n"
         "print(model.predict(pd.read_csv('new.csv')).to_json(double_precision=15))\n"
-        "assert 'tensorflow' not in sys.modules and 'optuna' not in sys.modules"
+        "assert not {'tensorflow', 'optuna', 'sklearn', 'joblib'} & sys.modules.keys()\n"
+        "assert pipeline.mine"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -172,3 +199,55 @@ def test_the_engines_forward_pass_with_encodings_is_the_models(tmp_path):
     np.testing.assert_allclose(got.to_numpy(), softmax.T, rtol=1e-5)
     with pytest.raises(InputError, match="lacks genetic_2"):
         network.predict(known.drop(columns="genetic_2"))
+
+
+def test_the_code_of_two_versions_of_a_model_is_in_one_process(tmp_path, monkeypatch):
+    names = []
+    for version in ("", "# the next version\n"):
+        room = tmp_path / f"room{len(names)}"
+        shutil.copytree(models.ROOM, room)
+        with (room / "forward.py").open("a") as file:
+            file.write(version)
+        monkeypatch.setattr(models, "ROOM", room)
+        (tmp_path / f"code{len(names)}").mkdir()
+        package = models.code_of_a_model(tmp_path / f"code{len(names)}")
+        monkeypatch.syspath_prepend(str(package.parent))
+        names.append(package.name)
+    codes = [importlib.import_module(name) for name in names]
+    assert re.fullmatch("lariat_model_[0-9a-f]{12}", names[0]) and names[0] != names[1]
+    assert codes[0]._load_pyfunc is not codes[1]._load_pyfunc
+    trees = [ast.parse(p.read_text()) for p in models.ROOM.glob("*.py") if p.stem != "__init__"]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    outside = {n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level}
+    outside |= {n.names[0].name for n in nodes if isinstance(n, ast.Import)}
+    outside = {name.partition(".")[0] for name in outside}
+    assert outside - sys.stdlib_module_names == {"numpy", "pandas", "scipy"}
+
+
+def test_a_study_has_a_champion_where_every_network_needs_genotypes():
+    def finalist(needed, score):
+        network = SimpleNamespace(metrics={"val_auroc": score})
+        return Finalist(1, None, network, SimpleNamespace(needed=needed))
+
+    summary = SimpleNamespace(record=SimpleNamespace(maximize=True, objective="val_auroc"))
+    genetic, better = finalist(("genetic_0",), 0.6), finalist(("genetic_1",), 0.7)
+    clinical = finalist((), 0.5)
+    assert champion_of([genetic, better], summary) is better
+    assert champion_of([genetic, clinical, better], summary) is clinical
+
+
+def test_columns_that_were_zeroed_need_not_be_there():
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(2, 3))
+    weights[1] = 0.0
+    schema = Schema(
+        (Column("a", NUMBER), Column("b", NUMBER)),
+        (Feature("a", 0, 0, 0.5, 2.0), Feature("b", 1, 0, 0.0, 1.0)),
+    )
+    layers = ((weights, np.zeros(3)), (rng.normal(size=(3, 1)), np.zeros(1)))
+    network = ServedNetwork(layers, "relu", "binary", schema, (0, 1), (), ("p",))
+    table = pd.DataFrame({"a": [1.0, 2.0], "b": [np.nan, 5.0]})
+    assert (network.columns, network.zeroed_columns) == (("a",), ("b",))
+    pd.testing.assert_frame_equal(network.predict(table), network.predict(table[["a"]]))
+    with pytest.raises(InputError, match="lacks a"):
+        network.predict(table[["b"]])

@@ -141,13 +141,14 @@ def test_answers_at_a_terminal_are_what_the_file_says(tmp_path: Path, quick) -> 
         "ill",
         "none",
         "mine",
-        "record id, Unnamed: 0",
+        "record id",
         "ward",
         "none",
         "l1, l2",
     ]
     space = load_search_space(str(draft(tmp_path, "\n".join(answers) + "\n")))
-    assert space.study == "mine" and set(space.drop) == {"record id", "Unnamed: 0"}
+    assert space.study == "mine" and space.drop == ("record id",)
+    assert space.keep == ("Unnamed: 0",)
     assert space.categories == ("ward",) and space.groups == {}
     assert space.space["regularizer"] == ("l1", "l2") and space.cross == ("regularizer",)
     assert (space.space["lambda_l1"].high, space.space["lambda_l2"].high) == (1.0, 10.0)

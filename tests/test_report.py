@@ -19,8 +19,10 @@ from planted_study import (
 )
 from rich.console import Console
 
+from pipeline.report import outcome_links
 from pipeline.report import page as report
 from pipeline.report.page import build_report, markdown_summary, terminal_summary
+from pipeline.report.summary import summarize
 from pipeline.results import NetworkResult, StudyResults
 
 HOSTILE = "<script>alert(1)</script>"
@@ -125,6 +127,16 @@ def test_panels_run_from_a_to_f_over_all_regularizers_and_solutions(case):
         ("E", "group lasso (1): clinical only"), ("F", "group lasso (2): genetic only"),
     ]  # fmt: skip
     assert all("last epoch 60" in panel.title for panel in shown[4:])
+
+
+def test_outcomes_are_linked_to_the_runs_of_their_representatives():
+    study = group_lasso_study()
+    networks = tuple(dataclasses.replace(n, run_id=f"run-{n.name}") for n in study.networks)
+    said = outcome_links(summarize(StudyResults(study.record, networks)), "7")
+    assert said.startswith("Outcomes of group\\_lasso c2: (1) clinical only, 6 of 10 seeds: [group")
+    assert "(2) genetic only, 4 of 10 seeds: [group" in said
+    assert said.count("](#/experiments/7/runs/run-group_lasso c2 s") == 2
+    assert outcome_links(summarize(study), "7") == ""  # no runs, no links
 
 
 def test_simulated_is_said_everywhere_and_only_when_it_is_so(case):

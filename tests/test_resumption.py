@@ -140,20 +140,3 @@ def test_more_configurations_and_more_seeds_add_to_a_study(story: dict[str, Mome
     assert larger.cells == dict.fromkeys(cells(4, 3), 1)
     assert larger.networks.items() >= done.networks.items()
     assert larger.study.run_id == done.study.run_id
-
-
-def test_two_processes_do_not_train_one_study_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pipeline.errors import InputError
-    from pipeline.study.lock import alone
-
-    monkeypatch.chdir(tmp_path)
-    with alone("0123abcd", tmp_path):
-        refused = pytest.raises(InputError, match="another one is running this study")
-        with refused, alone("0123abcd", tmp_path):
-            pass
-        with alone("another", tmp_path):
-            pass
-    with alone("0123abcd", tmp_path):
-        pass

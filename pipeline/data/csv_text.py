@@ -87,8 +87,8 @@ def _separator(text: str, source: str) -> str:
     if not fits:  # a line is wrong, or there is one column
         most = max(counts, key=lambda s: (counts[s][:1] or [0], s == ","))
         return most if (counts[most][:1] or [0])[0] > 1 else ","
-    most = max(counts[s][0] for s in fits)
-    fits = [s for s in fits if counts[s][0] == most]
+    widest = max(counts[s][0] for s in fits)
+    fits = [s for s in fits if counts[s][0] == widest]
     if len(fits) > 1:
         raise InputError(
             f"a CSV must have one separator, but {source} can be read with "

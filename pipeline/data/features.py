@@ -97,7 +97,7 @@ def learn(
             return Learned(None, CONSTANT)
         median = float(np.median(known))
         return Learned(replace(column, median=median, has_missing=len(known) < len(train)))
-    labels = _labels(values)
+    labels = [label for label in _labels(values) if not column.means_missing(label)]
     described = replace(column, levels=tuple(labels))
     codes, _ = levels_of(described, values, True, table.place)
     known = int(np.sum(codes >= 0))
@@ -150,7 +150,8 @@ def fit_schema(
     first one does. Column names may repeat; see `distinct_columns`.
     """
     group_of = group_of or {}
-    place, first = {name: i for i, name in enumerate(columns)}, {}
+    place = {name: i for i, name in enumerate(columns)}
+    first: dict[str, int] = {}
     for name in columns:
         first.setdefault(group_of.get(name, name), place[name])
     order = sorted(columns, key=lambda name: (first[group_of.get(name, name)], place[name]))
@@ -239,7 +240,8 @@ def informative(
 
     InputError where none is left.
     """
-    kept, dropped = {}, {}
+    kept: dict[str, Column] = {}
+    dropped: dict[str, list[str]] = {}
     for name, column in columns.items():
         learned = learn(table, column, train, people, name in declared, rare)
         if learned.column is None:

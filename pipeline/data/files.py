@@ -35,7 +35,9 @@ def read_table(data: str | Path, texts: Sequence[str] = ()) -> Table:
     path = Path(data)
     content = _content(path)
     fingerprint = hashlib.sha256(content).hexdigest()
-    lines, warnings, decimal, indexes = None, [], "", ()
+    lines, decimal = None, ""
+    warnings: list[str] = []
+    indexes: tuple[str, ...] = ()
     if path.name.lower().endswith(".parquet"):
         frame, indexes = _parse_parquet(content, path.name)
     else:

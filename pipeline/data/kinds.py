@@ -15,8 +15,8 @@ from pipeline.data.notations import (
     candidates,
     date_orders,
     known_texts,
+    look_like_numbers,
     looks_like_date,
-    looks_like_number,
 )
 from pipeline.data.table import Table, named
 from pipeline.errors import InputError
@@ -71,7 +71,18 @@ def columns_of(
         found[name] = Column(name, NUMBER, chosen, hints.missing_of(name))
         notes += note
     columns = {name: found[name] for name in names}
+    odd = [n for n, c in columns.items() if c.notation.plain and _has_odd_signs(table, c)]
+    if odd:
+        notes.append(f"{named(odd)}: odd spaces and the typographic minus are read as such")
     return columns, _how_read(columns) + notes + _codes_note(table, columns, hints)
+
+
+def _has_odd_signs(table: Table, column: Column) -> bool:
+    """Whether plain numbers are text for a sign that other programs do not know."""
+    values = table.frame[column.name]
+    if column.kind != NUMBER or values.dtype != object:
+        return False
+    return any(isinstance(v, str) and not v.isascii() for v in values.unique())
 
 
 def _decimal_mark(column: Column) -> str:
@@ -258,7 +269,9 @@ def _check_text(table: Table, name: str, missing: Sequence[str]) -> None:
     values = table.frame[name].dropna().map(str)
     values = values[~values.isin([*missing])]
     distinct = values.drop_duplicates()
-    looks = {text: looks_like_number(text) for text in distinct}
+    if values.map(looks_like_date).mean() > 0.5:
+        raise _dates(table, name)
+    looks = look_like_numbers(list(distinct))
     is_number = values.map(looks)
     # Rows as well as distinct values: "unknown" can be the commonest value of a quantity.
     if is_number.mean() > 0.5 or distinct.map(looks).mean() > 0.5:
@@ -271,8 +284,6 @@ def _check_text(table: Table, name: str, missing: Sequence[str]) -> None:
             f"in {table.place(odd[0])}; write missing values as NA or name them under missing, or "
             f"name {name} under categories or drop"
         )
-    if values.map(looks_like_date).mean() > 0.5:
-        raise _dates(table, name)
 
 
 def _two_ways(table: Table, name: str, distinct: pd.Series) -> InputError:

@@ -14,7 +14,15 @@ from pipeline.serving import CURRENCIES, MISSING_TEXTS, Notation, tidy_text
 FORMATS = {"1,234.5": (".", ","), "1.234,5": (",", ".")}
 """What a study can say of its numbers → (decimal mark, mark between thousands)."""
 
-_MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"))
+_MARKS: tuple[tuple[str, str], ...] = (
+    (".", ""),
+    (",", ""),
+    (".", ","),
+    (",", "."),
+    (".", " "),
+    (",", " "),
+    (".", "'"),
+)
 _MARKS += ((",", "'"),)
 _BOUND = re.compile(r"^(?:<=?|>=?|≤|≥)\s*(?=[\d.,+-])")
 _BEFORE = re.compile(rf"^[+-]?\s?((?:[{CURRENCIES}]|US\$|(?:USD|EUR|GBP|CHF|JPY)\s?)\s?)\d")
@@ -40,7 +48,7 @@ def candidates(texts: Sequence[str]) -> list[Notation]:
     bare = [_BOUND.sub("", text) for text in texts]
     before = _common(_BEFORE, bare)
     after = _common(_AFTER, bare)
-    if after and re.fullmatch(r"[eE]", after):
+    if re.match(r"[eE][+-]?\d", after):  # an exponent is no unit
         after = ""
     readings: dict[tuple[float | None, ...], Notation] = {}
     for decimal, thousands in _MARKS:
@@ -72,10 +80,16 @@ def _common(pattern: re.Pattern, texts: Sequence[str]) -> str:
     return part
 
 
-def looks_like_number(text: str) -> bool:
-    """Whether a person would take a text for a number, however it is written."""
-    text = _BOUND.sub("", tidy_text(text).translate(_DASHES))
-    return bool(_GENERAL.fullmatch(text) or _BEFORE.match(text))
+def look_like_numbers(texts: Sequence[str]) -> dict[str, bool]:
+    """Text → whether a person would take it for a number, however it is written.
+
+    A bound is one beside bare numbers, not where all are bounds (<18 and >=65 are groups).
+    """
+    bare = {text: tidy_text(text).translate(_DASHES) for text in texts}
+    looks = {text: bool(_GENERAL.fullmatch(b) or _BEFORE.match(b)) for text, b in bare.items()}
+    if any(looks.values()):
+        looks |= {t: True for t, b in bare.items() if _GENERAL.fullmatch(_BOUND.sub("", b))}
+    return looks
 
 
 def date_orders(texts: Sequence[str]) -> list[str]:

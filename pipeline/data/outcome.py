@@ -60,8 +60,8 @@ def read_outcome(
     columns_of(table, [target], declared)  # refuses what has no labels
     chosen = _inferred(table, target, distinct, hints) if task == "auto" else task
     if chosen == REGRESSION:
-        numbers, notes = _quantities(table, target, hints)
-        return Outcome(chosen, numbers, (), tuple(notes))
+        numbers, how_read = _quantities(table, target, hints)
+        return Outcome(chosen, numbers, (), tuple(how_read))
     _check_classes(table, target, chosen, distinct)
     positions, classes = _classes(values)
     notes = _case_note(target, classes) if chosen == BINARY else ()
@@ -145,7 +145,7 @@ def _classes(column: pd.Series) -> tuple[np.ndarray, tuple]:
     if {str(label).casefold() for label in labels} == {"true", "false"}:
         labels = [str(label).casefold() == "true" for label in labels]
     try:
-        order = sorted(range(len(labels)), key=lambda i: labels[i])
+        order = sorted(range(len(labels)), key=lambda i: labels[i])  # type: ignore[arg-type,return-value]
     except TypeError:  # text and a number
         order = sorted(range(len(labels)), key=lambda i: str(labels[i]))
     return np.argsort(order)[codes].astype(np.int64), tuple(labels[i] for i in order)

@@ -32,7 +32,7 @@ def check_class_weight(class_weight: ClassWeight, task: str, classes: tuple, tar
     if unknown:
         raise InputError(
             f"the labels of `class_weight` must be classes of {target}, which are "
-            f"{named(classes)}, but got {named(unknown)}; correct them"
+            f"{named(classes)}, but got {named(map(str, unknown))}; correct them"
         )
 
 
@@ -47,6 +47,7 @@ def class_weights(outcome: np.ndarray, classes: tuple, class_weight: ClassWeight
     if class_weight == "balanced":
         counts = np.bincount(outcome, minlength=len(classes))
         return len(outcome) / (len(classes) * counts)
+    assert not isinstance(class_weight, str)
     given = {str(label): float(weight) for label, weight in class_weight.items()}
     return np.array([given.get(str(label), 1.0) for label in classes])
 

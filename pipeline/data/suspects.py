@@ -44,7 +44,10 @@ def no_variables(
     are whose. Row numbers are whole numbers without gaps, in any order, or in rising order; ids are
     columns called so in which all values differ.
     """
-    numbers, ids, repeated, maybe = [], [], [], []
+    numbers: list[str] = []
+    ids: list[str] = []
+    repeated: list[str] = []
+    maybe: list[str] = []
     for name, column in columns.items():
         if name in keep or column.missing:
             continue

@@ -33,7 +33,7 @@ from pipeline.drafting.strengths import lambda_ranges, needed, schedule_of
 from pipeline.drafting.text import Draft, study_text
 from pipeline.errors import InputError
 from pipeline.files import write_whole
-from pipeline.genetics import join, open_fileset
+from pipeline.genetics import id_columns, join, open_fileset
 from pipeline.networks import LAMBDAS_OF, REGULARIZERS
 from pipeline.search_space import OBJECTIVES, load_search_space
 
@@ -85,7 +85,7 @@ def new_study(
         raise InputError(f"overwrite must be yes or no, but got {overwrite!r}")
     path = _needed("data", data, questions, "Which table (CSV or Parquet)?")
     id_column = None if id in (ASK, "none", "") else id
-    table = read_table(path, texts=() if id_column is None else (id_column,))
+    table = read_table(path, texts=id_columns(id_column))
     target = _target(table, target, questions)
     fileset, id_column = _genotypes(table, genotypes, id_column, questions)
     place = _place(study, path, overwrite == "yes", questions)
@@ -105,7 +105,7 @@ def new_study(
         drop=tuple(roles.drop),
         keep=roles.keep,
         groups=roles.groups,
-        identifier=id_column,
+        identifier=(id_columns(id_column) or (None,))[-1],
     )
     draft = _draft(path, place, table, cohort, roles, fileset, id_column, about, chosen, console)
     _write(place, study_text(draft))
@@ -190,11 +190,18 @@ def _roles(
     frame = table.frame
     for role, names in (("categories", categories), ("drop", drop)):
         require_known(names, list(frame.columns), role, table.source)
-    columns = [c for c in frame.columns if c not in (target, id_column)]
+    require_known(id_columns(id_column), list(frame.columns), "id", table.source)
+    *family_id, person_id = id_columns(id_column) or (None,)
+    columns = [c for c in frame.columns if c not in (target, *family_id, person_id)]
     first = load_cohort(
-        table, target, task=task, categories=categories, drop=drop, identifier=id_column
+        table,
+        target,
+        task=task,
+        categories=categories,
+        drop=(*drop, *family_id),
+        identifier=person_id,
     )
-    dropped = dict.fromkeys(drop, "as asked")
+    dropped = dict.fromkeys(drop, "as asked") | dict.fromkeys(family_id, "ids of families")
     seeming = left_out(first, [c for c in columns if c not in drop])
     left = questions.some_of("These seem to be no variables; leave out", seeming, seeming)
     dropped |= {name: seeming[name] for name in left}

@@ -42,12 +42,13 @@ from pipeline.estimators.fitting import (
 from pipeline.estimators.groups import column_groups
 from pipeline.estimators.parameters import (
     SHARED_DOCUMENTATION,
+    check_distinct_names,
     check_parameters,
     hidden_sizes,
     metric_of,
     network_seeds,
 )
-from pipeline.networks import LAMBDAS_OF, mean_log_probabilities
+from pipeline.networks import LAMBDAS_OF, TOLERANCE, mean_log_probabilities
 
 _parameters = partial(dataclass, kw_only=True, eq=False, repr=False)
 """Of a class's fields makes the `__init__` that scikit-learn reads: it stores each as it is."""
@@ -74,8 +75,8 @@ class _SparseMLP(BaseEstimator):
     validation_fraction: float | None = None
     validation_metric: str | None = None
     patience: int | None = None
-    tol: float | None = 1e-3
-    finish_steps: int = 400
+    tol: float | None = TOLERANCE
+    finish_steps: int = 2000
     random_state: Any = None
     n_seeds: int = 1
     batch_seed: int = 0
@@ -106,6 +107,7 @@ class _SparseMLP(BaseEstimator):
 
     def _rows(self, X, y, sample_weight):
         """Rows of weight above 0, and classes_ if there are any."""
+        check_distinct_names(X)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=is_regressor(self))
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         weighted = weights > 0
@@ -123,6 +125,12 @@ class _SparseMLP(BaseEstimator):
             return rows, self._seen(validation_data)
         if self.validation_fraction is None:
             return rows, None
+        if classes is not None and (single := int(np.sum(np.bincount(rows.target) == 1))):
+            raise InputError(
+                f"every class must have at least 2 rows where validation rows are held out, but "
+                f"{single} of {len(classes)} classes of y have 1; join classes, or, if y holds "
+                'quantities, take SparseMLPRegressor (in lambda_path: task="regression")'
+            )
         held_in, held_out = train_test_split(
             np.arange(len(rows)),
             test_size=self.validation_fraction,
@@ -135,6 +143,7 @@ class _SparseMLP(BaseEstimator):
         """Rows that are only predicted, from (X, y)."""
         if not isinstance(data, tuple | list) or len(data) != 2:
             raise InputError(f"validation_data is a pair (X, y), but got {type(data).__name__}")
+        check_distinct_names(data[0])
         X, y = validate_data(
             self, *data, reset=False, dtype=np.float64, y_numeric=is_regressor(self)
         )
@@ -218,6 +227,7 @@ class _SparseMLP(BaseEstimator):
         self.first_layer_ = each[0] if self.n_seeds == 1 else each
         self.zeroed_ = self.variables_[np.all([network.zeroed for network in good], axis=0)]
         self.kkt_residual_ = max(network.kkt_residual for network in good)
+        self.kkt_residual_absolute_ = max(network.kkt_residual_absolute for network in good)
         histories = [network.history for network in self.networks_]
         self.history_ = histories[0] if self.n_seeds == 1 else histories
         self.n_iter_ = max(network.final_epoch for network in self.networks_)
@@ -234,6 +244,7 @@ class _SparseMLP(BaseEstimator):
 
     def _columns(self, X) -> np.ndarray:
         check_is_fitted(self)
+        check_distinct_names(X)
         return validate_data(self, X, reset=False, dtype=np.float64)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import warnings
 from numbers import Integral
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import type_of_target
 
@@ -23,6 +24,9 @@ from pipeline.errors import InputError
 from pipeline.estimators.estimators import SparseMLPClassifier, SparseMLPRegressor
 from pipeline.estimators.walk import LambdaPath, Walk
 from pipeline.networks import ZEROING, shares
+
+MOST_INFERRED_CLASSES = 20
+"""As in a study's table (pipeline.data.outcome)."""
 
 ABOVE = 1.001
 """The planned path ends this far above λ_max, where rounding does not decide what is zero."""
@@ -51,7 +55,8 @@ def lambda_path(
 ) -> LambdaPath:
     """Walk from dense networks to empty ones; the best validation score at every size.
 
-    task               binary, multiclass or regression; None: quantities where y is not whole
+    task               binary, multiclass or regression; None: quantities where y is not whole; must
+                       be said where y has more than 20 distinct whole numbers
     l1_ratio           α: λ1 = α·λ, and λ2 (elastic_net) or λg (sparse_group_lasso) = (1 − α)·λ
     n_lambdas          from lambda_ratio·λ_max to λ_max; networks that keep a variable there go on
                        by the same factor, n_lambdas more at most
@@ -141,7 +146,16 @@ def _checked(
 
 def _task(y, task: str | None) -> str:
     if task is None:
-        return "regression" if type_of_target(y).startswith("continuous") else "classification"
+        if type_of_target(y).startswith("continuous"):
+            return "regression"
+        distinct = len(np.unique(y))
+        if distinct > MOST_INFERRED_CLASSES and np.issubdtype(np.asarray(y).dtype, np.number):
+            raise InputError(
+                f"task must be said where y has more than {MOST_INFERRED_CLASSES} distinct whole "
+                f'numbers, but got {distinct} of them; say task="regression" if they are '
+                'quantities, task="multiclass" if they are classes'
+            )
+        return "classification"
     if task not in ("binary", "multiclass", "regression"):
         raise InputError(f"task must be binary, multiclass or regression, but got {task!r}")
     return task

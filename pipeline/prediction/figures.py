@@ -75,17 +75,26 @@ def bars(names: Sequence[str], values: np.ndarray, spread: np.ndarray, x: str) -
 
 
 def dependence(
-    grid: Sequence[object], curves: dict[str, np.ndarray], x: str, y: str, numeric: bool
+    grid: Sequence[object],
+    curves: dict[str, np.ndarray],
+    x: str,
+    y: str,
+    numeric: bool,
+    ends: tuple[float, float],
 ) -> bytes:
-    """Mean prediction along a column's values: a line of quantities, bars of levels."""
+    """Mean prediction along a column's values: a line of quantities, points of levels.
+
+    ends: the lowest and the highest value of all such pictures of a page.
+    """
     figure, axes = _figure(3.4, 2.7, x, y)
+    room = 0.05 * (ends[1] - ends[0]) or 0.5
+    axes.set_ylim(ends[0] - room, ends[1] + room)
     for i, (color, (name, values)) in enumerate(zip(COLORS, curves.items(), strict=False)):
         if numeric:
             axes.plot(np.asarray(grid, float), values, color=color, linewidth=1.6, label=name)
         else:
-            width = 0.8 / min(len(curves), len(COLORS))
-            at = np.arange(len(grid)) + i * width - 0.4 + width / 2
-            axes.bar(at, values, width=width, color=color, label=name)
+            at = np.arange(len(grid)) + 0.1 * (i - (min(len(curves), len(COLORS)) - 1) / 2)
+            axes.plot(at, values, "o", color=color, markersize=4.5, label=name)
     if not numeric:
         shown = [text if len(text) <= 12 else text[:11] + "…" for text in map(str, grid)]
         axes.set_xticks(np.arange(len(grid)), shown, parse_math=False, fontsize=7)

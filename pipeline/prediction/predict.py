@@ -16,12 +16,19 @@ from rich.text import Text
 from pipeline.data import BINARY, REGRESSION
 from pipeline.errors import InputError
 from pipeline.files import OWNER_ONLY, write_whole
-from pipeline.genetics import id_columns
 from pipeline.metrics import RESAMPLES
 from pipeline.prediction import figures
 from pipeline.prediction.outcomes import KnownOutcome, known_outcome
 from pipeline.prediction.page import Page, Picture, Section, html_of
-from pipeline.prediction.scoring import NONE, Scored, inputs_of, raw_predictions, read_people, score
+from pipeline.prediction.scoring import (
+    NONE,
+    Scored,
+    columns_of_ids,
+    inputs_of,
+    raw_predictions,
+    read_people,
+    score,
+)
 from pipeline.prediction.validation import Validation, validate
 from pipeline.progress import BlockProgress
 from pipeline.tracking import FetchedModel, fetch_model
@@ -64,7 +71,7 @@ def predict(
         raise InputError(f"output must be a .csv file, but got {output}; call it {output}.csv")
     if place.exists() and Path(data).exists() and place.samefile(data):
         raise InputError(f"output must be another file than the data, but both are {output}")
-    ids = () if id == NONE else id_columns(id)
+    ids = columns_of_ids(id)
     fetched = fetch_model(model)
     with BlockProgress(console, "genotypes", "variants") as progress:
         table, frame, notes = read_people(fetched, data, genotypes, ids, progress.done)

@@ -17,6 +17,7 @@ from pipeline.data import Table, read_table
 from pipeline.errors import InputError
 from pipeline.genetics import (
     Joined,
+    id_columns,
     join,
     open_fileset,
     score_people,
@@ -28,6 +29,11 @@ from pipeline.tracking import FetchedModel
 
 CACHE = Path(".lariat")
 NONE, SIMULATED = "none", "simulated"
+
+
+def columns_of_ids(id: str) -> tuple[str, ...]:
+    """Of the parameter `id`: none, one, or the two of family and within-family id."""
+    return () if id == NONE else id_columns(id)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,19 +66,29 @@ def read_people(
     within-family id. Raises InputError.
     """
     table = read_table(data, texts=tuple(ids))
-    needed, notes = model.network.needed, list(table.warnings)
-    frame = table.frame
-    if needed and not set(needed) <= set(frame.columns):
-        joined = _joined(model, table, genotypes, ids)
-        scored = score_people(_variants(model), joined, on_block)
-        notes += [*joined.warnings, *scored.warnings]
-        table = table if joined.table_rows is None else table.rows(joined.table_rows)
-        dimensions = scored.dimensions[list(needed)]
-        frame = table.frame.drop(columns=[n for n in needed if n in table.frame])
-        frame = pd.concat([frame, dimensions.set_axis(frame.index)], axis=1)
-    elif genotypes not in (NONE, SIMULATED):
-        notes.append("the model uses no genotypes, so the fileset is not read")
-    return table, frame, tuple(notes)
+    table, frame, notes = with_genotypes(model, table, genotypes, ids, on_block)
+    return table, frame, (*table.warnings, *notes)
+
+
+def with_genotypes(
+    model: FetchedModel,
+    table: Table,
+    genotypes: str = NONE,
+    ids: Sequence[str] = (),
+    on_block: Callable[[int, int], None] | None = None,
+) -> tuple[Table, pd.DataFrame, tuple[str, ...]]:
+    """The same for a table that was read; with a fileset, of the people who are in it."""
+    needed, frame = model.network.needed, table.frame
+    if set(needed) <= set(frame.columns):  # none, or they are there already
+        unused = genotypes not in (NONE, SIMULATED) and not needed
+        return table, frame, ("the model uses no genotypes: the fileset is not read",) * unused
+    joined = _joined(model, table, genotypes, ids)
+    scored = score_people(_variants(model), joined, on_block)
+    table = table if joined.table_rows is None else table.rows(joined.table_rows)
+    dimensions = scored.dimensions[list(needed)]
+    frame = table.frame.drop(columns=[n for n in needed if n in table.frame])
+    frame = pd.concat([frame, dimensions.set_axis(frame.index)], axis=1)
+    return table, frame, (*joined.warnings, *scored.warnings)
 
 
 def _variants(model: FetchedModel) -> Path:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from pipeline.inspection import TIPPING_ROLE
 from pipeline.networks import LAMBDAS
 from pipeline.report.summary import Summary, all_families
+from pipeline.report.summary_text import escape_markdown
 from pipeline.results import StudyRecord
 
+MOST_OUTCOMES = 6
 TAG = "mlflow.sharedViewState."
 
 
@@ -28,6 +31,22 @@ def _columns(summary: Summary) -> list[str]:
         *(f"params.`{name}`" for name in params),
         "tags.`solution`",
     ]
+
+
+def outcome_links(summary: Summary, experiment_id: str) -> str:
+    """Markdown: of the most seed-dependent configuration each outcome, with its share of the seeds
+    and a link to the run of the network that represents it; empty where the seeds agree."""
+    torn = next((f for f in summary.focus if TIPPING_ROLE in f.roles), None)
+    links = []
+    for i, solution in enumerate(torn.outcomes[:MOST_OUTCOMES] if torn else (), 1):
+        words = f"({i}) {solution.label}, {len(solution.networks)} of {solution.of_networks} seeds"
+        network = solution.representative
+        if network.run_id:
+            target = f"#/experiments/{experiment_id}/runs/{network.run_id}"
+            links.append(f"{escape_markdown(words)}: [{escape_markdown(network.name)}]({target})")
+    if torn is None or not links:
+        return ""
+    return f"Outcomes of {escape_markdown(torn.regularizer)} c{torn.number}: " + " · ".join(links)
 
 
 def views_of(summary: Summary) -> dict[str, str]:

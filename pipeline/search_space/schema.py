@@ -184,3 +184,7 @@ class StudyFile(_Keys):
     network: NetworkSettings = _key(NetworkSettings(), "a mapping such as {activation: relu}")
     training: TrainingSettings = _key(TrainingSettings(), "a mapping such as {epochs: 60}")
     scheduler: str = _key("local", "local or a scheduler's address", min_length=1)
+
+
+STUDY_KEYS = tuple(StudyFile.model_fields)
+"""The keys at the top of a study file."""

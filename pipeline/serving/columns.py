@@ -53,6 +53,10 @@ class Column:
     other: bool = False
     has_missing: bool = False
 
+    def means_missing(self, text: str) -> bool:
+        """Whether a text is one of this column's codes for missing."""
+        return text in self.missing or as_number(text) in _codes(self.missing)
+
     def words(self) -> str:
         """What the column is, for a person."""
         if self.kind == NUMBER:
@@ -117,7 +121,7 @@ def _one_number(column: Column, value: object) -> float | None:
     elif isinstance(value, bool | np.bool_):
         return None
     elif column.notation.dates and hasattr(value, "year"):
-        return float(years_of(np.array([np.datetime64(value, "D")]))[0])
+        return float(years_of(np.array([np.datetime64(str(value)[:10], "D")]))[0])
     else:
         try:
             number = float(value)  # type: ignore[arg-type]
@@ -207,7 +211,7 @@ class _Levels:
         number = as_number(text)
         if number is None:
             return self.exact.get(text, UNKNOWN)
-        if not written and number in self.missing_numbers:
+        if number in self.missing_numbers:
             return MISSING
         same = self.by_number.get(number, [])
         if len(same) > 1:

@@ -6,3 +6,11 @@ class InputError(ValueError):
 
     Entry points print it and exit with status 2; nothing else is ever shown without a traceback.
     """
+
+    def __init__(self, sentence: object = "") -> None:
+        super().__init__(_one_line(str(sentence)))
+
+
+def _one_line(text: str) -> str:
+    """Line ends and what no terminal should get, as a name may have them, are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -111,10 +111,10 @@ class ServedNetwork:
 def save(network: ServedNetwork, folder: Path) -> None:
     """Into a folder, from which `_load_pyfunc` makes the same again."""
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for i, (weights, bias) in enumerate(network.layers):
         arrays |= {f"weights_{i}": weights, f"bias_{i}": bias}
-    np.savez(folder / LAYERS, **arrays)
+    np.savez(folder / LAYERS, **arrays)  # type: ignore[arg-type]
     fields = ("activation", "task", "chosen", "encodings", "outputs", "scale")
     about = {name: getattr(network, name) for name in fields}
     for name, content in ((SCHEMA, network.schema.as_json()), (ABOUT, about)):

@@ -1,2 +1,3 @@
 from .people import People as People
 from .run import run_study as run_study
+from .study_cohort import study_cohort as study_cohort

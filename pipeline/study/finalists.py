@@ -46,9 +46,8 @@ def served_network(network: NetworkResult, cohort: Cohort) -> ServedNetwork:
     own = [f for f in families if f not in EXCHANGEABLE]
     from_genotypes = (*EXCHANGEABLE, ANCESTRY)
     encodings = [c for c, f in zip(network.inputs.columns, families) if f in from_genotypes]
-    if cohort.task == REGRESSION:
-        outputs = (cohort.target,)
-    else:
+    outputs: tuple[str, ...] = (cohort.target,)
+    if cohort.task != REGRESSION:
         seen = cohort.classes[1:] if cohort.task == BINARY else cohort.classes
         outputs = tuple(f"probability of {cohort.target}={label}" for label in seen)
     return ServedNetwork(
@@ -83,7 +82,8 @@ def champion_of(finalists: list[Finalist], summary: Summary) -> Finalist | None:
 
 
 def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str, ...]:
-    """Log the finalists that are not logged yet, register the champion; sentences in Markdown."""
+    """Log the finalists that are not logged yet, register the champion, and show all in the study's
+    own run; sentences in Markdown, the champion's first."""
     finalists = finalists_of(summary, cohort)
     if not finalists:
         return ()
@@ -91,8 +91,9 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
     try:
         known = model_store.logged_models(run.store, run.experiment_id)
         for finalist in finalists:
-            run_id = finalist.network.run_id
+            run_id = _run_of(finalist)
             ids[finalist.rank] = known.get(run_id) or _log(run, finalist, summary, cohort)
+        model_store.show_models(run.store, run.run_id, list(ids.values()))
     except model_store.Refused:
         return ("No model is logged: this tracking store keeps none.",)
     lines = [_line(f, ids[f.rank], run, summary) for f in finalists]
@@ -102,16 +103,28 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
     name = "lariat-" + re.sub(r"[/:%\"']", "_", summary.record.place or summary.record.study)
     about = f"{champion.network.name} of the study {summary.record.study}. {_needs(champion)}"
     version = model_store.register_champion(
-        run.store, name, ids[champion.rank], champion.network.run_id, about
+        run.store, name, ids[champion.rank], _run_of(champion), about
     )
     if version is None:
         lines.append("No model is registered: this tracking store has no registry.")
     else:
         uri = f"models:/{name}@{model_store.CHAMPION}"
-        lines.append(f'`mlflow.pyfunc.load_model("{uri}").predict(table)` uses the best of them.')
+        model = f"#/experiments/{run.experiment_id}/models/{ids[champion.rank]}"
+        lines.insert(
+            0,
+            f"Champion: [{champion.network.name}]({model}), [version {version}](#/models/{name}"
+            f'/versions/{version}): `mlflow.pyfunc.load_model("{uri}").predict(table)`.',
+        )
         if not champion.from_table:
             lines.append(_needs(champion))
     return tuple(lines)
+
+
+def _run_of(finalist: Finalist) -> str:
+    """The network's run, which every finalist has."""
+    run_id = finalist.network.run_id
+    assert run_id is not None
+    return run_id
 
 
 def _needs(finalist: Finalist) -> str:
@@ -145,7 +158,7 @@ def _line(finalist: Finalist, model_id: str, run: StudyRun, summary: Summary) ->
 def _variants(run: StudyRun, run_id: str) -> bytes | None:
     """The encoder's weights of variants that a network's run keeps, if it does."""
     network = run.store.get(run_id)
-    return network and run.store.read_files(network, VARIANTS_FOLDER).get(VARIANT_WEIGHTS)
+    return run.store.read_files(network, VARIANTS_FOLDER).get(VARIANT_WEIGHTS) if network else None
 
 
 def _origin(finalist: Finalist, summary: Summary, cohort: Cohort) -> Origin:
@@ -169,14 +182,14 @@ def _log(run: StudyRun, finalist: Finalist, summary: Summary, cohort: Cohort) ->
         place = Path(folder) / "network"
         save(served, place)
         _origin(finalist, summary, cohort).write(place)
-        if variants := _variants(run, network.run_id):
+        if variants := _variants(run, _run_of(finalist)):
             (place / VARIANT_WEIGHTS).write_bytes(variants)
         return model_store.log_model(
             run.store,
             run.experiment_id,
             model_store.ModelToLog(
                 name=network.name.replace(" ", "-"),
-                run_id=network.run_id,
+                run_id=_run_of(finalist),
                 folder=place,
                 columns={
                     column.name: column.words()

@@ -31,7 +31,16 @@ def _units(result: NetworkResult) -> int:
 class Recorder:
     """Records a study's networks, and knows which are recorded."""
 
-    def __init__(self, run: StudyRun, record: StudyRecord, trials: Trials, scores: Scores):
+    def __init__(
+        self,
+        run: StudyRun,
+        record: StudyRecord,
+        trials: Trials,
+        scores: Scores,
+        check: Callable[[], None] = lambda: None,
+    ):
+        """check raises where the study is another process's by now; nothing is recorded then."""
+        self._check = check
         self._run, self._record, self._trials, self.scores = run, record, trials, scores
         self._frames: dict[tuple, HeatMap] = {}
         self._waiting: set[tuple[int, int]] = set()  # their runs, for a server
@@ -84,6 +93,11 @@ class Recorder:
             self._record_some(results[start : start + at_once])
 
     def _record_some(self, results: Sequence[NetworkResult]) -> None:
+        try:
+            self._check()
+        except Exception as error:
+            if server_trouble(error) is None:  # else it is found out when the storage is back
+                raise
         numbered = [
             replace(
                 result,

@@ -20,13 +20,13 @@ from pipeline.files import private_folder
 from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
 from pipeline.inspection import solution_label
 from pipeline.progress import BlockProgress, StudyProgress
-from pipeline.report import TAG, Summary, report_folder, solutions_table, views_of
+from pipeline.report import TAG, Summary, outcome_links, report_folder, solutions_table, views_of
 from pipeline.report import page as report
 from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
 from pipeline.study.identity import Keys, command_of, record_of, study_id_of
-from pipeline.study.lock import alone
+from pipeline.study.lock import StorageLock, alone
 from pipeline.study.needs import require_memory_to_train
 from pipeline.study.people import GENETIC, People
 from pipeline.study.populations import populations, train
@@ -35,9 +35,16 @@ from pipeline.study.replicates import Population, Replicate
 from pipeline.study.scores import Scores
 from pipeline.study.storage import storage_url
 from pipeline.study.study_cohort import study_cohort
-from pipeline.study.trials import Trials, check_storage
+from pipeline.study.trials import Trials, check_storage, make_storage
 from pipeline.study.variant_search import find_variants
-from pipeline.tracking import Fingerprint, RunStore, StudyRun, open_study, told_as_a_sentence
+from pipeline.tracking import (
+    Fingerprint,
+    RunStore,
+    StudyRun,
+    open_study,
+    refuse_one_file,
+    told_as_a_sentence,
+)
 from pipeline.tracking import reader as tracked
 from pipeline.training import Checkpoint
 
@@ -84,26 +91,44 @@ def run_study(
         cohort.fingerprint,
         {name: "double" for name in cohort.inputs.variable_names},
     )
-    RunStore()  # refuses here, before a trial is kept, where the tracking store cannot be used
+    store = RunStore()  # refuses here, before a trial is kept, where it cannot be used
+    refuse_one_file(store.uri, storage)
     private_folder(CACHE)
     with alone(study_id, CACHE):
-        trials = Trials(space, study_id, storage)
+        make_storage(storage)
         spool, shown = CACHE / "spool" / study_id, _shown(space)
-        with open_study(record, dataset=fingerprint, params=shown, spool=spool) as run:
-            folder = report_folder(output, [run.about])
-            recorder = Recorder(run, record, trials, Scores(space))
-            recorder.restore()
-            _train_all(space, People(cohort, genotypes), recorder, console)
-            recorder.finish(
-                lambda trouble: console.print(
-                    f"waiting for the tracking server, which {trouble}", markup=False
-                )
-            )
-            results = tracked.load_study(run.run_id)
-            if genotypes is not None:
-                results = _with_variants(results, genotypes, run, console)
-            _finish(results, run, cohort, folder, console)
+        with StorageLock(f"{space.study} {study_id}", storage) as lock:
+            trials = Trials(space, study_id, storage)
+            with open_study(
+                record, dataset=fingerprint, params=shown, spool=spool, holder=lock.holder
+            ) as run:
+                lock.beats.append(run.beat)
+                folder = report_folder(output, [run.about])
+                recorder = Recorder(run, record, trials, Scores(space), lock.check)
+                _to_the_end(space, People(cohort, genotypes), recorder, run, folder, console)
     return folder
+
+
+def _to_the_end(
+    space: SearchSpace,
+    people: People,
+    recorder: Recorder,
+    run: StudyRun,
+    folder: Path,
+    console: Console,
+) -> None:
+    """Train what is missing, and write the report; all locks are held."""
+    recorder.restore()
+    _train_all(space, people, recorder, console)
+    recorder.finish(
+        lambda trouble: console.print(
+            f"waiting for the tracking server, which {trouble}", markup=False
+        )
+    )
+    results = tracked.load_study(run.run_id)
+    if people.genotypes is not None:
+        results = _with_variants(results, people.genotypes, run, console)
+    _finish(results, run, people.cohort, folder, console)
 
 
 def _shown(space: SearchSpace) -> dict[str, str | int]:
@@ -229,10 +254,11 @@ def _links(run: StudyRun, summary: Summary) -> str:
     networks, grouped = (
         f"#/experiments/{run.experiment_id}/runs?viewStateShareKey={key}" for key in views
     )
-    return (
+    links = (
         f"[Report]({run.link('report/report.html')}) · [networks, best first]({networks}) · "
         f"[networks by configuration]({grouped})"
     )
+    return "\n\n".join(filter(None, [links, outcome_links(summary, run.experiment_id)]))
 
 
 def _finish(
@@ -251,7 +277,7 @@ def _finish(
     run.write_files(run.run_id, {"schema.json": schema.encode()})
     run.finish(
         summary.best_metrics,
-        "\n\n".join([links, report.markdown_of(summary), *models]),
+        "\n\n".join([links, *models[:1], report.markdown_of(summary), *models[1:]]),
         tables={
             "results": summary.results_table,
             "solutions": solutions_table(summary),

@@ -22,6 +22,7 @@ from pipeline.masking import masked
 from pipeline.search_space import ENTROPY, KEPT, SearchSpace
 from pipeline.search_space import distributions as distributions_of
 from pipeline.study.scores import Cell, Outcome
+from pipeline.tracking import make_whole, refuse_foreign
 
 _FAILURE, _SOLUTION, _RUN, _KEY = "failure", "solution", "run_id", "network_key"
 Direction = Literal["minimize", "maximize"]
@@ -40,6 +41,24 @@ def check_storage(storage: str) -> None:
             engine.dispose()
     except Exception as error:  # SQLAlchemy, drivers and URLs each raise their own
         raise refused_storage(storage, error) from error
+
+
+def make_storage(storage: str) -> None:
+    """The database of a storage that is a file, where there is none: whole or not at all."""
+    try:
+        make_whole(storage, _make_tables)
+        refuse_foreign(storage, "optuna")
+    except InputError:
+        raise
+    except Exception as error:
+        raise refused_storage(storage, error) from error
+
+
+def _make_tables(storage: str) -> None:
+    """Optuna's tables in a new database, which is closed again."""
+    made = optuna.storages.RDBStorage(storage)
+    made.remove_session()
+    made.engine.dispose()
 
 
 def refused_storage(storage: str, error: Exception) -> InputError:

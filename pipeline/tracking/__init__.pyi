@@ -6,10 +6,17 @@ from .format import VARIANTS as VARIANTS
 from .format import VARIANTS_FOLDER as VARIANTS_FOLDER
 from .format import param_text as param_text
 from .format import params_from_texts as params_from_texts
+from .holder import Holder as Holder
+from .holder import refusal as refusal
+from .local_sqlite import file_lock as file_lock
+from .local_sqlite import make_whole as make_whole
+from .local_sqlite import refuse_foreign as refuse_foreign
+from .local_sqlite import refuse_one_file as refuse_one_file
 from .opening import Fingerprint as Fingerprint
 from .opening import open_study as open_study
 from .origin import VARIANT_WEIGHTS as VARIANT_WEIGHTS
 from .origin import Origin as Origin
+from .reader import load_record as load_record
 from .reader import read_network as read_network
 from .records import StoredRun as StoredRun
 from .store import RunStore as RunStore

@@ -134,11 +134,11 @@ def weights_csv(inputs: Inputs, weights: np.ndarray | None) -> bytes:
     writer.writerow([*NAMES, *(f"unit_{unit + 1}" for unit in range(values.shape[1]))])
     # Nine digits tell any two float32 apart.
     numbers = ",%.9g" * values.shape[1] + "\n"
-    names = csv.writer(text, lineterminator="")
     columns = zip(inputs.columns, inputs.variables, inputs.families, strict=True)
     for column, row in zip(columns, values.tolist(), strict=True):
-        names.writerow(column)
-        text.write(numbers % tuple(row))
+        names = io.StringIO()
+        csv.writer(names, lineterminator="\n").writerow(column)  # quotes a line end in a name
+        text.write(names.getvalue()[:-1] + numbers % tuple(row))
     return text.getvalue().encode()
 
 

@@ -93,9 +93,7 @@ def _half_made(path: Path) -> bool:
         return True
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-            names = {name for (name,) in database.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table'"
-            )}  # fmt: skip
+            names = _tables(database)
             if not names:
                 return True
             mlflow, optuna = {"experiments", "runs"} & names, {"studies", "trials"} & names
@@ -148,12 +146,18 @@ def mend_addresses(path: Path) -> int:
     if not path.exists() or not here.is_dir():
         return 0
     with closing(sqlite3.connect(path, timeout=20)) as database:
+        experiments = database.execute(
+            "SELECT experiment_id, artifact_location FROM experiments"
+        ).fetchall()
+        roots = {
+            _root_of(address)
+            for experiment, address in experiments
+            if _is_moved(database, experiment, _root_of(address), here)
+        }
         moved = [
             (address, str(here / str(experiment)))
-            for experiment, address in database.execute(
-                "SELECT experiment_id, artifact_location FROM experiments"
-            )
-            if _is_moved(database, experiment, address, here / str(experiment))
+            for experiment, address in experiments
+            if _root_of(address) in roots
         ]
         for old, new in moved:
             for table, column in _ADDRESSES:
@@ -166,14 +170,44 @@ def mend_addresses(path: Path) -> int:
     return len(moved)
 
 
-def _is_moved(database: sqlite3.Connection, experiment: int, address: str, now: Path) -> bool:
-    if not address or "://" in address.removeprefix("file://"):
-        return False
-    was = Path(urllib.request.url2pathname(address.removeprefix("file://")))
-    if was == now or was.name != now.name or was.parent.name != "mlruns":
+def _root_of(address: str | None) -> Path | None:
+    """`…/mlruns` of a local experiment's address `…/mlruns/<id>`; None of any other."""
+    local = (address or "").removeprefix("file://")
+    path = Path(urllib.request.url2pathname(local))
+    return path.parent if "://" not in local and path.parent.name == "mlruns" else None
+
+
+def _is_moved(database: sqlite3.Connection, experiment: int, was: Path | None, here: Path) -> bool:
+    if was is None or was == here:
         return False
     runs = database.execute(
         "SELECT run_uuid FROM runs WHERE experiment_id = ? LIMIT 1000", (experiment,)
     ).fetchall()
-    there = any((now / run).is_dir() for (run,) in runs)
-    return there or (not was.exists() and not was.parent.exists())
+    return not was.exists() or any((here / str(experiment) / run).is_dir() for (run,) in runs)
+
+
+def refuse_foreign(uri: str, program: str) -> None:
+    """InputError where an SQLite file holds tables of another program than `mlflow` or `optuna`,
+    whichever wants it: both would write into it."""
+    path = sqlite_path(uri)
+    if path is None or not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            names = _tables(database)
+    except sqlite3.Error:  # no database at all, as its opening will say
+        return
+    marks = {"mlflow": {"experiments", "runs"}, "optuna": {"studies", "trials"}}
+    if names and not names >= marks.pop(program):
+        others = [other for other, tables in marks.items() if names >= tables]
+        whose = f"of {others[0]}" if others else "of another program"
+        if others or "alembic_version" in names:
+            raise InputError(
+                f"{path} cannot be used by {program}, since it holds the tables {whose}; give "
+                "another file"
+            )
+
+
+def _tables(database: sqlite3.Connection) -> set[str]:
+    query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    return {name for (name,) in database.execute(query)}

@@ -11,11 +11,13 @@ from pathlib import Path, PurePath
 
 from pipeline.results import StudyRecord
 from pipeline.tracking import format as run_format
+from pipeline.tracking.holder import Holder, refusal
 from pipeline.tracking.records import Dataset, StoredRun
 from pipeline.tracking.store import RunStore
 from pipeline.tracking.writer import (
     CONTINUATION,
     NOTE,
+    OWNER,
     PARENT,
     RECORD_FILE,
     RECORD_FOLDER,
@@ -51,6 +53,7 @@ def open_study(
     tracking_uri: str | None = None,
     experiment: str | None = None,
     spool: Path | None = None,
+    holder: Holder | None = None,
 ) -> StudyRun:
     """The study's run: the one it already has in any experiment of the store, or a new one.
 
@@ -58,6 +61,7 @@ def open_study(
     ``MLFLOW_EXPERIMENT_NAME``, else `lariat`. Under `mlflow run` a new study's run is the run that
     `mlflow run` opened. params are shown on the study's run, where they do not collide with those
     that `mlflow run` logged. spool: the folder in which runs wait for a server that is away.
+    holder: who runs the study; InputError where its run says that another process does.
     """
     store = RunStore(tracking_uri)
     joined = _joined(store, record)
@@ -70,6 +74,7 @@ def open_study(
     continuation = None
     if earlier:
         run = earlier[0]
+        _refuse_another(run, holder)
         if joined and joined.run_id != run.run_id:
             continuation = _continue(store, record, run, joined)
     elif joined:
@@ -77,19 +82,28 @@ def open_study(
         store.rename(run.run_id, record.study)
     else:
         experiment_id = _experiment_id(store, experiment)
-        run = store.start(experiment_id, record.study, {"kind": STUDY})
+        known = {"kind": STUDY, "study": record.study, "study_id": record.study_id}
+        run = store.start(experiment_id, record.study, known)
     store.mark_experiment(run.experiment_id)
     record = replace(record, place=run.tags.get("place") or _free_place(store, record))
     fingerprint = dataset and _dataset(dataset, record)
     study = StudyRun(store, record, run, continuation, fingerprint, spool)
     try:
-        _describe(store, record, run, params or {})
+        _describe(store, record, run, params or {}, holder)
         if fingerprint:
             store.log_dataset(run.run_id, fingerprint)
     except BaseException:
         study.interrupt()
         raise
     return study
+
+
+def _refuse_another(run: StoredRun, holder: Holder | None) -> None:
+    other = Holder.read(run.tags.get(OWNER))
+    if holder is None or other is None or run.status != "RUNNING":
+        return
+    if not (other.is_this() or other.is_dead()):
+        raise refusal("in this tracking store", other)
 
 
 def _free_place(store: RunStore, record: StudyRecord) -> str:
@@ -143,7 +157,11 @@ def _continue(
 
 
 def _describe(
-    store: RunStore, record: StudyRecord, run: StoredRun, params: Mapping[str, object]
+    store: RunStore,
+    record: StudyRecord,
+    run: StoredRun,
+    params: Mapping[str, object],
+    holder: Holder | None,
 ) -> None:
     """Put onto the study's run what identifies the study, and mark it as going on."""
     if run.status != "RUNNING":
@@ -165,6 +183,8 @@ def _describe(
         "place": record.place,
         "opened": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
+    if holder is not None:
+        tags[OWNER] = holder.text()
     if NOTE not in run.tags:
         tags[NOTE] = note_of(record.question)
     store.update(

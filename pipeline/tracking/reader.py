@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.results import Inputs, NetworkResult, StudyResults
+from pipeline.results import Inputs, NetworkResult, StudyRecord, StudyResults
 from pipeline.tracking import format as run_format
 from pipeline.tracking.availability import told_as_a_sentence
 from pipeline.tracking.format import CURVE_PREFIX, FIRST_LAYER, WEIGHTS_FOLDER
@@ -162,3 +162,10 @@ def _summary(run: StoredRun) -> StudySummary:
     return StudySummary(
         tags["study"], tags["study_id"], run.run_id, run.status, tags.get("opened", "")
     )
+
+
+def load_record(study: str | None = None, tracking_uri: str | None = None) -> StudyRecord:
+    """The record of a study alone; `study` as `load_study` takes it."""
+    store = RunStore(tracking_uri, must_exist=True)
+    run = _chosen(_studies(store), study, store.shown)
+    return run_format.record_from_json(_file(store, run, RECORD_FOLDER, RECORD_FILE), run.run_id)

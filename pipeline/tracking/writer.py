@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 STUDY, NETWORK, CONTINUATION = "study", "network", "continuation"
 NOTE = "mlflow.note.content"
+OWNER = "owner"
 PARENT = "mlflow.parentRunId"
 TABLES = "mlflow.loggedArtifacts"
 RECORD_FOLDER, RECORD_FILE = "study", "record.json"
@@ -103,6 +104,7 @@ class StudyRun:
 
         A run that ended is never deleted, whoever made it.
         """
+        self._store.remove_orphans(self.experiment_id)
         unfinished = [run for run in self._networks() if run.status not in OVER]
         for run in unfinished:
             self._store.delete_with_files(run)
@@ -161,6 +163,10 @@ class StudyRun:
             tags={name: value for name, value in tags.items() if value is not None},
             files=run_format.files_of(result, heat_maps),
         )
+
+    def beat(self, holder: str) -> None:
+        """Say on the study's run that its holder is there."""
+        self._store.update(self.run_id, tags={OWNER: holder})
 
     def write_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Artifacts of the study's run or of a network's, by their path in the run."""

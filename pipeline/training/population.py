@@ -213,14 +213,14 @@ class Snapshots:
 
     def of(self, network: int) -> tuple[Weights, tuple]:
         """Weights of one network, and of its encoder C (n, d) and a (); () without genotypes."""
-        first, later, learned = self._kept[network]
+        first, later, learned = self.kept[network]
         layers = later_layers(later[None], self._setting.architecture)
         each = tuple(type(layer)(*(x[0] for x in layer)) for layer in layers)
         return Weights(first, each), learned and (learned[0], learned[1][0])
 
     def replace_first(self, network: int, first: np.ndarray) -> None:
         """Keep this first layer (h, p) in place of the one that was kept."""
-        self._kept[network] = (first, *self._kept[network][1:])
+        self.kept[network] = (first, *self.kept[network][1:])
 
     def stacked(self, networks: np.ndarray):
         """Weights (NumPy) and encoder of these networks, as the program takes them."""

@@ -111,20 +111,28 @@ def files_beside(folder: str | Path, names: Sequence[str]) -> Iterator[Path]:
         shutil.rmtree(making, ignore_errors=True)
 
 
-def sweep(folder: str | Path) -> int:
-    """Remove what processes that are gone were making in the folder; returns how many.
+def abandoned(folder: str | Path) -> list[Path]:
+    """What processes that are gone were making in the folder.
 
     Theirs is what a process of this host left that runs no more, and all that is a day old.
     """
-    removed = 0
-    for path in Path(folder).glob(".part-*"):
+    theirs = []
+    for path in list(Path(folder).glob("**/.part-*" if below else ".part-*")):
         known = _PART.fullmatch(path.name)
         with suppress(OSError):
             old = time.time() - path.stat().st_mtime > ABANDONED_SECONDS
             if old or (known and _is_gone(known[1], int(known[2]))):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-                removed += 1
-    return removed
+                theirs.append(path)
+    return theirs
+
+
+def sweep(folder: str | Path) -> int:
+    """Remove what is abandoned in the folder; returns how many files and folders."""
+    theirs = abandoned(folder)
+    for path in theirs:
+        with suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return len(theirs)
 
 
 def _is_gone(host: str, process: int) -> bool:

@@ -98,13 +98,34 @@ def first_layer_gradient(weights, inputs, target, task, activation, row_weights=
     return delta.T @ np.column_stack([inputs, np.ones(len(inputs))])
 
 
-def kkt_residual(first, gradient, lambdas, group_index, step=1e-2):
-    """max_g ‖W_g − prox_t(W_g − t·∇_g)‖ / t; first and gradient (h, p + 1), the bias last and
-    without a penalty."""
+def residuals(first, gradient, lambdas, group_index, step=1e-2):
+    """‖W_g − prox_t(W_g − t·∇_g)‖ / t of every variable, and last of the bias, which has no
+    penalty; first and gradient (h, p + 1), the bias last."""
     own, g = first[:, :-1], gradient[:, :-1]
     moved = own - proximal(own - step * g, step, lambdas, group_index)
     variables = [np.linalg.norm(moved[:, group_index == v]) for v in np.unique(group_index)]
-    return max([*variables, step * np.linalg.norm(gradient[:, -1])]) / step
+    return np.array([*variables, step * np.linalg.norm(gradient[:, -1])]) / step
+
+
+def kkt_residual(first, gradient, lambdas, group_index, step=1e-2):
+    """The largest of them."""
+    return residuals(first, gradient, lambdas, group_index, step).max()
+
+
+def scales(weights, inputs, target, task, activation, lambdas, group_index, row_weights=None):
+    """What each variable's residual, and last the bias's, is compared with: (λ1 + λg)·√(|g|·h), but
+    at most the largest gradient of any variable at W = 0, and that where no penalty makes zeros.
+    There relu has the slope 1."""
+    l1, _, group = lambdas
+    nothing = np.zeros_like(weights[0]), weights[1]
+    slopes, z = activation_slopes(nothing, inputs, target, task, activation, row_weights)
+    slope = np.ones_like(z) if activation == "relu" else ACTIVATION[activation][1](z)
+    at_zero = (slopes * slope).T @ np.column_stack([inputs, np.ones(len(inputs))])
+    members = [group_index == v for v in np.unique(group_index)]
+    norms = [np.linalg.norm(at_zero[:, :-1][:, own]) for own in members]
+    largest = max([*norms, np.linalg.norm(at_zero[:, -1])])
+    strengths = [(l1 + group) * np.sqrt(own.sum() * len(at_zero)) for own in members]
+    return np.array([min(s, largest) if s else largest for s in strengths] + [largest])
 
 
 def kink_residual(weights, inputs, target, task, lambdas, group_index, row_weights=None, step=1e-2):

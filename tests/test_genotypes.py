@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.errors import InputError
-from pipeline.genetics import genotypes
+from pipeline.genetics import genotypes, relationship
 from pipeline.genetics.genotypes import load_genotypes
 from pipeline.genetics.relationship import (
     Filters,
@@ -114,6 +114,14 @@ def test_initial_encodings_are_those_of_weights_in_variants(counts: np.ndarray) 
     np.testing.assert_allclose(found @ z, g @ weights, atol=2e-4)
     # Of training people they have covariance K_tt, as those of a dense encoder with normal weights.
     np.testing.assert_allclose(found[:n] @ found[:n].T, g[:n] @ g[:n].T, atol=5e-3)
+
+
+def test_many_people_are_prepared_in_parts_and_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = related([COUNTS], np.arange(40)).matrix
+    together = encoding_factor(matrix, 40)
+    monkeypatch.setattr(relationship, "TOGETHER", 30)
+    monkeypatch.setattr(relationship, "AT_A_TIME", 7)
+    np.testing.assert_allclose(encoding_factor(matrix, 40), together, atol=1e-6)
 
 
 def test_an_impossible_relationship_matrix_is_refused() -> None:

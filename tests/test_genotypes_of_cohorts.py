@@ -218,7 +218,7 @@ def test_a_matrix_that_does_not_fit_is_refused_before_work(
         load_genotypes(joined, np.zeros(people), np.arange(18_000), tmp_path / "cache")
     assert str(error.value) == (
         "the relationship matrix of 30000 people, 18000 of them in training, must fit into memory, "
-        "but needs 15 GB and there are 4 GB; take fewer people, a larger machine, or genotypes=none"
+        "but needs 13 GB and there are 4 GB; take fewer people, a larger machine, or genotypes=none"
     )
 
 

@@ -32,7 +32,7 @@ DISTRIBUTION = {
 }
 OWNERS = {
     "mlflow": {"tracking"},
-    "tensorflow": {"networks", "solvers", "training", "command_line", "prediction"},
+    "tensorflow": {"networks", "training", "command_line", "prediction"},
     "optuna": {"search_space", "study", "inspection"},
     "bokeh": {"report"},
     "matplotlib": {"report", "prediction"},

@@ -260,7 +260,10 @@ def test_flags_say_border_failures_and_residuals_in_words():
     summary = summarize(case_study())
     text = " ".join(summary.flags)
     assert "6 × the loss was not finite at epoch 3" in text
-    assert "20 of 138 finished networks have a kkt_residual above 0.001 (largest 0.005)" in text
+    assert (
+        "20 of 138 finished networks have a relative kkt_residual above 0.001 (largest 0.005)"
+        in text
+    )
     nets = [network(BOTH, 0, s, keep_best=("age",), keep_last=("age",), val=0.6,
                     lambdas={"lambda_group": 0.00105}) for s in range(2)]  # fmt: skip
     (flag,) = summarize(StudyResults(record(), tuple(nets))).flags

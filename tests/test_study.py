@@ -69,6 +69,7 @@ def test_every_network_is_a_run_with_the_documented_names(finished: Path) -> Non
         assert network.params["epochs"] == "4"
         wanted = {f"{p}{name}" for p in ("", "final_") for name in [*MEASURES, *COUNTS]}
         wanted |= {"best_epoch", "final_epoch", "kkt_residual", "objective", "train_seconds"}
+        wanted |= {"kkt_residual_absolute"}
         wanted |= {"epoch_train_loss", "epoch_val_auroc"}
         wanted |= {"epoch_kept_clinical", "epoch_kept_genetic"}
         assert wanted <= network.metrics.keys()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from pipeline.results import Inputs, NetworkResult, StudyRecord
 from pipeline.tracking import format as run_format
 from pipeline.tracking import opening as tracking
 from pipeline.tracking import reader as tracked
+from pipeline.tracking import store_sql, writer
 from pipeline.tracking.store import RunStore
 
 PLANTED = "Anna Karenina 48151623"
@@ -182,26 +186,53 @@ def test_curves_above_the_limits_of_a_batch_are_whole(project: Path, bulk: bool)
     assert len(tracked.load_study().networks[0].params) == len(params)
 
 
-def test_one_transaction_leaves_what_mlflow_s_own_calls_leave(project: Path) -> None:
-    result = network(metrics={"a": 1.0, "nothing": math.nan, "large": math.inf, "train_seconds": 1})
+def rows_of(database: Path, run_id: str) -> dict[str, Counter]:
+    """Table → its rows, of all tables and columns; the run and its inputs under one name."""
+    with sqlite3.connect(database) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        tables = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for (name,) in names}
+        inputs = {row[0] for row in connection.execute("SELECT input_uuid FROM inputs")}
+    named = {run_id: "RUN"} | dict.fromkeys(inputs, "INPUT")
+    return {
+        table: Counter(
+            tuple(named.get(v, v.replace(run_id, "RUN") if isinstance(v, str) else v) for v in row)
+            for row in rows
+        )
+        for table, rows in tables.items()
+    }
+
+
+def test_one_transaction_writes_in_all_tables_what_mlflow_s_client_writes(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = {"a": 1.0, "nothing": math.nan, "large": math.inf, "train_seconds": 1}
+    results = [network(metrics=metrics, key="a-b"), network(failure="x" * 9_000, curves={})]
+    monkeypatch.setattr(writer.time, "time_ns", lambda: 1_800_000_000_000_000_000)
     with tracking.open_study(RECORD, dataset=TABLE) as study:
         assert study._store._sql is not None
-        fast = study.record(result, HEAT_MAPS)
-        study._store = RunStore(bulk=False)
-        slow = study.record(result, HEAT_MAPS)
-    first, second = (
-        study._store._client.get_run(run_id).to_dictionary() for run_id in (fast, slow)
-    )
-    for run in (first, second):
-        info = run["info"]
-        assert info.pop("end_time") - info.pop("start_time") == 1000
-        assert info.pop("artifact_uri").endswith(f"{info.pop('run_id')}/artifacts")
-        info.pop("run_uuid", None)
-    assert repr(first) == repr(second)
-    for key in first["data"]["metrics"]:
-        histories = [study._store._client.get_metric_history(run, key) for run in (fast, slow)]
-        points = [[(m.step, m.value) for m in history] for history in histories]
-        assert repr(points[0]) == repr(points[1])
+        for result in results:
+            written = []
+            for store in (study._store, RunStore(bulk=False)):
+                shutil.copy("mlflow.db", "before.db")
+                monkeypatch.setattr(study, "_store", store)
+                monkeypatch.setattr(study.delivery, "_store", store, raising=False)
+                run_id = study.record(result, HEAT_MAPS)
+                before, after = (rows_of(Path(d), run_id) for d in ("before.db", "mlflow.db"))
+                written.append({table: after[table] - before[table] for table in after})
+            assert repr(sorted(written[0])) == repr(sorted(written[1]))
+            for table, rows in written[0].items():
+                assert sorted(map(repr, rows.elements())) == sorted(
+                    map(repr, written[1][table].elements())
+                ), table
+            assert written[0]["runs"]
+            assert written[0]["inputs"]
+
+
+def test_a_database_of_a_version_that_was_not_compared_is_written_by_the_client(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_sql, "COMPARED_VERSIONS", {"another"})
+    assert RunStore()._sql is None
 
 
 def test_a_run_that_did_not_end_is_deleted_and_what_ended_is_kept(project: Path) -> None:
@@ -360,7 +391,7 @@ def test_a_study_that_is_not_there_is_an_input_error_and_makes_no_file(
 
 
 def test_a_server_that_does_not_answer_is_an_input_error() -> None:
-    with pytest.raises(InputError, match="no MLflow server answers"):
+    with pytest.raises(InputError, match="the tracking server must answer"):
         RunStore("http://127.0.0.1:9")
 
 

@@ -48,7 +48,7 @@ from pipeline.estimators.parameters import (
     metric_of,
     network_seeds,
 )
-from pipeline.networks import LAMBDAS_OF, mean_log_probabilities
+from pipeline.networks import LAMBDAS_OF, TOLERANCE, mean_log_probabilities
 
 _parameters = partial(dataclass, kw_only=True, eq=False, repr=False)
 """Of a class's fields makes the `__init__` that scikit-learn reads: it stores each as it is."""
@@ -75,8 +75,8 @@ class _SparseMLP(BaseEstimator):
     validation_fraction: float | None = None
     validation_metric: str | None = None
     patience: int | None = None
-    tol: float | None = 1e-3
-    finish_steps: int = 400
+    tol: float | None = TOLERANCE
+    finish_steps: int = 2000
     random_state: Any = None
     n_seeds: int = 1
     batch_seed: int = 0
@@ -227,6 +227,7 @@ class _SparseMLP(BaseEstimator):
         self.first_layer_ = each[0] if self.n_seeds == 1 else each
         self.zeroed_ = self.variables_[np.all([network.zeroed for network in good], axis=0)]
         self.kkt_residual_ = max(network.kkt_residual for network in good)
+        self.kkt_residual_absolute_ = max(network.kkt_residual_absolute for network in good)
         histories = [network.history for network in self.networks_]
         self.history_ = histories[0] if self.n_seeds == 1 else histories
         self.n_iter_ = max(network.final_epoch for network in self.networks_)

@@ -156,12 +156,6 @@ def stacked(each: Sequence[Weights]) -> Weights:
     return type(each[0])(np.stack([weights.first for weights in each]), later)
 
 
-def as_float64(weights: Weights) -> Weights:
-    """The same numbers; NumPy arrays."""
-    later = tuple(type(layer)(*(x.astype(np.float64) for x in layer)) for layer in weights.later)
-    return type(weights)(weights.first.astype(np.float64), later)
-
-
 def certify_best(
     data: TrainingData,
     architecture: Architecture,
@@ -169,25 +163,15 @@ def certify_best(
     trained: Sequence[TrainedNetwork],
 ) -> None:
     """Make kkt_residual and objective those of the best epoch, whose weights an estimator keeps."""
-    from pipeline.solvers import Given, certified
-    from pipeline.training import tensors
+    from pipeline.solvers import certified
+    from pipeline.training import Problems
 
-    good = [i for i, network in enumerate(trained) if network.failure is None]
-    if not good:
-        return
-    residual, objective = certified(
-        stacked([trained[i].weights for i in good]),
-        len(good),
-        Given(
-            np.zeros((len(good), 0, 0), np.float32),
-            tensors.constants(data, architecture, architecture.first_layer, np.float64),
-            tensors.hyperparameters([specs[i] for i in good]),
-            architecture,
-            data.task,
-        ),
-    )
-    for i, r, value in zip(good, residual, objective, strict=True):
-        trained[i].kkt_residual, trained[i].objective = float(r), float(value)
+    problems = Problems(data, architecture)
+    for spec, network in zip(specs, trained, strict=True):
+        if network.failure is None and network.weights is not None:
+            one = problems.of(spec, network.weights.later)
+            certificate, network.objective = certified(network.weights.first, one)
+            network.kkt_residual, network.kkt_residual_absolute = certificate
 
 
 def zeroed_variables(first_layer: np.ndarray, groups: ColumnGroups) -> np.ndarray:
@@ -221,6 +205,7 @@ def fitted_network(
             "kept": np.array(kept, dtype=np.int64),
         },
         kkt_residual=network.kkt_residual,
+        kkt_residual_absolute=network.kkt_residual_absolute,
         objective=network.objective,
         best_epoch=network.final_epoch if last else network.best_epoch,
         final_epoch=network.final_epoch,

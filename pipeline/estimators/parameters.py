@@ -143,7 +143,8 @@ SHARED_DOCUMENTATION = """
         Epochs without a better validation score after which a network stops; None, never.
     tol : None or float
         Without validation rows the last state is finished on all rows at once until kkt_residual
-        is at most this, or for `finish_steps` steps. None leaves the state as it is.
+        is at most this (a hundredth of it without hidden layers), or for `finish_steps` steps. None
+        leaves the state as it is.
     finish_steps : int
     random_state : int, RandomState or None
         An integer r gives the networks the seeds r, r + 1, …; a seed decides the initial weights
@@ -160,8 +161,13 @@ SHARED_DOCUMENTATION = """
     variables_ : (g,) names of the variables, or positions where X has no names.
     zeroed_ : variables that are exactly 0.0 in every network, so that no prediction uses them.
     kkt_residual_ : float
-        max_g ‖W_g − prox_t(W_g − t·∇_g)‖/t of the weights kept, the largest of the networks. 0 is
-        a stationary point. Where ReLU units bend at data points, ∇ is a generalized gradient.
+        max_g R_g/scale_g of the weights kept, the largest of the networks, where
+        R_g = ‖W_g − prox_t(W_g − t·∇_g)‖/t and scale_g is what the penalty weighs on the variable,
+        f·(λ1 + λg)·√(|g|·h), or the largest gradient at zero weights where that is less or no
+        penalty makes zeros. 0 is a stationary point. Where ReLU units bend at data points, ∇ is a
+        generalized gradient.
+    kkt_residual_absolute_ : float
+        max_g R_g, in the unit of the gradient.
     history_ : dict, or a list of them where n_seeds > 1
         train_loss, validation_score and kept (the number of variables) after each epoch, the
         full-batch finish not yet done.

@@ -30,7 +30,6 @@ from pipeline.errors import InputError
 from pipeline.estimators.estimators import SparseMLPClassifier, SparseMLPRegressor
 from pipeline.estimators.fitting import (
     Problem,
-    as_float64,
     certify_best,
     fitted_network,
     stacked,
@@ -45,6 +44,7 @@ from pipeline.networks import LAMBDAS, FittedNetwork
 
 if TYPE_CHECKING:
     from pipeline.networks import Weights
+    from pipeline.training import Problems
 
 ALL_ZERO = 1e6
 """A λ that leaves no penalized weight."""
@@ -107,20 +107,12 @@ def vanishing_lambda(
     return largest
 
 
-def first_layer_gradient(weights, data, architecture) -> np.ndarray:
+def first_layer_gradient(network, spec, problems: Problems) -> np.ndarray:
     """(h, p): gradient of the weighted mean loss over the training rows, bias left out, float64."""
-    from pipeline.networks import backward, forward, loss_gradient
-    from pipeline.training import tensors
+    from pipeline.solvers import gradient
 
-    places = architecture.first_layer
-    train = tensors.constants(data, architecture, places, np.float64).of_training_rows()
-    one = stacked([as_float64(weights)])
-    columns, target = train.columns, train.target
-    seen = forward(one, columns, None, architecture)
-    share = train.row_weights / data.rows[0]  # their mean is 1
-    upstream = loss_gradient(seen.predictions, target, data.task) * share
-    gradient, _ = backward(one, columns, None, seen, upstream, architecture)
-    return gradient.first.numpy()[0][:, places.inputs]
+    problem = problems.of(spec, network.final_weights.later)
+    return gradient(network.final_weights.first.astype(float), problem)[:, problems.places.inputs]
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,17 +213,17 @@ class Walk:
     def empty_gradients(self) -> list[np.ndarray]:
         """∇ (h, p) of each network whose penalized first-layer weights are zero, and whose later
         layers were trained on from the dense start."""
-        tolerance = self.face.tol
-        if tolerance is not None and not self.architecture.hidden_layer_sizes:
-            tolerance *= 1e-2  # where λ_max is exact, so are the fitted biases
+        from pipeline.training import Problems
+
         initial = stacked([at.weights for at in self.alive.values()])
         values = [ALL_ZERO] * len(self.alive)
-        _, trained = self._train(
-            list(self.alive), values, EMPTY_EPOCHS, tolerance, initial, EMPTY_FINISH_STEPS
+        specs, trained = self._train(
+            list(self.alive), values, EMPTY_EPOCHS, self.face.tol, initial, EMPTY_FINISH_STEPS
         )
+        problems = Problems(self.data, self.architecture)
         gradients = [
-            first_layer_gradient(network.final_weights, self.data, self.architecture)
-            for network in trained
+            first_layer_gradient(network, spec, problems)
+            for spec, network in zip(specs, trained, strict=True)
             if network.failure is None
         ]
         penalized = self.problem.groups.factor > 0

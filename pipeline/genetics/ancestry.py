@@ -20,7 +20,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from pipeline.errors import InputError
-from pipeline.genetics.relationship import SOLVED_PEOPLE
+from pipeline.genetics.relationship import people_at_a_time
 
 LEAST_SHARE = 1e-5
 """Of the mean diagonal of K_tt: a direction of a smaller λ is none, in float32."""
@@ -66,7 +66,6 @@ def principal_components(
     largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(components)]
     dual = np.sqrt(n) * vectors * np.sign(largest) / values
     scores = np.empty((len(relationship), components))
-    for start in range(0, len(relationship), SOLVED_PEOPLE):
-        people = slice(start, start + SOLVED_PEOPLE)
+    for people in people_at_a_time(len(relationship)):
         scores[people] = np.asarray(relationship[people][:, training_rows], np.float64) @ dual
     return PrincipalComponents(scores, dual, values / trace)

@@ -37,8 +37,9 @@ MIRRORED_ROWS = 1_024
 MAPPED_BYTES = 2**30
 """A larger K is not read into memory from the cache, but mapped."""
 
-SOLVED_PEOPLE = 8_192
-"""People whose initial encodings are prepared at a time, in float64."""
+TOGETHER, AT_A_TIME = 8_192, 1_024
+"""So many people are prepared for training in one call; of more, so many at a time, since they are
+in float64 then, and since a call of linear algebra cannot be stopped."""
 
 Item = TypeVar("Item")
 
@@ -192,11 +193,16 @@ def encoding_factor(relationship: np.ndarray, training_rows: int) -> np.ndarray:
     """
     lower = cholesky(relationship[:training_rows, :training_rows])
     factors = np.empty((len(relationship), training_rows), np.float32)
-    for start in range(0, len(relationship), SOLVED_PEOPLE):
-        people = slice(start, start + SOLVED_PEOPLE)
+    for people in people_at_a_time(len(relationship)):
         of_training = np.array(relationship[people, :training_rows], np.float64)
         factors[people] = solve_triangular(lower, of_training.T, lower=True, overwrite_b=True).T
     return factors
+
+
+def people_at_a_time(people: int) -> list[slice]:
+    """All together, or in parts where they are many."""
+    size = people if people <= TOGETHER else AT_A_TIME
+    return [slice(start, start + size) for start in range(0, people, max(size, 1))]
 
 
 def initial_dual(lower: np.ndarray, drawn: np.ndarray) -> np.ndarray:
@@ -228,4 +234,5 @@ def bytes_of_relationships(people: int, training_people: int) -> int:
     solving = 16 * people * training_people + 8 * training_people**2
     if 4 * people**2 <= MAPPED_BYTES:
         solving += 4 * people**2
-    return max(computing, solving + 16 * training_people * min(people, SOLVED_PEOPLE))
+    at_once = people if people <= TOGETHER else AT_A_TIME
+    return max(computing, solving + 16 * training_people * at_once)

@@ -23,6 +23,7 @@ from .optimizer import Hyperparameters as Hyperparameters
 from .regularizers import LAMBDAS as LAMBDAS
 from .regularizers import LAMBDAS_OF as LAMBDAS_OF
 from .regularizers import REGULARIZERS as REGULARIZERS
+from .regularizers import TOLERANCE as TOLERANCE
 from .regularizers import ZEROING as ZEROING
 from .regularizers import shares as shares
 from .types import POPULATION_BYTES as POPULATION_BYTES

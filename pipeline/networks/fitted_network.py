@@ -22,7 +22,7 @@ class FittedNetwork:
     offset       added to the output: the mean of a quantity, 0 for classes
     zeroed       (g,) whether all first-layer weights of the variable are exactly 0.0
     history      name → (T,): train_loss, validation_score, kept (variables that are not zeroed)
-    kkt_residual, objective   of these weights over all training rows
+    kkt_residual, kkt_residual_absolute, objective   of these weights over all training rows
     best_epoch   the epoch of these weights; final_epoch is the last one trained
     failure      why this network has no weights, or None
     """
@@ -34,6 +34,7 @@ class FittedNetwork:
     zeroed: np.ndarray
     history: Mapping[str, np.ndarray]
     kkt_residual: float
+    kkt_residual_absolute: float
     objective: float
     best_epoch: int
     final_epoch: int

@@ -1,4 +1,6 @@
-"""Which regularizers there are, and which lambdas each uses. No TensorFlow, no NumPy.
+"""Which regularizers there are, which lambdas each uses, and how closely they are solved.
+
+No TensorFlow, no NumPy.
 
 Everything that must know the regularizers reads this table: study files, estimators, paths,
 results and figures.
@@ -24,6 +26,11 @@ REGULARIZERS = tuple(LAMBDAS_OF)
 
 ZEROING = tuple(r for r, used in LAMBDAS_OF.items() if {"lambda_l1", "lambda_group"} & set(used))
 """Those that make weights exactly 0."""
+
+
+TOLERANCE = 1e-3
+"""Of the relative kkt_residual (`pipeline.solvers.kkt`): networks are finished to it, and a report
+counts those that are above."""
 
 
 def shares(regularizer: str, l1_ratio: float) -> tuple[float, float, float]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.networks.network import Architecture, Weights
+from pipeline.networks.regularizers import TOLERANCE
 
 PART_BYTES, MOST_OF_A_PART = 32 * 2**20, 32
 """Bytes that one training step of a part may touch, and the most networks of a part: with more, a
@@ -81,8 +82,9 @@ class Schedule:
     patience_epochs      a network leaves after so many epochs without a better validation score
     batch_seed           decides the order of the rows in every epoch
     objective            metric of the validation rows that decides the best epoch
-    tolerance            the last state is finished on all rows at once until its kkt_residual is
-                         no larger, or until finish_steps are done; None leaves it as it is
+    tolerance            the last state is finished on all rows at once until its relative
+                         kkt_residual is no larger (a hundredth of that without hidden layers), or
+                         until finish_steps are done; None leaves it as it is
     finish_steps         at most so many full-batch steps at a time (`pipeline.solvers.finish`)
     keep_best            whether the best epoch by the validation score is wanted, or the last alone
     follow_kinks         ReLU networks that those leave above the tolerance go on to their kinks;
@@ -95,8 +97,8 @@ class Schedule:
     patience_epochs: int = 60
     batch_seed: int = 0
     objective: str = "auroc"
-    tolerance: float | None = 1e-3
-    finish_steps: int = 400
+    tolerance: float | None = TOLERANCE
+    finish_steps: int = 2000
     keep_best: bool = True
     follow_kinks: bool = True
 
@@ -114,7 +116,9 @@ class TrainedNetwork:
     encoder        C (n, d) and a of `optimizer` at the best epoch; None without genotypes
     curves         name → (T,): train_loss, val_<objective>; kept (T, p) whether each column has
                    a weight that is not exactly 0
-    kkt_residual, objective         of the last state and the full training objective
+    kkt_residual   of the last state, relative to what the penalty weighs on each variable;
+                   kkt_residual_absolute beside it (`pipeline.solvers.kkt`)
+    objective      the full training objective of the last state
     train_seconds  the population's seconds over its networks
     """
 
@@ -130,6 +134,7 @@ class TrainedNetwork:
     curves: dict[str, list] = field(default_factory=lambda: {"train_loss": [], "score": []})
     kept: list[np.ndarray] = field(default_factory=list)
     kkt_residual: float = float("nan")
+    kkt_residual_absolute: float = float("nan")
     objective: float = float("nan")
     train_seconds: float = 0.0
     failure: str | None = None

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.networks import LAMBDAS
+from pipeline.networks import LAMBDAS, TOLERANCE
 from pipeline.results import StudyRecord, StudyResults
 from pipeline.words import inputs_words, listed
 
-KKT_TOLERANCE = 1e-3
 BORDER = 0.05  # share of a searched range, at either end, that counts as its border
 
 
@@ -68,12 +67,12 @@ def flags_of(results: StudyResults, table: pd.DataFrame, cells: pd.DataFrame) ->
             f"which may differ in their last digits: {counts}."
         )
     kkt = np.array([n.metrics.get("kkt_residual", np.nan) for n in results.finished], dtype=float)
-    above = int(np.sum(kkt > KKT_TOLERANCE))
+    above = int(np.sum(kkt > TOLERANCE))
     if above:
         flags.append(
-            f"{above} of {len(results.finished)} finished networks have a kkt_residual above "
-            f"{KKT_TOLERANCE:g} (largest {np.nanmax(kkt):.2g}): they had not settled, so what they "
-            "zeroed is partly where training stopped."
+            f"{above} of {len(results.finished)} finished networks have a relative kkt_residual "
+            f"above {TOLERANCE:g} (largest {np.nanmax(kkt):.2g}): they had not settled, so what "
+            "they zeroed is partly where training stopped."
         )
     if len(table):
         short = table[table["scored"] < table["scored"].max() / 2]

@@ -1,8 +1,9 @@
 """First layers brought to a stationary point, and the certificate that they are there.
 
-`fista` takes accelerated proximal steps on all training rows, `kinks` (with `box_minimum`)
-settles ReLU networks whose minimum lies where units bend, `finish` runs both until `kkt`, the
-certificate in float64, holds.
+One network at a time, in NumPy and float64: `problem` is what the solvers see of it, with loss,
+gradient, penalty and proximal step; `fista` takes accelerated steps on all training rows, `kinks`
+(with `box_minimum`) settles ReLU networks whose minimum lies where units bend, `finish` runs both
+until `kkt`, the certificate, holds.
 """
 
 import lazy_loader

@@ -1,3 +1,5 @@
-from .finish import settled as settled
-from .fista import Given as Given
+from .finish import Finished as Finished
+from .finish import finished as finished
 from .kkt import certified as certified
+from .problem import Problem as Problem
+from .problem import gradient as gradient

@@ -32,9 +32,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, logsumexp, softmax
 
 from pipeline.solvers.box_minimum import box_minimum
+from pipeline.solvers.problem import (
+    RESIDUAL_STEP,
+    Problem,
+    curvature,
+    momentum_after,
+    objective,
+    proximal_step,
+    to_first,
+    uphill,
+    variable_norms,
+)
 
 ROUNDING = 2.0**-24
 """Half a unit in the last place of float32: rounding moves W_u by up to so much of its length."""
@@ -62,30 +72,6 @@ RESIDUAL_REPEATS = 4
 """Times that those of the residual are found again, for what the penalty's derivative leaves."""
 
 
-class Problem(NamedTuple):
-    """One network without its first layer, float64.
-
-    columns    (n, p) of the training rows, with the bias and the network's own encodings
-    lengths    (n,) ‖x_i‖
-    target     (o, n) as `pipeline.networks.network` has it
-    share      (n,) of each row in the mean loss, adding up to 1
-    later      ((h_out, h_in) weights, (h_out, 1) bias) of every later layer
-    lambdas    λ1, λ2, λg
-    group, size, factor  (p,) of `penalties.Groups`
-    """
-
-    columns: np.ndarray
-    lengths: np.ndarray
-    target: np.ndarray
-    share: np.ndarray
-    task: str
-    later: tuple[tuple[np.ndarray, np.ndarray], ...]
-    lambdas: tuple[float, float, float]
-    group: np.ndarray
-    size: np.ndarray
-    factor: np.ndarray
-
-
 class Pairs(NamedTuple):
     """Kinks of each unit, padded with rows of zeros: rows (h, m, p), slopes c (h, m), 0 where
     padded, and the indices (units, rows) of those that are kinks, and (units, places) here."""
@@ -96,78 +82,19 @@ class Pairs(NamedTuple):
     places: tuple[np.ndarray, np.ndarray]
 
 
-def proximal_step(first: np.ndarray, step: float, problem: Problem) -> np.ndarray:
-    """prox_{t·Ω}(W), as `penalties.proximal_step` of one network."""
-    l1, l2, group = problem.lambdas
-    scaled = step * problem.factor
-    soft = first - np.clip(first, -scaled * l1, scaled * l1) if l1 else first
-    kept = 1.0
-    if group:
-        norms = _variable_norms(soft, problem)[problem.group]
-        radius = scaled * group * np.sqrt(problem.size * len(first))
-        kept = np.maximum(
-            1.0 - np.divide(radius, norms, out=np.zeros_like(norms), where=norms > 0), 0.0
-        )
-    return soft * (kept / (1.0 + scaled * l2))
-
-
-def _variable_norms(first: np.ndarray, problem: Problem) -> np.ndarray:
-    """(g,): ‖W_g‖_F."""
-    return np.sqrt(np.bincount(problem.group, np.square(first).sum(axis=0)))
-
-
-def _predictions(activated: np.ndarray, problem: Problem) -> list[np.ndarray]:
-    """Of the first layer's activations (h, n): those of all hidden layers, and the predictions."""
-    seen = [activated]
-    for i, (weights, bias) in enumerate(problem.later):
-        z = weights @ seen[-1] + bias
-        seen.append(z if i == len(problem.later) - 1 else np.maximum(z, 0.0))
-    return seen
-
-
 def _slopes(activated: np.ndarray, problem: Problem) -> np.ndarray:
     """c (h, n): ∂ mean loss / ∂ the first layer's activations (h, n)."""
-    *hidden, seen = _predictions(activated, problem)
-    guess = {"binary": expit, "multiclass": lambda z: softmax(z, axis=0)}
-    upstream = (guess.get(problem.task, lambda z: z)(seen) - problem.target) * problem.share
-    for (weights, _), activation in zip(problem.later[:0:-1], hidden[:0:-1], strict=True):
-        upstream = (weights.T @ upstream) * (activation > 0.0)
-    return problem.later[0][0].T @ upstream
-
-
-def objective(first: np.ndarray, problem: Problem) -> float:
-    """Mean loss + Ω(W)."""
-    seen = _predictions(np.maximum(first @ problem.columns.T, 0.0), problem)[-1]
-    if problem.task == "binary":
-        losses = np.logaddexp(0.0, seen[0]) - seen[0] * problem.target[0]
-    elif problem.task == "multiclass":
-        losses = logsumexp(seen, axis=0) - np.sum(seen * problem.target, axis=0)
-    else:
-        losses = 0.5 * np.sum(np.square(seen - problem.target), axis=0)
-    l1, l2, group = problem.lambdas
-    roots = np.sqrt(problem.size * len(first))
-    norms = _variable_norms(first, problem)[problem.group] / problem.size
-    per_column = l1 * np.abs(first).sum(axis=0) + 0.5 * l2 * np.square(first).sum(axis=0)
-    return float(losses @ problem.share + problem.factor @ (per_column + group * roots * norms))
+    return to_first(activated, problem, slice(None))[0]
 
 
 def _curvature(first: np.ndarray, problem: Problem) -> float:
-    """L: the largest curvature of the mean loss around W where no unit changes its side, by
-    power iteration on differences of gradients."""
+    """L around W where no unit changes its side."""
     side = (first @ problem.columns.T > 0.0).astype(float)
 
-    def slope(weights):
+    def slope(weights: np.ndarray) -> np.ndarray:
         return (_slopes(weights @ problem.columns.T * side, problem) * side) @ problem.columns
 
-    direction = np.random.default_rng(0).standard_normal(first.shape)
-    here, far, largest = slope(first), 1e-4, 0.0
-    for _ in range(POWER_STEPS):
-        direction *= far / np.linalg.norm(direction)
-        direction = (slope(first + direction) - here) / far
-        largest = np.linalg.norm(direction)
-        if not largest > 0.0:
-            return 1.0
-    return largest
+    return curvature(first, slope, POWER_STEPS)
 
 
 def _pairs(z: np.ndarray, slopes: np.ndarray, reach: np.ndarray, problem: Problem) -> Pairs:
@@ -272,8 +199,21 @@ def _lengths(first: np.ndarray) -> np.ndarray:
     return np.sqrt(np.square(first).sum(axis=1))
 
 
-def kkt_residual(first: np.ndarray, step: float, problem: Problem) -> float:
-    """max_g ‖W_g − prox_t(W_g − t·∇(s)_g)‖/t with the s that make it small.
+class Certificate(NamedTuple):
+    """max_g of the residual over the variable's scale, and max_g of the residual itself."""
+
+    relative: float
+    absolute: float
+
+
+def certificate(moved: np.ndarray, problem: Problem) -> Certificate:
+    """Of W − prox_t(W − t·∇), (h, p), with t = RESIDUAL_STEP."""
+    each = variable_norms(moved, problem) / RESIDUAL_STEP
+    return Certificate(float((each / problem.scales).max()), float(each.max()))
+
+
+def kkt_residual(first: np.ndarray, problem: Problem) -> Certificate:
+    """‖W_g − prox_t(W_g − t·∇_g(s))‖/t with the s that make it small.
 
     s_ui is free in [0, 1] at the kinks that bend upwards and that rounding W to float32 can have
     moved W_u away from: |z_ui| ≤ 2⁻²⁴·‖W_u‖·‖x_i‖, half a unit in the last place of W_u, seen as a
@@ -281,32 +221,34 @@ def kkt_residual(first: np.ndarray, step: float, problem: Problem) -> float:
     Elsewhere s is the gradient's, 1 where z_ui > 0 and 0 where not.
 
     s is found by maximizing the dual of the proximal step from W, which at Ω = 0 is the shortest
-    ∇(s); of the s on the way, the gradient's among them, the best counts. Any s gives an upper
-    bound that can be checked by itself. Where all kinks that W is on bend upwards, the loss is
-    regular (Clarke 1983, section 2.3), and a residual of 0 says that no direction leads downhill.
+    ∇(s); of the s on the way, the gradient's among them, the one of the smallest relative residual
+    counts. Any s gives an upper bound that can be checked by itself. Where all kinks that W is on
+    bend upwards, the loss is regular (Clarke 1983, section 2.3), and a residual of 0 says that no
+    direction leads downhill.
     """
+    step = RESIDUAL_STEP
     side, pairs, rest = _kinks_apart(first, ROUNDING, 0.0, problem)
     by_gradient = first - step * (rest + _pull(pairs, _multipliers(pairs, side)))
-    residual = _variable_norms(first - proximal_step(by_gradient, step, problem), problem).max()
+    best = certificate(first - proximal_step(by_gradient, step, problem), problem)
     if len(pairs.at[0]):
         how = 0.5 * pairs.slopes, problem, RESIDUAL_NEWTON_STEPS, RESIDUAL_REPEATS
         for landed, _ in _lands(first, step, rest, pairs, *how):
-            residual = min(residual, _variable_norms(first - landed, problem).max())
-    return float(residual / step)
+            best = min(best, certificate(first - landed, problem))
+    return best
 
 
 class Settled(NamedTuple):
-    """First layers (h, p) of numbers that float32 holds: the one with the smallest kkt_residual,
-    that residual, and the last one."""
+    """First layers (h, p) of numbers that float32 holds: the one with the smallest relative
+    residual, its certificate, and the last one."""
 
     best: np.ndarray
-    residual: float
+    certificate: Certificate
     last: np.ndarray
 
 
-def onto_kinks(first: np.ndarray, tolerance: float, step: float, problem: Problem) -> Settled:
-    """From W by accelerated proximal steps to the kinks, until kkt_residual, whose t is `step`, is
-    within the tolerance or MOST_STEPS are over.
+def onto_kinks(first: np.ndarray, tolerance: float, problem: Problem) -> Settled:
+    """From W by accelerated proximal steps to the kinks, until the relative residual is within the
+    tolerance or MOST_STEPS are over.
 
     The steps are those of `pipeline.solvers.fista`, Beck and Teboulle's, with the kinks in the
     proximal step. Between two looks momentum is let go of: it carries W past what it came for.
@@ -314,13 +256,13 @@ def onto_kinks(first: np.ndarray, tolerance: float, step: float, problem: Proble
     is not taken, and the next steps are SHORTER.
     """
     at = best = last = first.astype(np.float64)
-    residual = kkt_residual(at, step, problem)
-    if residual <= tolerance:
-        return Settled(best, residual, last)
+    smallest = kkt_residual(at, problem)
+    if smallest.relative <= tolerance:
+        return Settled(best, smallest, last)
     length = 1.0 / (SAFETY * _curvature(at, problem))
     s, value = None, objective(at, problem)
     steps = with_momentum = 0
-    while residual > tolerance and steps < MOST_STEPS:
+    while smallest.relative > tolerance and steps < MOST_STEPS:
         moved, kinks, s_moved = _round(at, s, length, with_momentum, problem)
         steps += with_momentum + WITHOUT
         now = objective(moved, problem)
@@ -329,10 +271,10 @@ def onto_kinks(first: np.ndarray, tolerance: float, step: float, problem: Proble
             continue
         at, s, value, with_momentum = moved, s_moved, now, WITH_MOMENTUM
         last = _onto_kinks(at, *kinks).astype(np.float32).astype(np.float64)
-        found = kkt_residual(last, step, problem)
-        if found < residual:
-            best, residual = last, found
-    return Settled(best, residual, last)
+        residual = kkt_residual(last, problem)
+        if residual < smallest:
+            best, smallest = last, residual
+    return Settled(best, smallest, last)
 
 
 def _round(at, s, length, with_momentum, problem):
@@ -341,7 +283,7 @@ def _round(at, s, length, with_momentum, problem):
     before, momentum = at, 1.0
     for i in range(with_momentum + WITHOUT):
         momentum = 1.0 if i >= with_momentum else momentum
-        after = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum * momentum))
+        after = momentum_after(momentum)
         point = at + ((momentum - 1.0) / after) * (at - before)
         side, pairs, rest = _kinks_apart(point, REACH, length, problem)
         start = _multipliers(pairs, side if s is None else s)
@@ -349,6 +291,6 @@ def _round(at, s, length, with_momentum, problem):
             point, length, rest, pairs, start, problem, NEWTON_STEPS, 1
         )
         side[pairs.at] = multipliers[pairs.places] / pairs.slopes[pairs.places]
-        uphill = np.sum((point - landed) * (landed - at)) > 0.0
-        s, before, at, momentum = side, at, landed, 1.0 if uphill else after
+        momentum = 1.0 if uphill(point, landed, at) else after
+        s, before, at = side, at, landed
     return at, (pairs, multipliers), s

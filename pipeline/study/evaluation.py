@@ -90,6 +90,7 @@ def network_result(
             "best_epoch": network.best_epoch,
             "final_epoch": network.final_epoch,
             "kkt_residual": network.kkt_residual,
+            "kkt_residual_absolute": network.kkt_residual_absolute,
             "objective": network.objective,
             "train_seconds": network.train_seconds,
         },

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import mlflow.pyfunc
 import pandas as pd
-from mlflow.entities import LoggedModelOutput, Metric
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
@@ -112,26 +112,40 @@ def code_of_a_model(folder: Path) -> Path:
 
 
 def logged_models(store: RunStore, experiment_id: str) -> dict[str, str]:
-    """Run id → id of the model that was logged for it, of an experiment."""
-    found: dict[str, str] = {}
+    """Run id → id of the whole model that was logged for it, of an experiment."""
+    return _models_by_run(store, experiment_id, LoggedModelStatus.READY)
+
+
+def _models_by_run(
+    store: RunStore, experiment_id: str, status: LoggedModelStatus
+) -> dict[str, str]:
+    models: dict[str, str] = {}
     token = None
     while True:
         page = store.client.search_logged_models([experiment_id], page_token=token)
-        found |= {str(model.source_run_id): model.model_id for model in page}
+        models |= {str(m.source_run_id): m.model_id for m in page if m.status == status}
         if not (token := page.token):
-            return found
+            return models
 
 
 def log_model(store: RunStore, experiment_id: str, model: ModelToLog) -> str:
-    """A model of a run, with the code it needs; returns its id."""
+    """A model of a run, with the code it needs; returns its id.
+
+    READY is the last thing said of it. One that a stopped process left PENDING is finished.
+    """
     client = store.client
-    logged = client.create_logged_model(
-        experiment_id,
-        model.name,
-        model.run_id,
-        tags=dict(model.tags),
-        params=dict(model.params),
-        model_type="pyfunc",
+    pending = _models_by_run(store, experiment_id, LoggedModelStatus.PENDING).get(model.run_id)
+    logged = (
+        client.get_logged_model(pending)
+        if pending
+        else client.create_logged_model(
+            experiment_id,
+            model.name,
+            model.run_id,
+            tags=dict(model.tags),
+            params=dict(model.params),
+            model_type="pyfunc",
+        )
     )
     with tempfile.TemporaryDirectory() as folder, _quietly():
         code = code_of_a_model(Path(folder))
@@ -152,8 +166,7 @@ def log_model(store: RunStore, experiment_id: str, model: ModelToLog) -> str:
             pip_requirements=_requirements(),
         )
         client.log_model_artifacts(logged.model_id, f"{folder}/model")
-    client.finalize_logged_model(logged.model_id, "READY")
-    client.log_outputs(model.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    show_models(store, model.run_id, [logged.model_id])
     name, digest = model.dataset or (None, None)
     end_ms = client.get_run(model.run_id).info.end_time
     client.log_batch(
@@ -163,6 +176,7 @@ def log_model(store: RunStore, experiment_id: str, model: ModelToLog) -> str:
             for key, value in model.metrics.items()
         ],
     )
+    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     return logged.model_id
 
 

@@ -21,8 +21,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from pipeline.errors import InputError
-from pipeline.files import write_whole
+from pipeline.files import sweep
 from pipeline.masking import HIDDEN, masked
+from pipeline.tracking.artifacts import intended, read_from, remove_orphans, write_into
 from pipeline.tracking.availability import require_answer
 from pipeline.tracking.format import (
     MAX_PARAM_CHARACTERS,
@@ -34,7 +35,7 @@ from pipeline.tracking.format import (
 )
 from pipeline.tracking.local_sqlite import make_whole, mend_addresses, refuse_foreign, sqlite_path
 from pipeline.tracking.records import Dataset, NewRun, StoredRun
-from pipeline.tracking.store_sql import SqlRun, SqlRuns
+from pipeline.tracking.store_sql import SqlRun, SqlRuns, run_columns
 
 # Nothing about a study leaves the machine unasked, and nothing is printed for every run.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -151,26 +152,26 @@ class RunStore:
                 return list(
                     pool.map(lambda run: self._add_by_calls(experiment_id, run, dataset), runs)
                 )
-        rows = []
-        for run in runs:
-            run_id = uuid.uuid4().hex
-            artifact_uri = append_to_uri_path(self._location(experiment_id), run_id, "artifacts")
-            self._write_files(artifact_uri, run.files)
-            columns = {
-                "run_uuid": run_id,
-                "experiment_id": int(experiment_id),
-                "name": run.name,
-                "artifact_uri": artifact_uri,
-                "user_id": self.user,
-                "status": run.status,
-                "start_time": run.start_ms,
-                "end_time": run.end_ms,
-            }
-            params = clipped(run.params, MAX_PARAM_CHARACTERS)
-            tags = clipped(self._system_tags(run.name) | dict(run.tags), MAX_TAG_CHARACTERS)
-            rows.append(SqlRun(columns, params, tags, keyed(run.metrics)))
-        self._sql.add(rows, dataset and (dataset.name, dataset.digest))
-        return [row.run_id for row in rows]
+        run_ids = [uuid.uuid4().hex for _ in runs]
+        with intended(self._location(experiment_id), run_ids):
+            rows = []
+            for run_id, run in zip(run_ids, runs, strict=True):
+                artifact_uri = append_to_uri_path(
+                    self._location(experiment_id), run_id, "artifacts"
+                )
+                self._write_files(artifact_uri, run.files)
+                params = clipped(run.params, MAX_PARAM_CHARACTERS)
+                tags = clipped(self._system_tags(run.name) | dict(run.tags), MAX_TAG_CHARACTERS)
+                columns = run_columns(run, run_id, int(experiment_id), artifact_uri, self.user)
+                rows.append(SqlRun(columns, params, tags, keyed(run.metrics)))
+            self._sql.add(rows, dataset and (dataset.name, dataset.digest))
+        return run_ids
+
+    def remove_orphans(self, experiment_id: str) -> int:
+        """Remove artifacts of runs that a dead process did not come to record; returns how many."""
+        return remove_orphans(
+            self._location(experiment_id), lambda run_id: self.get(run_id) is None
+        )
 
     def _add_by_calls(self, experiment_id: str, run: NewRun, dataset: Dataset | None) -> str:
         tags = clipped(self._system_tags(run.name) | dict(run.tags), MAX_TAG_CHARACTERS)
@@ -247,6 +248,10 @@ class RunStore:
 
     def write_files(self, run: StoredRun, files: Mapping[str, bytes]) -> None:
         """Artifacts by their path in the run, replacing what is there."""
+        if is_local_uri(run.artifact_uri):
+            place = Path(local_file_uri_to_path(run.artifact_uri))
+            for folder in {(place / name).parent for name in files}:
+                sweep(folder)
         self._write_files(run.artifact_uri, files)
 
     def write_folder(self, run: StoredRun, local: Path, names: Sequence[str], folder: str) -> None:
@@ -276,10 +281,10 @@ class RunStore:
         if not files:
             return
         if is_local_uri(artifact_uri):
-            _write_into(Path(local_file_uri_to_path(artifact_uri)), files)
+            write_into(Path(local_file_uri_to_path(artifact_uri)), files)
             return
         with tempfile.TemporaryDirectory() as folder:
-            _write_into(Path(folder), files)
+            write_into(Path(folder), files)
             self._repository(artifact_uri).log_artifacts(folder)
 
     def get(self, run_id: str) -> StoredRun | None:
@@ -313,11 +318,11 @@ class RunStore:
     def read_files(self, run: StoredRun, folder: str) -> dict[str, bytes]:
         """The files of a run's artifact folder by name; empty when there is none."""
         if is_local_uri(run.artifact_uri):
-            return _read_from(Path(local_file_uri_to_path(run.artifact_uri)) / folder)
+            return read_from(Path(local_file_uri_to_path(run.artifact_uri)) / folder)
         with tempfile.TemporaryDirectory() as local:
             with suppress(MlflowException):
                 self._repository(run.artifact_uri).download_artifacts(folder, local)
-            return _read_from(Path(local) / folder)
+            return read_from(Path(local) / folder)
 
     def _location(self, experiment_id: str) -> str:
         if experiment_id not in self._locations:
@@ -384,14 +389,3 @@ def _stored(run: object) -> StoredRun:
         metrics={name_of(key): unclipped(value) for key, value in run.data.metrics.items()},
         tags=dict(run.data.tags),
     )
-
-
-def _write_into(folder: Path, files: Mapping[str, bytes]) -> None:
-    for name, content in files.items():
-        write_whole(folder / name, content)
-
-
-def _read_from(folder: Path) -> dict[str, bytes]:
-    if not folder.is_dir():
-        return {}
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}

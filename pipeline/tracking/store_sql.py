@@ -17,6 +17,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from pipeline.tracking.format import LARGEST_FLOAT
+from pipeline.tracking.records import NewRun
+
+COMPARED_VERSIONS = {"dc11669786a5"}
+"""`alembic_version` of databases on which a test compares, row for row and in all tables, what is
+written here with what MLflow's client writes."""
 
 BUSY_MILLISECONDS = 20_000  # as MLflow waits for another writer
 POINT = {"key", "value", "timestamp", "step", "is_nan", "run_uuid"}
@@ -57,7 +62,23 @@ class SqlRun:
     @property
     def run_id(self) -> str:
         """MLflow's id."""
-        return self.columns["run_uuid"]
+        return str(self.columns["run_uuid"])
+
+
+def run_columns(
+    run: NewRun, run_id: str, experiment_id: int, artifact_uri: str, user: str
+) -> dict[str, object]:
+    """A run's row of the table of runs."""
+    return {
+        "run_uuid": run_id,
+        "experiment_id": experiment_id,
+        "name": run.name,
+        "artifact_uri": artifact_uri,
+        "user_id": user,
+        "status": run.status,
+        "start_time": run.start_ms,
+        "end_time": run.end_ms,
+    }
 
 
 class SqlRuns:
@@ -69,8 +90,9 @@ class SqlRuns:
 
     @classmethod
     def of(cls, engine: sa.Engine) -> SqlRuns | None:
-        """None when the database is another, or its tables are not as known here."""
-        if engine.dialect.name != "sqlite":
+        """None when the database is another, of a version on which this was not compared with
+        MLflow's client, or its tables are not as known here."""
+        if engine.dialect.name != "sqlite" or _version(engine) not in COMPARED_VERSIONS:
             return None
         metadata = sa.MetaData()
         try:
@@ -140,6 +162,15 @@ class _Writer:
         if rows:
             statement = self._tables[table].insert() if statement is None else statement
             self.connection.execute(statement, rows)
+
+
+def _version(engine: sa.Engine) -> str | None:
+    """The database's `alembic_version`."""
+    try:
+        with engine.connect() as connection:
+            return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    except sa.exc.SQLAlchemyError:
+        return None
 
 
 def _as_known(table: sa.Table, known: set[str]) -> bool:

@@ -104,6 +104,7 @@ class StudyRun:
 
         A run that ended is never deleted, whoever made it.
         """
+        self._store.remove_orphans(self.experiment_id)
         unfinished = [run for run in self._networks() if run.status not in OVER]
         for run in unfinished:
             self._store.delete_with_files(run)

@@ -1,7 +1,8 @@
 """A population of networks, epoch by epoch, to its final states.
 
 `training` is the story, `population` the networks that train together on one core, `tensors`
-their data, `final_state` the last states, settled, certified and predicted.
+their data, `problems` the same as the solvers see it, `final_state` the last states, settled,
+certified and predicted.
 """
 
 import lazy_loader

@@ -1,6 +1,6 @@
 """The end of training: last states settled and certified, everyone predicted, results filled in.
 
-Shapes: K slots, N people (n training rows first), o outputs.
+Shapes: K slots, N people (n training rows first), o outputs, d encoder outputs.
 """
 
 from __future__ import annotations
@@ -10,40 +10,58 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from pipeline.networks import Constants, NetworkSpec, TrainedNetwork, Weights, optimizer
-from pipeline.solvers import Given, settled
+from pipeline.networks import NetworkSpec, TrainedNetwork, Weights
+from pipeline.solvers import finished
 from pipeline.training import tensors
 from pipeline.training.population import Setting, Snapshots
+from pipeline.training.problems import Problems
 
 
 class Ending:
-    """best and final: the networks' states at the best and at the last epoch; exact: the constants
-    in float64, for the certificates."""
+    """best and final: the networks' states at the best and at the last epoch."""
 
-    def __init__(self, setting: Setting, best: Snapshots, final: Snapshots, exact: Constants):
-        self.setting, self.best, self.final, self.exact = setting, best, final, exact
+    def __init__(self, setting: Setting, best: Snapshots, final: Snapshots):
+        self.setting, self.best, self.final = setting, best, final
+        self._problems = Problems(setting.data, setting.architecture)
 
-    def of(
+    def settle(self, network: int, spec: NetworkSpec, result: TrainedNetwork) -> None:
+        """Bring the last state's first layer to a stationary point, and certify it."""
+        places = self.setting.places
+        weights, learned = self.final.of(network)
+        problem = self._problems.of(spec, weights.later, self._encodings(spec, learned))
+        settled = finished(places.narrowed(weights.first), problem, self.setting.schedule)
+        self.final.replace_first(network, places.widened(settled.first))
+        result.kkt_residual, result.kkt_residual_absolute = settled.certificate
+        result.objective = settled.objective
+
+    def _encodings(self, spec: NetworkSpec, learned: tuple) -> np.ndarray | None:
+        """(n, d) float64: a·(E₀ + K·C) of the training rows."""
+        if not learned:
+            return None
+        data, (coefficients, scale) = self.setting.data, learned
+        assert data.factor is not None and data.relationship is not None
+        n, d = coefficients.shape
+        start = data.factor[:n] @ tensors.genetic_draws(spec.seed, n, d)
+        return (start + data.relationship[:n, :n] @ coefficients) * np.float64(scale)
+
+    def keep(
         self,
         networks: np.ndarray,
         specs: Sequence[NetworkSpec],
         results: Sequence[TrainedNetwork],
     ) -> None:
-        """Settle these networks of the population, at most a part's, into their results."""
+        """Weights and predictions of these networks, at most a part's, into their results."""
         setting = self.setting
         filled = setting.filled(networks)
-        own = [specs[i] for i in filled]
         initial = tensors.initial_encodings(
-            setting.data, setting.architecture, [spec.seed for spec in own]
+            setting.data, setting.architecture, [specs[i].seed for i in filled]
         )
-        weights, encoder = self.final.stacked(filled)
         into = [results[i] for i in networks]
-        weights = self._settled(weights, encoder, initial, own, into)
         if setting.judged:
             self._keep(*self.best.stacked(filled), initial, into, ("",))
-            self._keep(weights, encoder, initial, into, ("final_",))
+            self._keep(*self.final.stacked(filled), initial, into, ("final_",))
         else:
-            self._keep(weights, encoder, initial, into, ("", "final_"))
+            self._keep(*self.final.stacked(filled), initial, into, ("", "final_"))
 
     def _keep(
         self, weights: Weights, encoder, initial, into: list[TrainedNetwork], prefixes: tuple
@@ -54,30 +72,11 @@ class Ending:
         weights = weights._replace(first=self.setting.places.narrowed(weights.first))
         dual = () if encoder == () else (encoder.coefficients.numpy(), encoder.scale.numpy())
         for i, result in enumerate(into):
-            own = tf.nest.map_structure(lambda x, i=i: x[i], weights)
-            first = own.first[:, places.inputs].T
+            one = tf.nest.map_structure(lambda x, i=i: x[i], weights)
+            first = one.first[:, places.inputs].T
             if dual and "" in prefixes:
                 result.encoder = (dual[0][:, i], float(dual[1][i, 0]))
             for prefix in prefixes:
-                setattr(result, f"{prefix}weights", own)
+                setattr(result, f"{prefix}weights", one)
                 setattr(result, f"{prefix}predictions", predictions[i])
                 setattr(result, "first_layer_final" if prefix else "first_layer", first)
-
-    def _settled(
-        self, weights: Weights, encoder, initial, specs, into: list[TrainedNetwork]
-    ) -> Weights:
-        """The last states with settled first layers, certified; in slots like the weights."""
-        setting = self.setting
-        n = setting.data.rows[0]
-        encodings = tf.zeros([len(specs), 0, 0])
-        if encoder != ():
-            related = setting.constants.relationship[:n]
-            encodings = optimizer.encode(encoder, initial[:n], related)
-        hyper = tensors.hyperparameters(specs)
-        given = Given(encodings, self.exact, hyper, setting.architecture, setting.data.task)
-        weights, residual, objective = settled(
-            weights, len(into), setting.constants, given, setting.schedule
-        )
-        for result, r, value in zip(into, residual, objective, strict=True):
-            result.kkt_residual, result.objective = float(r), float(value)
-        return weights

@@ -204,12 +204,23 @@ class Snapshots:
             return
         state, encoder = part.state, part.state.encoder
         first, later = state.first.numpy()[slots], state.later.numpy()[slots]
-        if encoder != ():
+        if isinstance(encoder, optimizer.Encoder):
             coefficients = tf.gather(encoder.coefficients, slots, axis=1).numpy()
             scale = encoder.scale.numpy()[slots]
         for i, network in enumerate(part.networks[slots]):
             learned = () if encoder == () else (coefficients[:, i], scale[i])
             self.kept[network] = (first[i], later[i], learned)
+
+    def of(self, network: int) -> tuple[Weights, tuple]:
+        """Weights of one network, and of its encoder C (n, d) and a (); () without genotypes."""
+        first, later, learned = self.kept[network]
+        layers = later_layers(later[None], self._setting.architecture)
+        each = tuple(type(layer)(*(x[0] for x in layer)) for layer in layers)
+        return Weights(first, each), learned and (learned[0], learned[1][0])
+
+    def replace_first(self, network: int, first: np.ndarray) -> None:
+        """Keep this first layer (h, p) in place of the one that was kept."""
+        self.kept[network] = (first, *self.kept[network][1:])
 
     def stacked(self, networks: np.ndarray):
         """Weights (NumPy) and encoder of these networks, as the program takes them."""

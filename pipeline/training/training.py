@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -228,15 +227,10 @@ class Population:
         """Finish the last states, and predict everyone at the best epoch and at the end."""
         setting = self.setting
         good = np.array([i for i, r in enumerate(self.results) if r.failure is None], int)
-        exact = tensors.constants(
-            replace(setting.data, relationship=None),
-            setting.architecture,
-            setting.places,
-            tf.float64,
-        )
-        ending = Ending(setting, self.best, self.final, exact)
-        with threadpool_limits(1, "blas"):  # of NumPy's products, beside a thread for each part
-            list(map(lambda own: ending.of(own, self.specs, self.results), setting.split(good)))
+        ending = Ending(setting, self.best, self.final)
+        with threadpool_limits(1, "blas"):  # of NumPy's products, beside a thread for each core
+            list(map(lambda i: ending.settle(i, self.specs[i], self.results[i]), good))
+        list(map(lambda some: ending.keep(some, self.specs, self.results), setting.split(good)))
         return self.results
 
 

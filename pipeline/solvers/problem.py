@@ -1,0 +1,259 @@
+"""One network as the solvers see it: its first layer moves, and everything else stays as it is.
+
+The minimized function of the first-layer weights W (h, p), bias and encodings among the columns, is
+
+    F(W) = Σ_i share_i·loss_i(W) + Ω(W),     Ω(W) = λ1·Σ|W| + λ2·½ΣW² + λg·Σ_g √(|g|·h)·‖W_g‖_F
+
+with the factor of each column on its λs. NumPy in float64, one network at a time: no other network
+has a say in the arithmetic, and with few rows at a time memory does not grow with them. The same
+formulas in TensorFlow, for whole populations, are `pipeline.networks.network` and `penalties`; a
+test holds the two to each other.
+
+Shapes: n training rows, p columns, h units of the first layer, o outputs, g variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.special import expit, logsumexp, ndtr, softmax
+
+from pipeline.serving import ACTIVATIONS
+
+ROWS_AT_ONCE = 1024
+"""Rows whose activations are held together: they stay in a core's cache."""
+
+RESIDUAL_STEP = 1e-2
+"""t of the fixed-point residual. The smaller, the stricter: at t → 0 it is the distance of 0 from
+the subdifferential."""
+
+SLOPES: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "relu": lambda z, a: z > 0.0,
+    "tanh": lambda z, a: 1.0 - np.square(a),
+    "gelu": lambda z, a: ndtr(z) + z * np.exp(-0.5 * np.square(z)) / np.sqrt(2.0 * np.pi),
+}
+"""Activation → its derivative, of z and a = activation(z); relu′(0) = 0."""
+
+Later = tuple[tuple[np.ndarray, np.ndarray], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One network without its first layer, float64.
+
+    columns    (n, p) of the training rows, with the bias and the network's encodings
+    target     (o, n) as `pipeline.networks.network` has it
+    share      (n,) of each row in the mean loss, adding up to 1
+    task       binary, multiclass or regression
+    activation of the hidden layers
+    later      ((h_out, h_in) weights, (h_out, 1) bias) of every later layer; () without hidden ones
+    lambdas    λ1, λ2, λg
+    group, size, factor  (p,) of `penalties.Groups`
+    decay      ½·weight_decay·‖later weights‖², a part of the objective that does not move
+    """
+
+    columns: np.ndarray
+    target: np.ndarray
+    share: np.ndarray
+    task: str
+    activation: str
+    later: Later
+    lambdas: tuple[float, float, float]
+    group: np.ndarray
+    size: np.ndarray
+    factor: np.ndarray
+    decay: float = 0.0
+
+    @property
+    def units(self) -> int:
+        """h."""
+        return self.later[0][0].shape[1] if self.later else len(self.target)
+
+    @property
+    def convex(self) -> bool:
+        """Whether there is no hidden layer, so that a stationary point is the minimum."""
+        return not self.later
+
+    @property
+    def bends(self) -> bool:
+        """Whether its units have kinks."""
+        return self.activation == "relu" and not self.convex
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """(n,) ‖x_i‖."""
+        return np.sqrt(np.square(self.columns).sum(axis=1))
+
+    @cached_property
+    def scales(self) -> np.ndarray:
+        """(g,) what a variable's residual is compared with: min(f·(λ1 + λg)·√(|g|·h), G), or G
+        where no penalty makes zeros. G is the largest gradient of any variable at W = 0, with
+        relu′(0) = 1: from λ_max on nothing is gained by a larger strength."""
+        l1, _, group = self.lambdas
+        per_column = self.factor * (l1 + group) * np.sqrt(self.size * self.units)
+        strength = np.zeros(int(self.group.max()) + 1)
+        strength[self.group] = per_column
+        z = np.zeros((self.units, 1))
+        slope = 1.0 if self.activation == "relu" else SLOPES[self.activation](z, z)
+        at_zero = np.zeros((self.units, self.columns.shape[1]))
+        for rows in blocks(len(self.columns)):
+            nothing = np.zeros((self.units, len(self.columns[rows])))
+            delta, _ = to_first(nothing, self, rows)
+            at_zero += (delta if self.convex else delta * slope) @ self.columns[rows]
+        largest = variable_norms(at_zero, self).max() or 1.0
+        return np.where((strength > 0.0) & (strength < largest), strength, largest)
+
+    def of_columns(self, which: np.ndarray) -> Problem:
+        """The same with some columns alone, in the numbers of all variables."""
+        return replace(
+            self,
+            columns=np.ascontiguousarray(self.columns[:, which]),
+            group=self.group[which],
+            size=self.size[which],
+            factor=self.factor[which],
+        )
+
+    def in_precision(self, dtype: type) -> Problem:
+        """The same numbers in another floating-point type."""
+        names = ("columns", "target", "share", "size", "factor")
+        later = tuple((weights.astype(dtype), bias.astype(dtype)) for weights, bias in self.later)
+        return replace(self, later=later, **{n: getattr(self, n).astype(dtype) for n in names})
+
+
+def blocks(rows: int) -> list[slice]:
+    """All rows, ROWS_AT_ONCE at a time."""
+    return [slice(start, start + ROWS_AT_ONCE) for start in range(0, rows, ROWS_AT_ONCE)]
+
+
+def forward(activated: np.ndarray, problem: Problem) -> list[tuple[np.ndarray, np.ndarray]]:
+    """From the first layer's activations (h, n): (z, activation(z)) of every later hidden layer,
+    and last the predictions, twice. Without hidden layers `activated` are the predictions."""
+    activate, layers = ACTIVATIONS[problem.activation], [(activated, activated)]
+    for i, (weights, bias) in enumerate(problem.later):
+        z = weights @ layers[-1][1] + bias
+        layers.append((z, z if i == len(problem.later) - 1 else activate(z)))
+    return layers
+
+
+def to_first(activated: np.ndarray, problem: Problem, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Of some rows: ∂ mean loss / ∂ the first layer's activations (h, n), and predictions (o, n).
+
+    Without hidden layers that is ∂ mean loss / ∂ predictions.
+    """
+    layers = forward(activated, problem)
+    predictions = layers[-1][1]
+    guess = {"binary": expit, "multiclass": lambda z: softmax(z, axis=0)}
+    probability = guess.get(problem.task, lambda z: z)(predictions)
+    upstream = (probability - problem.target[:, rows]) * problem.share[rows]
+    slope = SLOPES[problem.activation]
+    for (weights, _), (z, a) in zip(problem.later[:0:-1], layers[-2:0:-1], strict=True):
+        upstream = (weights.T @ upstream) * slope(z, a)
+    return (problem.later[0][0].T @ upstream if problem.later else upstream), predictions
+
+
+def row_losses(predictions: np.ndarray, problem: Problem, rows: slice) -> np.ndarray:
+    """(n,): cross-entropy in nats, or half the squared error."""
+    target = problem.target[:, rows]
+    if problem.task == "binary":
+        return np.logaddexp(0.0, predictions[0]) - predictions[0] * target[0]
+    if problem.task == "multiclass":
+        return logsumexp(predictions, axis=0) - np.sum(predictions * target, axis=0)
+    return 0.5 * np.sum(np.square(predictions - target), axis=0)
+
+
+def gradient(first: np.ndarray, problem: Problem) -> np.ndarray:
+    """(h, p): ∂ mean loss / ∂W."""
+    return loss_and_gradient(first, problem, measured=False)[1]
+
+
+def loss_and_gradient(
+    first: np.ndarray, problem: Problem, *, measured: bool = True
+) -> tuple[float, np.ndarray]:
+    """The mean loss (0 unless measured) and its gradient (h, p)."""
+    loss, total = 0.0, np.zeros_like(first)
+    activate, slope = ACTIVATIONS[problem.activation], SLOPES[problem.activation]
+    for rows in blocks(len(problem.columns)):
+        columns = problem.columns[rows]
+        z = first @ columns.T
+        activated = z if problem.convex else activate(z)
+        delta, predictions = to_first(activated, problem, rows)
+        if not problem.convex:
+            delta *= slope(z, activated)
+        total += delta @ columns
+        if measured:
+            loss += float(row_losses(predictions, problem, rows) @ problem.share[rows])
+    return loss, total
+
+
+def penalty(first: np.ndarray, problem: Problem) -> float:
+    """Ω(W)."""
+    l1, l2, group = problem.lambdas
+    roots = np.sqrt(problem.size * len(first))
+    norms = variable_norms(first, problem)[problem.group] / problem.size
+    per_column = l1 * np.abs(first).sum(axis=0) + 0.5 * l2 * np.square(first).sum(axis=0)
+    return float(problem.factor @ (per_column + group * roots * norms))
+
+
+def objective(first: np.ndarray, problem: Problem) -> float:
+    """F(W)."""
+    activate, loss = ACTIVATIONS[problem.activation], 0.0
+    for rows in blocks(len(problem.columns)):
+        z = first @ problem.columns[rows].T
+        predictions = forward(z if problem.convex else activate(z), problem)[-1][1]
+        loss += float(row_losses(predictions, problem, rows) @ problem.share[rows])
+    return loss + penalty(first, problem)
+
+
+def variable_norms(first: np.ndarray, problem: Problem) -> np.ndarray:
+    """(g,): ‖W_g‖_F."""
+    squares = np.bincount(problem.group, np.square(first).sum(axis=0))
+    return np.sqrt(squares.astype(first.dtype, copy=False))
+
+
+def proximal_step(first: np.ndarray, step: float, problem: Problem) -> np.ndarray:
+    """prox_{t·Ω}(W), as `penalties.proximal_step` of one network."""
+    l1, l2, group = problem.lambdas
+    scaled = step * problem.factor
+    soft = first - np.clip(first, -scaled * l1, scaled * l1) if l1 else first
+    kept: float | np.ndarray = 1.0
+    if group:
+        norms = variable_norms(soft, problem)[problem.group]
+        radius = scaled * group * np.sqrt(problem.size * len(first))
+        kept = np.maximum(
+            1.0 - np.divide(radius, norms, out=np.zeros_like(norms), where=norms > 0), 0.0
+        )
+    return soft * (kept / (1.0 + scaled * l2))
+
+
+def residuals(first: np.ndarray, slope: np.ndarray, problem: Problem) -> np.ndarray:
+    """(g,): ‖W_g − prox_t(W_g − t·∇_g)‖_F/t for ∇ = slope (h, p), t = RESIDUAL_STEP."""
+    moved = proximal_step(first - RESIDUAL_STEP * slope, RESIDUAL_STEP, problem)
+    return variable_norms(first - moved, problem) / RESIDUAL_STEP
+
+
+def curvature(first: np.ndarray, slope: Callable[[np.ndarray], np.ndarray], steps: int) -> float:
+    """L: the largest curvature of the mean loss around W, by power iteration on differences of its
+    gradients `slope`, which approaches it from below; 1 where there is none."""
+    direction = np.random.default_rng(0).standard_normal(first.shape)
+    here, far, largest = slope(first), 1e-4, 0.0
+    for _ in range(steps):
+        direction *= far / np.linalg.norm(direction)
+        direction = (slope(first + direction) - here) / far
+        largest = float(np.linalg.norm(direction))
+        if not largest > 0.0:
+            return 1.0
+    return largest
+
+
+def momentum_after(momentum: float) -> float:
+    """s⁺ = (1 + √(1 + 4s²))/2 of Beck and Teboulle (2009)."""
+    return 0.5 * (1.0 + float(np.sqrt(1.0 + 4.0 * momentum * momentum)))
+
+
+def uphill(point: np.ndarray, landed: np.ndarray, before: np.ndarray) -> bool:
+    """Whether momentum points uphill and is let go of: the gradient scheme of O'Donoghue and Candès
+    (2015), for a step from `point` to `landed` after `before`."""
+    return float(np.sum((point - landed) * (landed - before))) > 0.0

@@ -96,6 +96,13 @@ def test_where_strands_are_mixed_frequency_decides_and_what_is_not_clear_is_left
     np.testing.assert_allclose(found.dimensions, expected(used=used), atol=1e-6)
 
 
+def test_a_palindrome_whose_frequency_speaks_against_all_others_is_left_out(tmp_path: Path) -> None:
+    which = np.arange(len(NAMES)) == ORDINARY
+    found = scored(tmp_path, allele_1=flipped(FIRST, which), allele_2=flipped(SECOND, which))
+    assert found.counts == MatchCounts(used=33, palindromic=3, palindromic_left_out=1)
+    np.testing.assert_allclose(found.dimensions, expected(used=~which), atol=1e-6)
+
+
 def test_a_person_alone_of_mixed_strands_shows_no_frequency(tmp_path: Path) -> None:
     which = np.arange(len(NAMES)) % 2 == 0
     found = scored(

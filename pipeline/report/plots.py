@@ -253,7 +253,7 @@ def _named_ends(
         marks.append(Note(x, y, text, color, right=False))
         if np.isfinite(n.at_best(curve)):
             best.append((n.best_epoch, n.at_best(curve), n.letter, color, marker))
-    step = 0.07 * (top - min(np.nanmin(n.curves[curve]) for n in networks)) if networks else 0.0
+    step = 0.11 * (top - min(np.nanmin(n.curves[curve]) for n in networks)) if networks else 0.0
     for level, (x, y, letter, color, marker) in enumerate(sorted(best, reverse=True)):
         marks.append(Points(np.array([x]), np.array([y]), color, "", marker, 9.0))
         if not counts:

@@ -110,10 +110,13 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
     else:
         uri = f"models:/{name}@{model_store.CHAMPION}"
         model = f"#/experiments/{run.experiment_id}/models/{ids[champion.rank]}"
+        use = f'`mlflow.pyfunc.load_model("{uri}").predict(table)`'
+        if not champion.from_table:
+            use = f"`mlflow run . -e predict -P model={uri} -P data=… -P genotypes=… -P id=…`"
         lines.insert(
             0,
             f"Champion: [{champion.network.name}]({model}), [version {version}](#/models/{name}"
-            f'/versions/{version}): `mlflow.pyfunc.load_model("{uri}").predict(table)`.',
+            f"/versions/{version}): {use}.",
         )
         if not champion.from_table:
             lines.append(_needs(champion))

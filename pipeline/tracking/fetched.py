@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.serving import ServedNetwork, load_served
 from pipeline.tracking.models import CHAMPION
 from pipeline.tracking.origin import VARIANT_WEIGHTS, Origin, read_origin
-from pipeline.tracking.reader import list_studies
+from pipeline.tracking.reader import load_record
 from pipeline.tracking.store import RunStore
 
 
@@ -48,7 +49,8 @@ def address_of(model: str) -> str:
     """MLflow's address of a model: a study's name alone means its champion."""
     if ":/" in model or Path(model).exists():
         return model
-    return f"models:/lariat-{model.removeprefix('lariat-')}@{CHAMPION}"
+    name = re.sub(r"[/:%\"']", "_", model.removeprefix("lariat-"))
+    return f"models:/lariat-{name}@{CHAMPION}"
 
 
 def fetch_model(model: str | None = None) -> FetchedModel:
@@ -58,9 +60,8 @@ def fetch_model(model: str | None = None) -> FetchedModel:
     Raises InputError where there is none, or it is not Lariat's.
     """
     if model is None:
-        if not (studies := list_studies()):
-            raise InputError("there is no study yet, so there is no model; run one, or give model=")
-        model = studies[0].study
+        record = load_record()
+        model = record.place or record.study
     address = address_of(model)
     local = Path(address).is_dir()
     store = None if local else RunStore(must_exist=True)

@@ -117,8 +117,9 @@ class NetworkResult:
                  under which they are tracked: `train_loss val_auroc kept_clinical kept_genetic`.
     first_layer, first_layer_final
                  (p, h) weights at the best and at the last epoch.
-    died         variable → the first epoch from which it stays zeroed, the state after the finish
-                 counting as the last epoch; variables that are left at the end are not in it.
+    died         variable → the first epoch from which it stays zeroed, training and finish alike;
+                 variables that are kept at the end, or that only the finish zeroed, are
+                 not in it.
     resamples    `best` and `last` → (B,) the objective's metric on resampled test rows, the same
                  resamples for every network (pipeline.metrics.bootstrap).
     layers       (weights (inputs, outputs), bias (outputs,)) of every layer at the best epoch,

@@ -80,25 +80,40 @@ def test_metrics_of_every_task_come_in_the_order_of_the_task():
         assert logged(task) == names
 
 
-def test_stability_of_identical_selections_is_one_without_doubt():
+def test_stability_of_identical_selections_is_one_and_has_no_interval():
     found = selection_stability(np.tile([True, False, True, False], (5, 1)))
-    assert (found.value, found.low, found.high) == pytest.approx((1.0, 1.0, 1.0))
+    assert found.value == pytest.approx(1.0)
+    assert math.isnan(found.low) and "no interval" in found.text
 
 
 def test_stability_of_two_disjoint_halves_by_hand():
-    # M 2, d 2, rows (1,0) and (0,1): p = ½, s² = 2·¼ = ½, v = ¼, so 1 − ½/¼ = −1, no variance.
+    # M 2, d 2, rows (1,0) and (0,1): p = ½, s² = 2·¼ = ½, v = ¼, so 1 − ½/¼ = −1.
     found = selection_stability(np.eye(2, dtype=bool))
-    assert (found.value, found.low) == pytest.approx((-1.0, -1.0))
+    assert found.value == pytest.approx(-1.0)
+    assert math.isnan(found.low) and "fewer than 5 networks" in found.text
 
 
 def test_stability_and_its_interval_by_hand():
-    # Rows 110, 110, 101. p = (1, ⅔, ⅓), every k/d = ⅔, v = 2/9, Σs² = 3/2·(2/9 + 2/9) = ⅔.
-    # Φ = 1 − (⅔/3)/(2/9) = 0, so Φ_i = ((1/3)Σ z·p − 4/9)/(2/9) = ½, ½, 0; their mean ⅓.
-    # Var = 4/9·(2·1/36 + 1/9) = 2/27.
-    found = selection_stability(np.array([[1, 1, 0], [1, 1, 0], [1, 0, 1]], dtype=bool))
-    assert found.value == pytest.approx(0.0)
-    assert found.low == pytest.approx(-1.959964 * math.sqrt(2 / 27), abs=1e-6)
-    assert found.high == pytest.approx(1.959964 * math.sqrt(2 / 27), abs=1e-6)
+    # Four rows 10, one 01. p = (4/5, 1/5), v = ¼, s² = 5/4·4/25 = 1/5: Φ = 1 − (1/5)/(1/4) = 1/5.
+    # Without one of the four: p = (3/4, 1/4), s² = 4/3·3/16 = ¼, Φ = 0. Without the fifth Φ = 1.
+    # Their mean is 1/5, Σ(Φ₍₋ᵢ₎ − 1/5)² = 4/25 + 16/25 = 4/5, times 4/5: the spread is 4/5.
+    found = selection_stability(np.array([[1, 0]] * 4 + [[0, 1]], dtype=bool))
+    assert found.value == pytest.approx(0.2)
+    assert found.low == pytest.approx(0.2 - 2.776445 * 0.8, abs=1e-6)
+    assert found.high == 1.0
+
+
+@pytest.mark.parametrize("networks", [5, 10, 20])
+def test_the_interval_of_stability_covers_what_it_says(networks):
+    """Networks that keep variable f with probability p_f: Φ is 1 − mean(p(1 − p))/(p̄(1 − p̄))."""
+    covered = []
+    for seed in range(300):
+        rng = np.random.default_rng([networks, seed])
+        p = np.random.default_rng(seed % 20).uniform(size=15)
+        truth = 1 - np.mean(p * (1 - p)) / (p.mean() * (1 - p.mean()))
+        found = selection_stability(rng.random((networks, 15)) < p)
+        covered.append(found.low <= truth <= found.high)
+    assert 0.90 <= np.mean(covered) <= 0.99
 
 
 def test_stability_equals_fleiss_kappa_of_networks_rating_variables():

@@ -186,7 +186,12 @@ def family_kept(networks: Sequence[NetworkResult], epoch: str) -> tuple[FamilyKe
     rows = []
     for family, total in family_totals(networks[0]).items() if counts else ():
         values = [c[family] for c in counts]
-        curves = [n.curves[f"kept_{family}"] for n in networks if f"kept_{family}" in n.curves]
+        # Curves end before the finish, which may give a family back: that one has not died.
+        curves = [
+            n.curves[f"kept_{family}"]
+            for n in networks
+            if f"kept_{family}" in n.curves and not (kept_counts(n) or {}).get(family, 0)
+        ]
         deaths = tuple(sorted(e for c in curves if (e := death_epoch(c)) is not None))
         rows.append(
             FamilyKept(family, total, float(np.mean(values)), min(values), max(values), deaths)

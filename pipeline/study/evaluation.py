@@ -114,9 +114,12 @@ def _first_layer(inputs: Inputs) -> FirstLayer:
 
 
 def _died(columns_kept: np.ndarray, last: np.ndarray, inputs: Inputs) -> dict[str, int]:
-    """Variable → epoch of death; the finished state stands for the last epoch."""
-    columns_kept = np.concatenate([columns_kept[:-1], np.any(last != 0.0, axis=1)[None]])
-    return died_epochs(variables_kept(columns_kept, inputs), inputs.variable_names)
+    """Variable → epoch of death, of those that the finish left zeroed; a variable that only the
+    finish zeroed died in no epoch."""
+    finished = variables_kept(np.any(last != 0.0, axis=1)[None], inputs)[0]
+    died = died_epochs(variables_kept(columns_kept, inputs), inputs.variable_names)
+    kept = {name for name, is_kept in zip(inputs.variable_names, finished) if is_kept}
+    return {name: epoch for name, epoch in died.items() if name not in kept}
 
 
 def _kept_by_family(columns_kept: np.ndarray, inputs: Inputs) -> dict[str, np.ndarray]:

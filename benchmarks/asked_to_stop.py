@@ -36,6 +36,9 @@ network: {hidden_layer_sizes: [8], genetic_dimensions: 4}
 training: {epochs: 40}
 """
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+FIRST_SECONDS = 1.0
+"""Python itself starts before: a signal there ends it without a line."""
+
 NOT_NUMBERS = ["run_id", "train_seconds", "trial", "made_with"]
 
 
@@ -90,7 +93,7 @@ def main() -> None:
         start(write_study(calm)).communicate()
         whole = time.monotonic() - began
         expected, worst, wrong = networks(calm), 0.0, 0
-        for i, after in enumerate(np.linspace(0.15, whole, stops)):
+        for i, after in enumerate(np.linspace(FIRST_SECONDS, whole, stops)):
             folder = Path(place) / str(i)
             folder.mkdir()
             number = SIGNALS[i % len(SIGNALS)]

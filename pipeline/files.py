@@ -111,13 +111,13 @@ def files_beside(folder: str | Path, names: Sequence[str]) -> Iterator[Path]:
         shutil.rmtree(making, ignore_errors=True)
 
 
-def abandoned(folder: str | Path) -> list[Path]:
-    """What processes that are gone were making in the folder.
+def abandoned(folder: str | Path, below: bool = False) -> list[Path]:
+    """What processes that are gone were making in the folder, or also below it.
 
     Theirs is what a process of this host left that runs no more, and all that is a day old.
     """
     theirs = []
-    for path in Path(folder).glob(".part-*"):
+    for path in list(Path(folder).glob("**/.part-*" if below else ".part-*")):
         known = _PART.fullmatch(path.name)
         with suppress(OSError):
             old = time.time() - path.stat().st_mtime > ABANDONED_SECONDS
@@ -126,9 +126,10 @@ def abandoned(folder: str | Path) -> list[Path]:
     return theirs
 
 
-def sweep(folder: str | Path) -> int:
-    """Remove what is abandoned in the folder; returns how many files and folders."""
-    theirs = abandoned(folder)
+def sweep(folder: str | Path, below: bool = False) -> int:
+    """Remove what is abandoned in the folder, or also below it; returns how many files and
+    folders."""
+    theirs = abandoned(folder, below)
     for path in theirs:
         with suppress(OSError):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -56,9 +56,9 @@ def _process(number: int) -> _Process | None:
             name, rest = (place / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
             folder = Path(os.readlink(place / "cwd"))
             return _Process(number, int(rest.split()[1]), name, folder)
-        parent, name = _output("ps", "-o", "ppid=,comm=", "-p", str(number)).split(None, 1)
-        folder = _output("lsof", "-a", "-d", "cwd", "-p", str(number), "-Fn").rsplit("\nn", 1)[1]
-        return _Process(number, int(parent), Path(name.strip()).name, Path(folder.strip()))
+        parent, program = _output("ps", "-o", "ppid=,comm=", "-p", str(number)).split(None, 1)
+        opened = _output("lsof", "-a", "-d", "cwd", "-p", str(number), "-Fn").rsplit("\nn", 1)[1]
+        return _Process(number, int(parent), Path(program.strip()).name, Path(opened.strip()))
     return None
 
 

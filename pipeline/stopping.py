@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import NoReturn
 
-PATIENCE_SECONDS = 7.0
+PATIENCE_SECONDS = 5.0
 """For an orderly end."""
 
 SIGNALS = tuple(
@@ -115,12 +115,17 @@ def asked_to_stop() -> int:
 
 
 def stop(line: str, status: int) -> NoReturn:
-    """The end of a process that was asked to stop, after its files and runs are closed."""
-    if _watch is not None:
-        _watch.tell()
-    else:
+    """The end of a process that was asked to stop, after its files and runs are closed.
+
+    Threads that still train are not waited for.
+    """
+    if _watch is None:
         print(line, file=sys.stderr)
-    sys.exit(status)
+        sys.exit(status)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    _watch.end(status - 128)
 
 
 def finished() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import string
 from pathlib import Path
 
@@ -18,9 +19,12 @@ from pipeline.data import load_cohort, read_table
 from pipeline.errors import InputError
 from pipeline.search_space import Sampling, load_search_space
 
+TIMES = int(os.environ.get("LARIAT_FUZZ", "1"))
+"""So many times as many inputs, and other ones at every call."""
+
 SETTINGS = {
     "deadline": None,
-    "derandomize": True,
+    "derandomize": TIMES == 1,
     "phases": [Phase.explicit, Phase.generate],  # a found case is small enough to read
     "suppress_health_check": list(HealthCheck),
 }
@@ -83,7 +87,7 @@ def tables(draw) -> pd.DataFrame:
     return pd.DataFrame({i: draw(columns(rows)) for i in range(len(names))}).set_axis(names, axis=1)
 
 
-@settings(max_examples=250, **SETTINGS)
+@settings(max_examples=250 * TIMES, **SETTINGS)
 @given(
     table=tables(),
     task=st.sampled_from(["auto", "binary", "multiclass", "regression"]),
@@ -118,7 +122,7 @@ def test_a_table_is_a_cohort_or_a_sentence(tmp_path_factory, table, task, data) 
     assert len(cohort.outcome) == len(read.frame)
 
 
-@settings(max_examples=150, **SETTINGS)
+@settings(max_examples=150 * TIMES, **SETTINGS)
 @given(content=BYTES, suffix=st.sampled_from([".csv", ".csv.gz", ".parquet"]))
 def test_bytes_are_a_table_or_a_sentence(tmp_path_factory, content: bytes, suffix: str) -> None:
     path = tmp_path_factory.mktemp("bytes") / f"people{suffix}"
@@ -146,7 +150,7 @@ PARQUET = st.sampled_from(
 )
 
 
-@settings(max_examples=60, **SETTINGS)
+@settings(max_examples=60 * TIMES, **SETTINGS)
 @given(series=st.lists(PARQUET, min_size=1, max_size=3), data=st.data())
 def test_parquet_of_any_types_is_a_cohort_or_a_sentence(tmp_path_factory, series, data) -> None:
     frame = pd.DataFrame(
@@ -229,7 +233,7 @@ def study_files(draw) -> dict:
     return study
 
 
-@settings(max_examples=400, **SETTINGS)
+@settings(max_examples=400 * TIMES, **SETTINGS)
 @given(study=study_files())
 def test_a_study_file_is_a_study_or_a_sentence(tmp_path_factory, study: dict) -> None:
     path = tmp_path_factory.mktemp("study") / "ask.yaml"
@@ -242,7 +246,7 @@ def test_a_study_file_is_a_study_or_a_sentence(tmp_path_factory, study: dict) ->
         told(error)
 
 
-@settings(max_examples=200, **SETTINGS)
+@settings(max_examples=200 * TIMES, **SETTINGS)
 @given(text=st.one_of(st.text(max_size=120), st.binary(max_size=120)))
 def test_any_file_is_a_study_or_a_sentence(tmp_path_factory, text: str | bytes) -> None:
     path = tmp_path_factory.mktemp("text") / "ask.yaml"
@@ -253,7 +257,7 @@ def test_any_file_is_a_study_or_a_sentence(tmp_path_factory, text: str | bytes) 
         told(error)
 
 
-@settings(max_examples=200, **SETTINGS)
+@settings(max_examples=200 * TIMES, **SETTINGS)
 @given(
     parameters=st.dictionaries(
         st.sampled_from([*KEYS, "epochs", "learning_rate"]), st.text(max_size=8), max_size=3

@@ -154,3 +154,20 @@ def test_a_refused_storage_is_told_without_its_password(tmp_path: Path) -> None:
         )
     assert "se-cret" not in str(refusal.value)
     assert "postgresql://me:***@127.0.0.1:9/none" in str(refusal.value)
+
+
+def test_names_of_eighty_people_are_in_no_store_report_or_log(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"Person{i:02}{chr(97 + i % 26)}ova" for i in range(80)]
+    answers = np.where(rng.random(80) < 0.5, "often", "never").astype(object)
+    answers[:3] = ["Onlyoneansweredthis", "Onlytwoansweredthat", "Onlytwoansweredthat"]
+    table = {"age": rng.integers(30, 70, 80), "name": names, "answer": answers}
+    table |= {"nickname": [name[::-1] for name in names], "ill": np.arange(80) % 2}
+    pd.DataFrame(table).to_csv(tmp_path / "people.csv", index=False)
+    (tmp_path / "ask.yaml").write_text(STUDY)
+    out = run_here(tmp_path, "ask.yaml", data="people.csv")
+    needles = [*names, *table["nickname"], "Onlyoneansweredthis", "Onlytwoansweredthat"]
+    inside = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "people.csv"]
+    assert len(inside) > 20
+    for content in [out.encode(), *(path.read_bytes() for path in inside)]:
+        assert not [needle for needle in needles if needle.encode() in content]

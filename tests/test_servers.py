@@ -110,11 +110,11 @@ def run_record(study: str):
     return replace(RECORD, study=study, study_id=sha256(study.encode()).hexdigest()[:12])
 
 
-@pytest.mark.parametrize("writes", range(5))
+@pytest.mark.parametrize("writes", range(8))
 def test_a_connection_that_breaks_after_any_write_doubles_no_network(
     server: tuple[Path, str], tmp_path: Path, writes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of create, files, log, dataset and end the server did all, and the answer of one is lost."""
+    """Of create, five files, log and end the server did this one too, and its answer is lost."""
     _, address = server
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     record = run_record(f"broken after {writes}")

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from pipeline.data import Cohort
 from pipeline.errors import InputError
-from pipeline.files import private_folder
+from pipeline.files import private_folder, sweep
 from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
 from pipeline.inspection import solution_label
 from pipeline.progress import BlockProgress, StudyProgress
@@ -94,6 +94,7 @@ def run_study(
     store = RunStore()  # refuses here, before a trial is kept, where it cannot be used
     refuse_one_file(store.uri, storage)
     private_folder(CACHE)
+    sweep(CACHE, below=True)
     with alone(study_id, CACHE):
         make_storage(storage)
         spool, shown = CACHE / "spool" / study_id, _shown(space)

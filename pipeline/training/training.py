@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -82,7 +83,7 @@ def train_population(
         return [TrainedNetwork(failure=reason) for _ in specs]
     population = Population(data, architecture, specs, schedule, initial)
     done = 0 if checkpoint is None else checkpoint.resume(population)
-    with ThreadPoolExecutor(cores()) as threads:
+    with _threads() as threads:
         for epoch in range(done + 1, schedule.epochs + 1):
             if not population.training:
                 break
@@ -95,6 +96,18 @@ def train_population(
     for result in results:
         result.train_seconds = (time.perf_counter() - started) / len(specs)
     return results
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """One a core; where the block is left by an exception they are not waited for."""
+    threads = ThreadPoolExecutor(cores())
+    try:
+        yield threads
+    except BaseException:
+        threads.shutdown(wait=False, cancel_futures=True)
+        raise
+    threads.shutdown()
 
 
 class Population:

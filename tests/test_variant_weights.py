@@ -318,6 +318,7 @@ def test_the_report_has_the_variant_that_decides_and_shows_it_from_the_store_alo
     for page in (tmp_path / "report.html", folder / "reports/ask/report.html"):
         text = page.read_text()
         assert "Which variants" in text and text.index("rs57") > text.index("Which variants")
+        assert "2 leading ones of the training people&#39;s relationship matrix" in text
     assert (tmp_path / "variants.png").stat().st_size > 5_000
     tracked_table = study_run(folder).artifacts / "variants/variants.csv"
     assert not any(name in tracked_table.read_text() for name in IDS)

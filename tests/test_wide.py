@@ -24,6 +24,9 @@ from pipeline.report.tables import MOST_DEATHS, death_rows
 from pipeline.results import Inputs, NetworkResult, StudyResults
 from pipeline.search_space.sampling import Configuration
 from pipeline.search_space.schema import NetworkSettings, TrainingSettings
+from pipeline.solvers import kinks
+from pipeline.solvers.fista import accelerated
+from pipeline.solvers.problem import Problem, objective
 from pipeline.study.evaluation import network_result
 from pipeline.study.replicates import Replicate
 from pipeline.tracking import format as run_format
@@ -175,3 +178,45 @@ def test_what_does_not_fit_is_said_before_work_starts(
     assert training.startswith("a study of 160 networks on 60 rows and 200 columns must fit")
     assert re.search(needed_and_there.format("0.02"), training)
     assert {path.name for path in tmp_path.iterdir()} == {"wide.csv"}
+
+
+def wide_problem(columns: int) -> tuple[np.ndarray, Problem]:
+    """A first layer that keeps LEFT of its columns and the bias, the last one, and its problem."""
+    rng = np.random.default_rng(0)
+    rows, units = 40, 8
+    x = np.ones((rows, columns + 1))
+    x[:, :columns] = rng.standard_normal((rows, columns))
+    factor = np.ones(columns + 1)
+    factor[columns] = 0.0
+    problem = Problem(
+        columns=x,
+        target=(x[None, :, 0] + x[None, :, 1] > 0).astype(float),
+        share=np.full(rows, 1 / rows),
+        task="binary",
+        activation="relu",
+        later=((rng.standard_normal((1, units)), np.zeros((1, 1))),),
+        lambdas=(0.0, 0.0, 0.02),
+        group=np.arange(columns + 1),
+        size=np.ones(columns + 1),
+        factor=factor,
+    )
+    first = np.zeros((units, columns + 1))
+    first[:, :LEFT] = 0.1 * rng.standard_normal((units, LEFT))
+    return accelerated(first, problem, 1e-6, 200), problem
+
+
+def test_kinks_of_many_columns_are_followed_on_those_that_are_not_zero(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, problem = wide_problem(1_500)
+    settled = kinks.onto_kinks(first, 1e-6, problem)
+    zero = ~first.any(axis=0)
+    zero[-1] = False
+    assert zero.sum() > 1_000 and not settled.best[:, zero].any()
+    assert peak_bytes(lambda: kinks.onto_kinks(first, 1e-6, problem)) <= 20 * first.nbytes
+    # Found on a few columns, it holds for all: beside what following all of them gives.
+    monkeypatch.setattr(kinks, "MANY_COLUMNS", 10_000)
+    whole = kinks.kkt_residual(settled.best, problem)
+    assert settled.certificate.relative == pytest.approx(whole.relative, rel=0.5)
+    with_all = kinks.onto_kinks(first, 1e-6, problem).best
+    assert objective(settled.best, problem) <= objective(with_all, problem) * (1 + 1e-3)

@@ -66,7 +66,20 @@ def columns_of(
     marks = {table.decimal} | {_decimal_mark(column) for column in found.values()}
     marks.discard("")
     notes = []
+    in_threes = [
+        name
+        for name, notations in open_ones.items()
+        if notations[0].plain and "," not in marks and _wanted(hints, name) is None
+    ]
+    found |= {name: Column(name, NUMBER, missing=hints.missing_of(name)) for name in in_threes}
+    if in_threes and not marks:
+        notes.append(
+            f"{named(in_threes)}: all numbers have three decimals (1.234) and are read with "
+            f"decimal points; if points stand between thousands, {_HOW}"
+        )
     for name, notations in open_ones.items():
+        if name in in_threes:
+            continue
         chosen, note = _decided(table, name, notations, hints, marks)
         found[name] = Column(name, NUMBER, chosen, hints.missing_of(name))
         notes += note
@@ -150,6 +163,9 @@ def _of_text(
     codes = any(re.match(LEADING_ZERO, text) and _is_plain(text) for text in texts)
     if codes and name not in hints.numbers and not any(looks_like_date(t) for t in texts):
         return Column(name, CATEGORY, missing=missing)
+    if all(re.fullmatch(THREE_DECIMALS, text) for text in texts):
+        open_ones[name] = [Notation(), Notation(",", ".")]
+        return None
     notations = candidates(texts)
     if len(notations) == 1:
         return Column(name, NUMBER, notations[0], missing)
@@ -186,11 +202,18 @@ def _date_order(table: Table, name: str, texts: Sequence[str]) -> str:
     )
 
 
+_HOW = 'say `numbers: "1,234.5"` or `numbers: "1.234,5"` in the study (-P numbers=…)'
+
+
+def _wanted(hints: Hints, name: str) -> str | None:
+    return hints.numbers.get(name, hints.numbers.get(""))
+
+
 def _decided(
     table: Table, name: str, notations: list[Notation], hints: Hints, marks: set[str]
 ) -> tuple[Notation, list[str]]:
     """Of several notations the one that study or table speak for, and a sentence on it."""
-    wanted = hints.numbers.get(name, hints.numbers.get(""))
+    wanted = _wanted(hints, name)
     if wanted is not None:
         decimal, thousands = FORMATS[wanted]
         for notation in notations:
@@ -198,15 +221,7 @@ def _decided(
             if (notation.decimal == decimal and not separated) or separated == thousands:
                 return notation, []
     texts = known_texts(table.frame[name].dropna().unique(), hints.missing_of(name))
-    how = 'say `numbers: "1,234.5"` or `numbers: "1.234,5"` in the study (-P numbers=…)'
-    points = all(re.fullmatch(THREE_DECIMALS, t) for t in texts)
     # Sentences that are kept have made-up numbers, never a person's.
-    if points and "," not in marks:
-        plain = next(n for n in notations if n.decimal == ".")
-        if marks:
-            return plain, []
-        note = f"{name}: all numbers have three decimals (1.234) and are read with decimal points"
-        return plain, [f"{note}; if points stand between thousands, {how}"]
     fitting = [n for n in notations if len(marks) == 1 and n.decimal in marks]
     if len(fitting) == 1:
         mark, example = ("points", "1,234") if "." in marks else ("commas", "1.234")
@@ -214,14 +229,14 @@ def _decided(
             mark, example = ("points", "1.234") if "." in marks else ("commas", "1,234")
         value = 1.234 if fitting[0].thousands not in (",", ".") else 1234
         note = f"{name}: numbers such as {example} are read as {value}"
-        return fitting[0], [f"{note}, as other columns have decimal {mark}; else {how}"]
+        return fitting[0], [f"{note}, as other columns have decimal {mark}; else {_HOW}"]
     text = next(t for t in texts if len({n.number(t) for n in notations}) > 1)
     row = table.frame.index[table.frame[name] == text]
     where = f" in {table.place(int(row[0]))}" if len(row) else ""
     both = " or ".join(f"{n.number(text):.10g}" for n in notations)
     raise InputError(
         f"numbers must have one reading, but {name} of {table.source} has {text}{where}, which can "
-        f"be {both}; {how}"
+        f"be {both}; {_HOW}"
     )
 
 

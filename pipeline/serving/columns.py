@@ -79,6 +79,10 @@ def numbers_of(column: Column, values: pd.Series, place: Place) -> np.ndarray:
         if pd.api.types.is_complex_dtype(kind):
             raise _no_fit(column, 0, place, "holds complex numbers")
         return _typed(column, values.to_numpy(dtype=np.float64, na_value=np.nan), kind, place)
+    if column.notation.plain and not column.missing:
+        read = _plain_numbers(values)
+        if read is not None:
+            return read
     codes, distinct = pd.factorize(values.astype(object))
     read = np.array([_one_number(column, value) for value in distinct] + [np.nan])
     wrong = [i for i, value in enumerate(distinct) if _one_number(column, value) is None]
@@ -86,6 +90,17 @@ def numbers_of(column: Column, values: pd.Series, place: Place) -> np.ndarray:
         row = int(np.flatnonzero(np.isin(codes, wrong))[0])
         raise _no_fit(column, row, place, "has another value")
     return read.astype(np.float64)[codes]
+
+
+def _plain_numbers(values: pd.Series) -> np.ndarray | None:
+    """Texts that are all plain numbers, read at once; None where any is not."""
+    if pd.api.types.infer_dtype(values, skipna=True) != "string":
+        return None
+    try:
+        numbers = pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
+    except (ValueError, TypeError):
+        return None
+    return None if np.isinf(numbers).any() else numbers
 
 
 def _typed(column: Column, numbers: np.ndarray, kind: object, place: Place) -> np.ndarray:

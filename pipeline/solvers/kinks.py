@@ -68,6 +68,10 @@ SHORTER = 0.25
 NEWTON_STEPS, RESIDUAL_NEWTON_STEPS = 6, 15
 """In which multipliers are found, of a step and of the residual."""
 
+MANY_COLUMNS = 512
+"""Beyond so many columns kinks are followed on those alone that are not zero: most are, and each
+row of a kink has as many numbers as there are columns."""
+
 RESIDUAL_REPEATS = 4
 """Times that those of the residual are found again, for what the penalty's derivative leaves."""
 
@@ -226,6 +230,9 @@ def kkt_residual(first: np.ndarray, problem: Problem) -> Certificate:
     bend upwards, the loss is regular (Clarke 1983, section 2.3), and a residual of 0 says that no
     direction leads downhill.
     """
+    which = _columns_of_many(first, problem)
+    if which is not None:
+        return _by_kept(first, which, problem)
     step = RESIDUAL_STEP
     side, pairs, rest = _kinks_apart(first, ROUNDING, 0.0, problem)
     by_gradient = first - step * (rest + _pull(pairs, _multipliers(pairs, side)))
@@ -235,6 +242,36 @@ def kkt_residual(first: np.ndarray, problem: Problem) -> Certificate:
         for landed, _ in _lands(first, step, rest, pairs, *how):
             best = min(best, certificate(first - landed, problem))
     return best
+
+
+def _columns_of_many(first: np.ndarray, problem: Problem) -> np.ndarray | None:
+    """Of more than MANY_COLUMNS those of variables that are not zero or have no penalty; None of
+    fewer, or where that is all of them."""
+    if len(problem.group) <= MANY_COLUMNS:
+        return None
+    kept = variable_norms(first, problem) > 0.0
+    kept[problem.group[problem.factor == 0.0]] = True
+    which = np.flatnonzero(kept[problem.group])
+    return which if len(which) < len(problem.group) else None
+
+
+def _by_kept(first: np.ndarray, which: np.ndarray, problem: Problem) -> Certificate:
+    """`kkt_residual` with the s that makes it small on the columns `which`, an upper bound: the
+    others, which are zero, have a say in it by their residuals alone."""
+    part, own, step = problem.of_columns(which), first[:, which], RESIDUAL_STEP
+    side, pairs, rest = _kinks_apart(own, ROUNDING, 0.0, part)
+    multipliers = _multipliers(pairs, side)
+    moved = own - proximal_step(own - step * (rest + _pull(pairs, multipliers)), step, part)
+    smallest = certificate(moved, part)
+    if len(pairs.at[0]):
+        how = 0.5 * pairs.slopes, part, RESIDUAL_NEWTON_STEPS, RESIDUAL_REPEATS
+        for landed, candidates in _lands(own, step, rest, pairs, *how):
+            if (found := certificate(own - landed, part)) < smallest:
+                smallest, multipliers = found, candidates
+    side[pairs.at] = multipliers[pairs.places] / pairs.slopes[pairs.places]
+    slopes = _slopes(np.maximum(own @ part.columns.T, 0.0), problem)
+    slope = (slopes * side) @ problem.columns
+    return certificate(first - proximal_step(first - step * slope, step, problem), problem)
 
 
 class Settled(NamedTuple):
@@ -253,8 +290,13 @@ def onto_kinks(first: np.ndarray, tolerance: float, problem: Problem) -> Settled
     The steps are those of `pipeline.solvers.fista`, Beck and Teboulle's, with the kinks in the
     proximal step. Between two looks momentum is let go of: it carries W past what it came for.
     A round after which the objective is higher crossed kinks that its steps did not look at: it
-    is not taken, and the next steps are SHORTER.
+    is not taken, and the next steps are SHORTER. Of MANY_COLUMNS those that are zero stay so.
     """
+    which = _columns_of_many(first, problem)
+    if which is not None:
+        part = onto_kinks(first[:, which], tolerance, problem.of_columns(which))
+        best, last = (_spread(own, which, first.shape) for own in (part.best, part.last))
+        return Settled(best, kkt_residual(best, problem), last)
     at = best = last = first.astype(np.float64)
     smallest = kkt_residual(at, problem)
     if smallest.relative <= tolerance:
@@ -275,6 +317,13 @@ def onto_kinks(first: np.ndarray, tolerance: float, problem: Problem) -> Settled
         if residual < smallest:
             best, smallest = last, residual
     return Settled(best, smallest, last)
+
+
+def _spread(part: np.ndarray, which: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(h, p) with these columns, and zeros in the others."""
+    whole = np.zeros(shape)
+    whole[:, which] = part
+    return whole
 
 
 def _round(at, s, length, with_momentum, problem):

@@ -34,6 +34,7 @@ _MARKERS = {
 }  # fmt: skip
 _TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
 _GRID = "#e6e6e6"
+LOW = 200  # pixels: axes lower than this have the words of y above them
 _PIXELS = 78  # of the page for an inch of a described plot
 _MARK_PIXELS = 1.35  # for a point of a marker
 
@@ -105,10 +106,13 @@ def _drawn(described: Axes, x_range: object, width: float, height: float) -> fig
     options: dict[str, Any] = {"x_axis_type": "log"} if described.log_x else {}
     if x_range is not None:
         options["x_range"] = x_range
-    title = Title(text=_safe(described.title), text_font_size="12px", text_color=INK)
+    said, y = described.title, " ".join(described.y.split())
+    if y and height * _PIXELS < LOW:  # an upright label would be cut
+        said, y = f"{said}: {y}" if said else y, ""
+    title = Title(text=_safe(said), text_font_size="12px", text_color=INK)
     plot = figure(
         title=title, x_axis_label=_safe(described.x), tools=_TOOLS,
-        y_axis_label=_safe(" ".join(described.y.split("\n"))), sizing_mode="stretch_width",
+        y_axis_label=_safe(y), sizing_mode="stretch_width",
         min_width=min(220, int(width * _PIXELS)), height=int(height * _PIXELS), **options,
     )  # fmt: skip
     plot.toolbar.logo, plot.toolbar.autohide, plot.toolbar.active_scroll = None, True, None

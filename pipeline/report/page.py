@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -221,6 +222,10 @@ def _write_all(folder: Path, writers: dict[str, Callable[[Path], object]]) -> No
             old.unlink()
 
 
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
 def _write(
     summaries: Sequence[Summary], tables: dict[str, pd.DataFrame], output: Path
 ) -> tuple[str, ...]:
@@ -228,10 +233,10 @@ def _write(
     html, pictures = _page(summaries)
     writers: dict[str, Callable[[Path], object]] = {}
     for name, table in tables.items():
-        writers[f"{name}.csv"] = lambda path, t=table: t.to_csv(path, index=False, encoding="utf-8")
+        writers[f"{name}.csv"] = partial(table.to_csv, index=False, encoding="utf-8")
     for picture in pictures:
-        writers[f"{picture.name}.png"] = lambda path, p=picture: path.write_bytes(p.png)
-    writers["report.html"] = lambda path: path.write_text(html, encoding="utf-8")
+        writers[f"{picture.name}.png"] = partial(_write_bytes, content=picture.png)
+    writers["report.html"] = partial(_write_bytes, content=html.encode())
     _write_all(Path(output), writers)
     return tuple(writers)
 

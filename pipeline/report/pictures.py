@@ -189,7 +189,7 @@ def trajectory(focus: Focus, summary: Summary, letters: Mapping[str, str]) -> Pi
     finished = [n for n in focus.networks if n.failure is None]
     found = dict.fromkeys(name for n in finished for name in n.curves)
     wanted = [f"kept_{f}" for f in dict.fromkeys(finished[0].inputs.families)] if finished else []
-    names = {c: f"{family_words(c[5:], summary.record)} variables kept" for c in wanted}
+    names = {c: f"kept: {family_words(c[5:], summary.record)}" for c in wanted}
     names[summary.record.objective] = metric_words(summary.record.objective)
     names = {c: title for c, title in names.items() if c in found}
     if not names:

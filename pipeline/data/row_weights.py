@@ -13,7 +13,7 @@ from pipeline.data.outcome import REGRESSION
 from pipeline.data.table import named
 from pipeline.errors import InputError
 
-ClassWeight = str | Mapping[object, float]
+ClassWeight = str | Mapping[Any, float]
 
 
 def check_class_weight(class_weight: ClassWeight, task: str, classes: tuple, target: str) -> None:

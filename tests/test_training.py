@@ -15,6 +15,7 @@ from framingham_data import training_rows
 from sklearn.metrics import mean_squared_error, roc_auc_score
 from small_data import GROUP_INDEX, ROWS, architecture, small, spec, train
 
+from pipeline.errors import InputError
 from pipeline.networks import types as training_types
 from pipeline.networks.network import Architecture, initial_weights
 from pipeline.networks.types import Schedule, TrainingData
@@ -412,3 +413,18 @@ def test_a_population_that_is_too_large_is_split_into_full_ones_and_the_rest(
     sizes = [len(part) for part in parts]
     assert len(parts) == -(-networks // most)
     assert set(sizes[:-1]) <= {most} and 1 <= sizes[-1] <= most
+
+
+def test_any_batch_seed_of_31_bits_trains_with_dropout():
+    data = small()
+    shape = architecture(data, dropout=0.2)
+    one, other = (
+        train(data, [spec()], shape, epochs=1, batch_seed=seed)[0] for seed in (0, 2**31 - 1)
+    )
+    assert one.failure is other.failure is None
+    assert not np.array_equal(one.predictions, other.predictions)
+
+
+def test_an_encoder_that_one_step_would_turn_around_is_refused():
+    with pytest.raises(InputError, match="must be below 1"):
+        spec(genetic_learning_rate=0.5, genetic_weight_decay=2.0)

@@ -57,7 +57,8 @@ class Problem:
     @property
     def rows(self) -> tuple[int, int, int]:
         """Numbers of training, validation and test rows."""
-        return tuple(0 if part is None else len(part) for part in self.parts)
+        train, validation, test = (0 if part is None else len(part) for part in self.parts)
+        return train, validation, test
 
     @property
     def parts(self) -> tuple[Rows, Rows | None, Rows | None]:

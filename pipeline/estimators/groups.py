@@ -11,7 +11,7 @@ Shapes: p columns of X, m features before the transformer, g variables.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ class ColumnGroups(NamedTuple):
     names of each column's variable; factor (p,) 0 on unpenalized columns and 1 elsewhere."""
 
     names: np.ndarray
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # a column of numbers, not tuple.index
     factor: np.ndarray
 
 
@@ -106,7 +106,8 @@ def _labels(groups: object, own: list, named: bool) -> list:
 
 
 def _labels_of_mapping(groups: Mapping, own: list) -> list:
-    labels, taken = list(own), {}
+    labels = list(own)
+    taken: dict = {}
     for variable, columns in groups.items():
         for i in column_positions(columns, own):
             if i in taken:
@@ -136,7 +137,7 @@ def _unpenalized(chosen: object, own: list, labels: list) -> list[int]:
     return found
 
 
-def column_positions(columns: object, own: Sequence) -> list[int]:
+def column_positions(columns: Any, own: Sequence) -> list[int]:
     """Positions of the columns that scikit-learn's column selectors mean: a name or position, a
     list of either, a slice, or a mask."""
     if isinstance(columns, str | int | np.integer):
@@ -198,7 +199,7 @@ def source_labels(transformer: BaseEstimator) -> list:
     return [names[i] for i in sources(transformer, len(names), names)]
 
 
-def sources(transformer: object, features: int, names: Sequence | None = None) -> list[int]:
+def sources(transformer: Any, features: int, names: Sequence | None = None) -> list[int]:
     """The position, among m = features, of the feature each output column was made from."""
     if isinstance(transformer, str):
         return list(range(features)) if transformer == "passthrough" else []
@@ -212,7 +213,7 @@ def sources(transformer: object, features: int, names: Sequence | None = None) -
     raise _unknown(transformer, f"mixes or rearranges its {features} features")
 
 
-def _unknown(transformer: object, why: str) -> InputError:
+def _unknown(transformer: Any, why: str) -> InputError:
     return InputError(
         "groups are derived from transformers whose columns each come from one feature, but "
         f"{type(transformer).__name__} {why}; give groups as a label for each column"
@@ -224,7 +225,7 @@ def _unknown(transformer: object, why: str) -> InputError:
     )
 
 
-def _outputs(transformer: object) -> int:
+def _outputs(transformer: Any) -> int:
     try:
         return len(transformer.get_feature_names_out())
     except Exception:
@@ -287,7 +288,7 @@ def _of_bins(binned: KBinsDiscretizer, features: int, names: Sequence | None) ->
     return np.repeat(np.arange(features), np.asarray(binned.n_bins_, dtype=int))
 
 
-def _of_imputer(imputer: object, features: int, names: Sequence | None) -> list[int] | None:
+def _of_imputer(imputer: Any, features: int, names: Sequence | None) -> list[int] | None:
     """The features kept, in order, then a column for each feature with a missing-indicator."""
     indicator = getattr(imputer, "indicator_", None)
     marked = [] if indicator is None else list(indicator.features_)
@@ -300,7 +301,7 @@ def _of_imputer(imputer: object, features: int, names: Sequence | None) -> list[
     return [*(place[name] for name in kept), *marked]
 
 
-def _of_one_to_one(transformer: object, features: int, names: Sequence | None) -> list[int] | None:
+def _of_one_to_one(transformer: Any, features: int, names: Sequence | None) -> list[int] | None:
     try:
         same = len(transformer.get_feature_names_out()) == features
     except Exception:

@@ -75,11 +75,11 @@ def check_parameters(estimator: Any) -> None:
         raise InputError(f"random_state must be at least 0, but got {estimator.random_state}")
 
 
-def hidden_sizes(sizes: object) -> tuple[int, ...]:
+def hidden_sizes(sizes: Any) -> tuple[int, ...]:
     """hidden_layer_sizes as a tuple; a single number is one hidden layer."""
     each = (sizes,) if isinstance(sizes, Integral) else sizes
     whole = isinstance(each, Iterable) and not isinstance(each, str)
-    if not (whole and all(isinstance(size, Integral) and size > 0 for size in each)):
+    if not (whole and all(isinstance(size, Integral) and int(size) > 0 for size in each)):
         raise InputError(
             "hidden_layer_sizes holds the units of each hidden layer, 1 or more, as in (50,), "
             f"or () for none, but got {sizes!r}"

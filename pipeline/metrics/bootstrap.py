@@ -73,7 +73,7 @@ def interval(values: Sequence[np.ndarray], confidence: float = 0.95) -> tuple[fl
 
 def named_intervals(objective: str, values: Mapping[str, np.ndarray]) -> dict[str, float]:
     """`test_auroc_low`, `test_auroc_high` and, of the last epoch, `final_test_auroc_low` …."""
-    found = {}
+    found: dict[str, float] = {}
     for epoch, prefix in (("best", ""), ("last", "final_")):
         low, high = interval([values[epoch]] if epoch in values else [])
         name = f"{prefix}test_{objective.removeprefix('val_')}"

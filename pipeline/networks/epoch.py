@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -93,7 +93,7 @@ class Program(NamedTuple):
 
 def tensor_specs(
     architecture: Architecture, slots: int, columns: int, precision=tf.float32
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Shapes of what compiled functions take: numbers of rows are open, so that another split,
     table or batch is no new compilation. precision is that of the constants."""
 
@@ -109,7 +109,7 @@ def tensor_specs(
     few = p if p <= penalties.MOST_MEMBERS else 0
     index = of(p, dtype=tf.int32)
     groups = penalties.Groups(index, of(dtype=tf.int32), exact(p), exact(p), exact(few, few))
-    encoder = ()
+    encoder: optimizer.Encoder | tuple[()] = ()
     if d:
         dual = of(None, slots, d)
         encoder = optimizer.Encoder(dual, dual, of(slots, d), of(slots, 1))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeline.errors import InputError
 from pipeline.networks.network import Architecture, Weights
 from pipeline.networks.regularizers import TOLERANCE
 
@@ -70,6 +71,15 @@ class NetworkSpec:
     weight_decay: float = 0.0
     genetic_learning_rate: float = 1e-2
     genetic_weight_decay: float = 0.3
+
+    def __post_init__(self) -> None:
+        shrink = self.genetic_learning_rate * self.genetic_weight_decay
+        if shrink >= 1.0:
+            raise InputError(
+                "genetic_learning_rate · genetic_weight_decay must be below 1, or one step turns "
+                f"the encoder around, but got {self.genetic_learning_rate:g} · "
+                f"{self.genetic_weight_decay:g} = {shrink:g}; lower one of them"
+            )
 
 
 @dataclass(frozen=True)

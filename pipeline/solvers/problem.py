@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, logsumexp, ndtr, softmax
@@ -119,8 +120,9 @@ class Problem:
     def in_precision(self, dtype: type) -> Problem:
         """The same numbers in another floating-point type."""
         names = ("columns", "target", "share", "size", "factor")
-        later = tuple((weights.astype(dtype), bias.astype(dtype)) for weights, bias in self.later)
-        return replace(self, later=later, **{n: getattr(self, n).astype(dtype) for n in names})
+        changed: dict[str, Any] = {name: getattr(self, name).astype(dtype) for name in names}
+        changed["later"] = tuple((w.astype(dtype), b.astype(dtype)) for w, b in self.later)
+        return replace(self, **changed)
 
 
 def blocks(rows: int) -> list[slice]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from pipeline.networks import NetworkSpec, TrainedNetwork, Weights
+from pipeline.networks import NetworkSpec, TrainedNetwork
 from pipeline.solvers import finished
 from pipeline.training import tensors
 from pipeline.training.population import Setting, Snapshots
@@ -58,16 +58,17 @@ class Ending:
         )
         into = [results[i] for i in networks]
         if setting.judged:
-            self._keep(*self.best.stacked(filled), initial, into, ("",))
-            self._keep(*self.final.stacked(filled), initial, into, ("final_",))
+            self._keep(self.best.stacked(filled), initial, into, ("",))
+            self._keep(self.final.stacked(filled), initial, into, ("final_",))
         else:
-            self._keep(*self.final.stacked(filled), initial, into, ("", "final_"))
+            self._keep(self.final.stacked(filled), initial, into, ("", "final_"))
 
     def _keep(
-        self, weights: Weights, encoder, initial, into: list[TrainedNetwork], prefixes: tuple
+        self, state: tuple, initial, into: list[TrainedNetwork], prefixes: tuple[str, ...]
     ) -> None:
         """Weights, first layers and everyone's predictions, into the results under each prefix."""
         data, places = self.setting.data, self.setting.architecture.first_layer
+        weights, encoder = state
         predictions = self.setting.predict(weights, encoder, initial, 0, len(data.target))
         weights = weights._replace(first=self.setting.places.narrowed(weights.first))
         dual = () if encoder == () else (encoder.coefficients.numpy(), encoder.scale.numpy())

@@ -145,6 +145,8 @@ class Population:
 
     def epoch(self, epoch: int, map: Callable = map) -> None:
         """Train everyone who has not left, judge, and close ranks."""
+        for part in self.parts:  # compiled once, before threads ask for it
+            self.setting.program(len(part.state.first))
         given = self._batches(epoch)
         left = list(map(lambda part: self._judge(part, part.train(given), epoch), self.parts))
         if any(gone.any() for gone in left):

@@ -17,7 +17,7 @@ from pipeline.errors import InputError
 from pipeline.faults import disk_trouble, keep_traceback
 from pipeline.masking import masked
 from pipeline.places import stand_where_the_person_stands
-from pipeline.stopping import Stopped, asked_to_stop, finished, stop
+from pipeline.stopping import asked_to_stop, finished, stop
 
 GOES_ON = "the same command goes on from here"
 
@@ -101,9 +101,8 @@ def guarded(run: Callable[[], object], goes_on: str = GOES_ON) -> None:
         if notice := stand_where_the_person_stands():
             print(notice)
         run()
-    except KeyboardInterrupt as error:
-        status = error.status if isinstance(error, Stopped) else 128 + signal.SIGINT
-        stop(f"stopped; {goes_on}", status)
+    except KeyboardInterrupt:
+        stop(f"stopped; {goes_on}", 128 + (asked_to_stop() or signal.SIGINT))
     except Exception as error:
         if number := asked_to_stop():  # what a library or a closing file made of the signal
             stop(f"stopped; {goes_on}", 128 + number)

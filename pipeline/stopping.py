@@ -8,6 +8,7 @@ wakes ends the process after PATIENCE_SECONDS; the same signal once more ends it
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -27,16 +28,7 @@ SIGNALS = tuple(
 
 
 class Stopped(KeyboardInterrupt):
-    """Raised in the main thread by the signal `number`."""
-
-    def __init__(self, number: int = signal.SIGINT) -> None:
-        super().__init__(number)
-        self.number = number
-
-    @property
-    def status(self) -> int:
-        """The exit status that shells know: 128 + the signal's number."""
-        return 128 + self.number
+    """Raised in the main thread by a signal; which one, `asked_to_stop` says."""
 
 
 class _Watch:
@@ -53,7 +45,7 @@ class _Watch:
         for number in SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` sets SIGHUP
                 signal.signal(number, self._raise)
-        sys.excepthook = self._uncaught
+        sys.excepthook, sys.unraisablehook = self._uncaught, self._unraisable
         threading.Thread(target=self._listen, name="signals", daemon=True).start()
 
     def _raise(self, number: int, frame: object) -> None:
@@ -61,7 +53,7 @@ class _Watch:
             self.end(number)
         if not self.asked:
             self.asked = number
-            raise Stopped(number)
+            raise Stopped
 
     def _uncaught(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
@@ -70,6 +62,15 @@ class _Watch:
         if self.asked:
             self.end(self.asked)
         sys.__excepthook__(kind, error, trace)
+
+    def _unraisable(self, what: sys.UnraisableHookArgs) -> None:
+        """Python drops what is raised while it collects garbage: then once more, a moment later."""
+        if not isinstance(what.exc_value, Stopped):
+            sys.__unraisablehook__(what)
+            return
+        again = threading.Timer(0.05, _raise_in_the_main_thread)
+        again.daemon = True
+        again.start()
 
     def _listen(self) -> None:
         first = self._next(None)
@@ -97,6 +98,12 @@ class _Watch:
                 remove()
         self.tell()
         os._exit(128 + number)
+
+
+def _raise_in_the_main_thread() -> None:
+    """Another signal would count as a second wish."""
+    main = ctypes.c_ulong(threading.main_thread().ident or 0)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(main, ctypes.py_object(Stopped))
 
 
 _watch: _Watch | None = None

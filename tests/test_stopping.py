@@ -90,6 +90,47 @@ def test_a_process_that_does_not_hear_ends_too_and_leaves_no_unfinished_file(
     assert list(tmp_path.iterdir()) == []
 
 
+DROPPED = """
+import sys, time, weakref
+sys.path.insert(0, {project!r})
+from pipeline import stopping
+stopping.PATIENCE_SECONDS = 60.0
+stopping.heed_signals("stopped; again")
+from pipeline.command_line import guarded
+
+class Thing:
+    pass
+
+def run():
+    def collected(ref):
+        print("ready", flush=True)
+        time.sleep(60)  # what a signal raises here, Python drops
+
+    thing = Thing()
+    ref = weakref.ref(thing, collected)
+    del thing
+    while True:
+        time.sleep(0.01)
+
+guarded(run, "again")
+"""
+
+
+def test_a_signal_while_garbage_is_collected_is_heard_all_the_same(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", DROPPED.format(project=str(PROJECT))],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=40)
+    assert (process.returncode, err) == (143, "stopped; again\n")
+
+
 def ended(run: Callable[[], object], capsys: pytest.CaptureFixture) -> tuple[int, str]:
     """Exit status and the only line on standard error."""
     with pytest.raises(SystemExit) as end:

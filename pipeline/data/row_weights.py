@@ -6,6 +6,7 @@ Only the loss is weighted: every reported metric counts each row once.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 

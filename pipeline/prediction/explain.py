@@ -138,7 +138,7 @@ def _importance(told: pd.DataFrame, objective: str, who: str) -> Section:
     about = (
         f"How much of {metric} is lost on {who} when a variable's values are shuffled among them, "
         f"all its columns together: mean of {repeats(len(told))} shuffles ± their standard "
-        "deviation. Of variables that say the same, each looks unimportant, since the others are left."
+        "deviation. Of variables that say the same, each looks unimportant, as the others are left."
     )
     cells = [
         [str(r.variable), f"{r.importance:.4g}", f"{r.sd:.2g}"]

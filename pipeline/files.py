@@ -25,6 +25,9 @@ LONGEST_NAME_BYTES = 200
 ABANDONED_SECONDS = 24 * 3600.0
 """Age at which a file in the making belongs to nobody, whatever host it was made on."""
 
+CACHE_DAYS, CACHE_BYTES = 90, 20 * 2**30
+"""Age and size of a cache, above which its oldest files are removed."""
+
 _PART = re.compile(r"\.part-([0-9a-f]{8})-(\d+)-\w+")
 
 
@@ -134,6 +137,27 @@ def sweep(folder: str | Path, below: bool = False) -> int:
         with suppress(OSError):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     return len(theirs)
+
+
+def sweep_cache(folder: str | Path, patterns: Sequence[str]) -> int:
+    """Remove what is abandoned in a cache and, of the files that match, those that nobody used for
+    CACHE_DAYS, and the oldest while all of them are larger than CACHE_BYTES; returns how many.
+
+    Only what can be computed again may match.
+    """
+    removed = sweep(folder)
+    files = []
+    for path in (path for pattern in patterns for path in Path(folder).glob(pattern)):
+        with suppress(OSError):  # another process removes too
+            stat = path.stat()
+            files.append((max(stat.st_mtime, stat.st_atime), stat.st_size, path))
+    total = sum(size for _, size, _ in files)
+    for used, size, path in sorted(files):
+        if time.time() - used > CACHE_DAYS * 24 * 3600 or total > CACHE_BYTES:
+            with suppress(OSError):
+                path.unlink()
+            removed, total = removed + 1, total - size
+    return removed
 
 
 def _is_gone(host: str, process: int) -> bool:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.networks import network
+from pipeline.networks import network, penalties
 from pipeline.networks.network import Architecture, Layer, Weights
+from pipeline.solvers import problem
 
 ROWS, SHARED, GENETIC = 17, 4, 3
 
@@ -127,3 +128,42 @@ def test_layers_are_contiguous_by_network():
     assert isinstance(weights, Weights) and all(isinstance(w, Layer) for w in weights.later)
     assert weights.first.shape == (3, 6, SHARED + 1 + GENETIC)
     assert [w.weights.shape for w in weights.later] == [(3, 5, 6), (3, 1, 5)]
+
+
+@pytest.mark.parametrize("activation", network.ACTIVATIONS)
+@pytest.mark.parametrize("sizes", [(), (6,), (6, 5, 4)])
+@pytest.mark.parametrize(("task", "outputs"), [("binary", 1), ("multiclass", 3), ("regression", 1)])
+def test_training_in_tensorflow_and_solving_in_numpy_are_one_formula(
+    activation, sizes, task, outputs
+):
+    """Loss, gradient, penalty and proximal step of the two implementations, to rounding."""
+    rng = np.random.default_rng(3)
+    arch = Architecture(SHARED, 0, sizes, outputs, activation)
+    weights = doubled(network.initial_weights(arch, [5]))
+    columns, _ = inputs(1, genetic=0)
+    target = {
+        "regression": rng.normal(size=(1, ROWS)),
+        "binary": (rng.random((1, ROWS)) < 0.4).astype(float),
+        "multiclass": np.eye(3)[rng.integers(3, size=ROWS)].T,
+    }[task]
+    share = rng.dirichlet(np.ones(ROWS))
+    group, factor = np.array([0, 1, 1, 2, 3]), np.array([1.0, 1.0, 1.0, 2.0, 0.0])
+    lambdas, groups = (0.03, 0.2, 0.05), penalties.groups(group, factor, tf.float64)
+    later = tuple((w[0].numpy(), b[0].numpy()) for w, b in weights.later)
+    solved = problem.Problem(
+        columns, target, share, task, activation, later, lambdas, group, groups.size.numpy(), factor
+    )
+    first = weights.first[0].numpy()
+    seen = network.forward(weights, columns, None, arch)
+    upstream = network.loss_gradient(seen.predictions, target, task) * share
+    trained, _ = network.backward(weights, columns, None, seen, upstream, arch)
+    loss, slope = problem.loss_and_gradient(first, solved)
+    np.testing.assert_allclose(slope, trained.first[0], rtol=1e-9, atol=1e-13)
+    losses = network.row_losses(seen.predictions, target, task)[0].numpy()
+    assert loss == pytest.approx(losses @ share, rel=1e-12)
+    each = penalties.Lambdas(*(tf.constant([x], tf.float64) for x in lambdas))
+    value = penalties.value(weights.first, each, groups).numpy()[0]
+    assert problem.penalty(first, solved) == pytest.approx(value, rel=1e-12)
+    steps = tf.fill([1, SHARED + 1], tf.constant(0.3, tf.float64))
+    moved = penalties.proximal_step(weights.first, steps, each, groups).numpy()[0]
+    np.testing.assert_allclose(problem.proximal_step(first, 0.3, solved), moved, atol=1e-15)

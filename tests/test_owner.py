@@ -17,6 +17,7 @@ import pytest
 from study_runs import of_kind, run_here, start, study_run, trials
 from tiny_study import write_study
 
+from pipeline import files
 from pipeline.errors import InputError
 from pipeline.study.lock import StorageLock, alone
 from pipeline.study.trials import make_storage
@@ -164,6 +165,22 @@ def test_two_first_starts_at_once_both_end(tmp_path: Path) -> None:
         "one.yaml", "two.yaml", "people.csv", "mlflow.db", "mlruns", "optuna.db", "reports",
         ".lariat",
     }  # fmt: skip
+
+
+def test_a_cache_is_swept_of_what_is_old_of_what_is_too_much_and_of_dead_processes(
+    tmp_path: Path, dead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "CACHE_BYTES", 25)
+    day = 24 * 3600
+    for age, name in ((100, "x-old"), (3, "x-first"), (2, "x-second"), (1, "x-third"), (200, "y")):
+        (tmp_path / name).write_bytes(b"0123456789")
+        os.utime(tmp_path / name, (time.time() - age * day,) * 2)
+    mine = tmp_path / files.part_name()
+    theirs = tmp_path / mine.name.replace(f"-{os.getpid()}-", f"-{dead}-")
+    for part in (mine, theirs):
+        part.write_bytes(b"")
+    assert files.sweep_cache(tmp_path, ["x-*"]) == 3
+    assert {p.name for p in tmp_path.iterdir()} == {"x-second", "x-third", "y", mine.name}
 
 
 def test_a_stop_while_a_database_is_made_leaves_none(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_the_seven_studies_of_the_design_are_bundled():
     singles = {"none", "l1", "l2", "elastic_net", "group_lasso", "sparse_group_lasso"}
     assert singles | {"framingham"} <= set(BUNDLED)
     assert load_search_space("group_lasso").space["lambda_group"] == Range(
-        low=0.001, high=0.03, log=True
+        low=0.004, high=0.025, log=True
     )
 
 
@@ -457,3 +457,17 @@ def test_a_key_by_the_name_of_an_earlier_version_is_taken(study):
     text = STUDY + "unpenalised: [age]\n"
     assert study(text).unpenalized == ("age",)
     assert study(text, unpenalised="male").unpenalized == ("male",)
+
+
+def test_how_a_table_is_read_can_be_said_at_a_command_line():
+    said = {"drop": "Unnamed: 0, visit", "missing": "-9,unknown", "numbers": "1.234,5"}
+    space = load_search_space(
+        "group_lasso", said | {"person": "who", "task": "regression", "genotypes": "none"}
+    )
+    assert space.drop == ("Unnamed: 0", "visit") and space.missing == ("-9", "unknown")
+    assert (space.numbers, space.person) == ("1.234,5", "who")
+    assert (space.task, space.objective) == ("regression", "val_r2")  # not the file's val_auroc
+    plain = load_search_space("group_lasso").identity()
+    assert "person" not in plain and space.identity()["person"] == "who"
+    with pytest.raises(InputError, match=r"`numbers` must be 1,234.5 or 1.234,5"):
+        load_search_space("group_lasso", {"numbers": "german"})

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted_study import record
-from study_runs import run_here
+from study_runs import run_here, working_in
 
 from pipeline.data import load_cohort
 from pipeline.errors import InputError
@@ -30,6 +30,7 @@ from pipeline.solvers.problem import Problem, objective
 from pipeline.study.evaluation import network_result
 from pipeline.study.replicates import Replicate
 from pipeline.tracking import format as run_format
+from pipeline.tracking.reader import load_study
 
 EPOCHS, UNITS, LEFT = 12, 4, 20
 GROWTH = 2.5
@@ -220,3 +221,25 @@ def test_kinks_of_many_columns_are_followed_on_those_that_are_not_zero(
     assert settled.certificate.relative == pytest.approx(whole.relative, rel=0.5)
     with_all = kinks.onto_kinks(first, 1e-6, problem).best
     assert objective(settled.best, problem) <= objective(with_all, problem) * (1 + 1e-3)
+
+
+def test_a_study_of_many_columns_is_recorded_read_and_reported(tmp_path: Path) -> None:
+    table(60, 1_100).to_csv(tmp_path / "wide.csv", index=False)
+    (tmp_path / "wide.yaml").write_text(
+        "target: outcome\ninputs: [clinical]\ngenotypes: none\nconfigurations: 1\nseeds: 2\n"
+        "space: {regularizer: [group_lasso], lambda_group: [0.05]}\n"
+        "network: {hidden_layer_sizes: [4]}\ntraining: {epochs: 2}\n"
+    )
+    printed = run_here(tmp_path, str(tmp_path / "wide.yaml"), data=str(tmp_path / "wide.csv"))
+    assert "1100 clinical" in printed or "1,100 clinical" in printed
+    with working_in(tmp_path):
+        networks = load_study("wide").networks
+    for network in networks:
+        assert network.first_layer.shape == network.first_layer_final.shape == (1_100, 4)
+        assert network.first_layer is network.layers[0][0]
+        assert network.inputs is networks[0].inputs
+        for prefix, layer in (("", network.first_layer), ("final_", network.first_layer_final)):
+            zeroed = int(np.sum(~np.any(layer != 0.0, axis=1)))
+            assert network.metrics[f"{prefix}zeroed_variables"] == zeroed
+    page = (tmp_path / "reports" / "wide" / "report.html").read_text(encoding="utf-8")
+    assert "more, in selection_frequencies.csv" in page

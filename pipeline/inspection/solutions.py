@@ -1,6 +1,6 @@
 """Networks across seeds → configurations, solutions and how far the seeds agree.
 
-A solution is what is left of each family. The dimensions of a learned representation
+A solution is what is kept of each family. The dimensions of a learned representation
 (`EXCHANGEABLE` families) are compared by how many are left, all other variables by name.
 """
 

@@ -13,7 +13,7 @@ from pipeline.networks import LAMBDAS
 from pipeline.results import NetworkResult, StudyResults
 from pipeline.words import inputs_words, listed
 
-MOST_STRETCHES = 8  # of one path that are told one by one
+MOST_STRETCHES = 8  # of one path that are named one by one
 
 
 def main_lambda(own: pd.DataFrame) -> str | None:

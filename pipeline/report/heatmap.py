@@ -164,7 +164,7 @@ class HeatMap:
         self.names_right = 30 * r + names_width
         self.left = self.names_right + 12 * r  # of the cells
         self.strip = self.left + self.cell_width * self.units + 8 * r  # left end of the bars
-        self.width = max(self.strip + (BAR_WIDTH + BAR_NUMBER) * r, 400 * r)
+        self.width = max(self.strip + (BAR_WIDTH + BAR_NUMBER) * r, 440 * r)
         self.top = 78 * r
         gaps = np.cumsum([i > 0 and families[i] != families[i - 1] for i in range(self.rows)])
         self.tops = self.top + np.arange(self.rows) * self.cell_height + gaps * 12 * r

@@ -38,7 +38,7 @@ MOST_LINES, MOST_AXES = 3000, 12  # that a page draws for a pointer; the picture
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page: its file, what a reader who cannot see it is told, and its caption.
+    """A figure of the page: its file, its words for a reader who cannot see it, and its caption.
 
     plot  the same figure for a pointer, shown in place of the picture where scripts run.
     """

@@ -145,6 +145,8 @@ class SearchSpace:
         """The study with its task known. Raises InputError where its objective is another's."""
         fitting = OBJECTIVES[task]
         if self._given_metric not in (None, *fitting):
+            if "task" in self.parameters and "objective" not in self.parameters:
+                return replace(self, task=task, given_objective=None)  # the file's is another's
             raise InputError(
                 f"the objective of a {task} target must be one of {', '.join(fitting)}, but got "
                 f"{self._given_metric}; change `objective` in {study_yaml.shown(self.path)}, or "

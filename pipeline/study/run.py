@@ -16,7 +16,7 @@ from rich.console import Console
 
 from pipeline.data import Cohort
 from pipeline.errors import InputError
-from pipeline.files import private_folder, sweep
+from pipeline.files import private_folder, sweep, sweep_cache
 from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
 from pipeline.inspection import solution_label
 from pipeline.progress import BlockProgress, StudyProgress
@@ -51,6 +51,9 @@ from pipeline.training import Checkpoint
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
 
+CACHED = ("relationship-*", "simulated-*", "fileset-*", "encoders/*", "*.lock", "*.holder")
+"""Of it, what is removed when it is old: at a later start it is computed again."""
+
 
 @told_as_a_sentence()
 def run_study(
@@ -77,6 +80,7 @@ def run_study(
         )
     space = load_search_space(study, dict(given or {}))
     _check_writable(Path(output))
+    sweep_cache(CACHE, CACHED)  # before anything of it is used
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
     space, cohort, joined = study_cohort(space)
@@ -286,7 +290,7 @@ def _finish(
         },
         artifacts_dir=folder,
         artifacts=written,
-        solutions={n.run_id: solution_label(n) for n in results.finished},
+        solutions={n.run_id: solution_label(n) for n in results.finished if n.run_id},
     )
     console.print(report.terminal_of(summary))
     console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)

@@ -14,10 +14,15 @@ from typing import NoReturn
 import yaml
 
 from pipeline.errors import InputError
-from pipeline.faults import disk_trouble, keep_traceback
-from pipeline.masking import masked
-from pipeline.places import stand_where_the_person_stands
-from pipeline.stopping import asked_to_stop, finished, stop
+from pipeline.process import (
+    asked_to_stop,
+    disk_trouble,
+    finished,
+    keep_traceback,
+    masked,
+    stand_where_the_person_stands,
+    stop,
+)
 
 GOES_ON = "the same command goes on from here"
 
@@ -89,7 +94,7 @@ def guarded(run: Callable[[], object], goes_on: str = GOES_ON) -> None:
     """Run, and turn whatever ends it into one sentence and an exit status.
 
     2: bad input, or a disk or a server that refuses; 1: anything unexpected, whose traceback is in
-    a file that the sentence names; 129, 130, 143: asked to stop (pipeline.stopping).
+    a file that the sentence names; 129, 130, 143: asked to stop (pipeline.process.stopping).
 
     goes_on: what the same command does after a stop.
     """

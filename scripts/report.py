@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.stopping import heed_signals
+from pipeline.process import heed_signals
 
 AFTER_A_STOP = "the same command writes the report"
 

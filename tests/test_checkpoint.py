@@ -12,8 +12,8 @@ from study_runs import run_here
 from test_independence import assert_same
 
 from pipeline.networks import Schedule
+from pipeline.process.stopping import Stopped
 from pipeline.progress import StudyProgress
-from pipeline.stopping import Stopped
 from pipeline.training import Checkpoint, train_population
 from pipeline.training import population as parts
 

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from bed_reader import to_bed
 
-from pipeline import files
 from pipeline.data import read_table
 from pipeline.errors import InputError
 from pipeline.genetics import (
@@ -24,6 +23,7 @@ from pipeline.genetics import (
     simulate_genotypes,
 )
 from pipeline.genetics.plink import chromosome_name
+from pipeline.process import files
 from pipeline.report.figures import along_genome
 from pipeline.report.variant_report import on_the_axis
 from pipeline.search_space import load_search_space
@@ -206,7 +206,7 @@ def test_another_kind_of_fileset_is_told_from_none(tmp_path: Path, there, says: 
 def test_a_matrix_that_does_not_fit_is_refused_before_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.memory.available_bytes", lambda root=None: 4 * 10**9)
+    monkeypatch.setattr("pipeline.process.memory.available_bytes", lambda root=None: 4 * 10**9)
     monkeypatch.setattr(genotypes, "read_blocks", None)  # nothing is read
     prefix = tmp_path / "large"
     people = 30_000

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.memory import available_bytes, gigabytes, require_memory
+from pipeline.process.memory import available_bytes, gigabytes, require_memory
 
 GIB = 2**30
 
@@ -62,7 +62,7 @@ def test_a_container_of_version_1_that_hides_the_way_counts(tmp_path: Path) -> N
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ulimit -v")
 def test_the_address_space_of_a_shell_counts() -> None:
-    code = "from pipeline.memory import available_bytes; print(available_bytes())"
+    code = "from pipeline.process.memory import available_bytes; print(available_bytes())"
     limited = f"ulimit -v 2000000; exec {sys.executable} -c '{code}'"
     done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, check=True)
     assert 0 < int(done.stdout) < 2_000_000 * 1024

@@ -17,8 +17,8 @@ import pytest
 from study_runs import of_kind, run_here, start, study_run, trials
 from tiny_study import write_study
 
-from pipeline import files
 from pipeline.errors import InputError
+from pipeline.process import files
 from pipeline.study.lock import StorageLock, alone
 from pipeline.study.trials import make_storage
 from pipeline.tracking.holder import Holder

@@ -15,7 +15,7 @@ import pytest
 from study_runs import of_kind, run_here, study_run, trials, working_in
 
 from pipeline.errors import InputError
-from pipeline.files import name_within
+from pipeline.process.files import name_within
 from pipeline.report import report_folder
 from pipeline.results import StudyRecord
 from pipeline.study.storage import storage_url

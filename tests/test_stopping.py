@@ -18,7 +18,7 @@ from study_runs import PATIENCE_SECONDS, PROJECT, environment, start
 
 from pipeline import command_line, faults, stopping
 from pipeline.errors import InputError
-from pipeline.masking import has_password, masked
+from pipeline.process.masking import has_password, masked
 
 AFTER_A_STOP = "stopped; the same command goes on from here\n"
 ENDS = [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
@@ -49,7 +49,7 @@ def test_a_signal_while_modules_are_imported_ends_in_one_line(
 DEAF = """
 import sys, time
 sys.path.insert(0, {project!r})
-from pipeline import stopping
+from pipeline.process import stopping
 stopping.PATIENCE_SECONDS = 0.2
 stopping.heed_signals("stopped; again")
 from pathlib import Path
@@ -93,7 +93,7 @@ def test_a_process_that_does_not_hear_ends_too_and_leaves_no_unfinished_file(
 DROPPED = """
 import sys, time, weakref
 sys.path.insert(0, {project!r})
-from pipeline import stopping
+from pipeline.process import stopping
 stopping.PATIENCE_SECONDS = 60.0
 stopping.heed_signals("stopped; again")
 from pipeline.command_line import guarded

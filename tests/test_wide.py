@@ -165,7 +165,7 @@ def test_what_does_not_fit_is_said_before_work_starts(
     table(60, 200).to_csv(tmp_path / "wide.csv", index=False)
 
     def said(available: int) -> str:
-        monkeypatch.setattr("pipeline.memory.available_bytes", lambda root: available)
+        monkeypatch.setattr("pipeline.process.memory.available_bytes", lambda root: available)
         options = {"data": str(tmp_path / "wide.csv"), "target": "outcome", "genotypes": "none"}
         with pytest.raises(InputError) as error:
             run_here(tmp_path, "group_lasso", **options)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.files import OWNER_ONLY, whole_file
+from pipeline.process import OWNER_ONLY, whole_file
 
 
 class Encoders:

@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.files import OWNER_ONLY, whole_file, write_whole
 from pipeline.genetics.ancestry import PrincipalComponents, principal_components
 from pipeline.genetics.people import Joined, row_names
 from pipeline.genetics.plink import Fileset, open_fileset
@@ -39,7 +38,7 @@ from pipeline.genetics.relationship import (
 )
 from pipeline.genetics.simulated_fileset import was_simulated, write_simulated
 from pipeline.genetics.simulation import SIMULATION_VERSION, Simulation
-from pipeline.memory import require_memory
+from pipeline.process import OWNER_ONLY, require_memory, whole_file, write_whole
 
 _SETTLED_NANOSECONDS = 2_000_000_000
 """A file's times say that it is unchanged only if it was this old when its hash was taken."""

@@ -22,7 +22,6 @@ from rich.console import Console
 
 from pipeline.data import BINARY, read_outcome, read_table, require_known
 from pipeline.errors import InputError
-from pipeline.files import files_beside, sweep
 from pipeline.genetics.people import id_columns, row_names, table_ids
 from pipeline.genetics.plink import SUFFIXES, write_blocks
 from pipeline.genetics.simulation import (
@@ -32,6 +31,7 @@ from pipeline.genetics.simulation import (
     Simulation,
     simulated_blocks,
 )
+from pipeline.process import files_beside, sweep
 from pipeline.progress import BlockProgress
 
 CAUSAL_SUFFIX = ".causal.tsv"

@@ -9,7 +9,6 @@ import pandas as pd
 from rich.console import Console
 
 from pipeline.data import REGRESSION
-from pipeline.files import files_beside
 from pipeline.prediction import exports, figures
 from pipeline.prediction.coded import CodedColumns
 from pipeline.prediction.explanation import (
@@ -25,6 +24,7 @@ from pipeline.prediction.outcomes import known_outcome
 from pipeline.prediction.page import Page, Picture, Section, html_of
 from pipeline.prediction.rows import AUTO, positions, table_of_the_study
 from pipeline.prediction.scoring import NONE, columns_of_ids, inputs_of, read_people
+from pipeline.process import files_beside
 from pipeline.report import HeatMap
 from pipeline.tracking import FetchedModel, fetch_model
 from pipeline.words import listed, metric_words

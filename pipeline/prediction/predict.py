@@ -15,7 +15,6 @@ from rich.text import Text
 
 from pipeline.data import BINARY, REGRESSION
 from pipeline.errors import InputError
-from pipeline.files import OWNER_ONLY, write_whole
 from pipeline.metrics import RESAMPLES
 from pipeline.prediction import figures
 from pipeline.prediction.outcomes import KnownOutcome, known_outcome
@@ -30,6 +29,7 @@ from pipeline.prediction.scoring import (
     score,
 )
 from pipeline.prediction.validation import Validation, validate
+from pipeline.process import OWNER_ONLY, write_whole
 from pipeline.progress import BlockProgress
 from pipeline.tracking import FetchedModel, fetch_model
 from pipeline.words import metric_words

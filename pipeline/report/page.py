@@ -20,9 +20,9 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.errors import InputError
-from pipeline.files import files_beside
 from pipeline.inspection import pareto_front
 from pipeline.metrics import RESAMPLES
+from pipeline.process import files_beside
 from pipeline.provenance import versions
 from pipeline.report import interactive
 from pipeline.report import pictures as report_pictures

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.files import name_within
+from pipeline.process import name_within
 from pipeline.results import StudyRecord
 
 PAGE = "report.html"

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data import Cohort
-from pipeline.memory import require_memory
 from pipeline.networks import (
     POPULATION_BYTES,
     Architecture,
@@ -18,6 +17,7 @@ from pipeline.networks import (
     TrainingData,
     bytes_of_a_network,
 )
+from pipeline.process import require_memory
 from pipeline.search_space import Sampling, SearchSpace
 
 READING = {".csv": 10, ".gz": 40, ".parquet": 20}

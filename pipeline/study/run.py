@@ -16,9 +16,9 @@ from rich.console import Console
 
 from pipeline.data import Cohort
 from pipeline.errors import InputError
-from pipeline.files import private_folder, sweep, sweep_cache
 from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
 from pipeline.inspection import solution_label
+from pipeline.process import private_folder, sweep, sweep_cache
 from pipeline.progress import BlockProgress, StudyProgress
 from pipeline.report import TAG, Summary, outcome_links, report_folder, solutions_table, views_of
 from pipeline.report import page as report

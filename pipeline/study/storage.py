@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pipeline.errors import InputError
-from pipeline.masking import has_password
+from pipeline.process import has_password
 from pipeline.tracking import RunStore
 
 VARIABLE = "LARIAT_STORAGE"

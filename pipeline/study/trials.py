@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pipeline.errors import InputError
-from pipeline.masking import masked
+from pipeline.process import masked
 from pipeline.search_space import ENTROPY, KEPT, SearchSpace
 from pipeline.search_space import distributions as distributions_of
 from pipeline.study.scores import Cell, Outcome

@@ -10,7 +10,7 @@ from pathlib import Path
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
-from pipeline.files import abandoned, part_name, write_whole
+from pipeline.process import abandoned, part_name, write_whole
 
 
 @contextmanager

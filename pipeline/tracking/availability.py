@@ -18,8 +18,7 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient, get_tracking_uri
 
 from pipeline.errors import InputError
-from pipeline.faults import causes
-from pipeline.masking import masked
+from pipeline.process import causes, masked
 
 PROBE_SECONDS, DELIVERY_SECONDS, CLOSING_SECONDS = 10, 20, 3
 """For an answer: at the start, while results wait to be delivered, at the end of a process."""

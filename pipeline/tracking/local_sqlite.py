@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, SoftFileLock
 
 from pipeline.errors import InputError
-from pipeline.files import part_name, sweep
+from pipeline.process import part_name, sweep
 
 FIRST_START_SECONDS = 300.0
 """How long a start waits for another one that makes the same database."""

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from pipeline.files import OWNER_ONLY, private_folder, sweep, whole_file
+from pipeline.process import OWNER_ONLY, private_folder, sweep, whole_file
 from pipeline.tracking.records import NewRun
 
 DELIVERY = "delivery"

@@ -22,8 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.errors import InputError
-from pipeline.files import sweep
-from pipeline.masking import HIDDEN, masked
+from pipeline.process import HIDDEN, masked, sweep
 from pipeline.tracking.artifacts import intended, read_from, remove_orphans, write_into
 from pipeline.tracking.availability import require_answer
 from pipeline.tracking.format import (

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.errors import InputError
-from pipeline.masking import masked
+from pipeline.process import masked
 from pipeline.results import NetworkResult, StudyRecord
 from pipeline.tracking import format as run_format
 from pipeline.tracking.availability import CLOSING_SECONDS, hasty, server_trouble

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from pipeline.files import OWNER_ONLY, whole_file
 from pipeline.networks import optimizer
+from pipeline.process import OWNER_ONLY, whole_file
 from pipeline.training.population import Part
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 _SHELL = re.compile(r"-?(ba|da|z|)sh$")
 _MOST_SHELLS = 8
 

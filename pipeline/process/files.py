@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.stopping import unfinished
+from pipeline.process.stopping import unfinished
 
 OWNER_ONLY = 0o600
 """Mode of files that have a row a person."""

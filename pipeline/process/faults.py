@@ -11,8 +11,8 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.files import private_folder
-from pipeline.masking import masked
+from pipeline.process.files import private_folder
+from pipeline.process.masking import masked
 
 LOGS = Path(".lariat/log")
 KEPT_LOGS = 20

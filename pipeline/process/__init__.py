@@ -1,0 +1,10 @@
+"""The process on its machine: what it may use, where it stands, how it ends.
+
+`memory` says how much there is, `places` where the person stands, `files` writes whole files or
+none, `stopping` ends within seconds when asked to, `faults` tells a disk that refuses from a
+defect, and `masking` takes passwords out of text. Nothing here knows of networks, tables or studies.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from study_runs import PATIENCE_SECONDS, PROJECT, environment, start
 
-from pipeline import command_line, faults, stopping
+from pipeline import command_line
 from pipeline.errors import InputError
+from pipeline.process import faults, stopping
 from pipeline.process.masking import has_password, masked
 
 AFTER_A_STOP = "stopped; the same command goes on from here\n"

@@ -2,7 +2,7 @@
 
 `memory` says how much there is, `places` where the person stands, `files` writes whole files or
 none, `stopping` ends within seconds when asked to, `faults` tells a disk that refuses from a
-defect, and `masking` takes passwords out of text. Nothing here knows of networks, tables or studies.
+defect, and `masking` takes passwords out of text. Nothing here knows of networks or tables.
 """
 
 import lazy_loader

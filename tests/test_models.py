@@ -251,3 +251,12 @@ def test_columns_that_were_zeroed_need_not_be_there():
     pd.testing.assert_frame_equal(network.predict(table), network.predict(table[["a"]]))
     with pytest.raises(InputError, match="lacks a"):
         network.predict(table[["b"]])
+
+
+def test_a_network_that_zeroed_everything_is_a_model_that_needs_nothing(tmp_path):
+    layers = ((np.zeros((1, 3)), np.ones(3)), (np.ones((3, 1)), np.zeros(1)))
+    network = ServedNetwork(layers, "relu", "binary", Schema((), ()), (), ("genetic_0",), ("p",))
+    everyone = network.predict(pd.DataFrame({"a": [1.0, 2.0]}))
+    np.testing.assert_allclose(everyone["p"], 1 / (1 + np.exp(-3.0)))
+    nothing = SimpleNamespace(columns={}, optional=(), dimensions=(), outputs=("p",))
+    assert models._signature(nothing).inputs is None

@@ -6,6 +6,7 @@ Only the loss is weighted: every reported metric counts each row once.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from pipeline.data.outcome import REGRESSION
 from pipeline.data.table import named
 from pipeline.errors import InputError
 
-ClassWeight = str | Mapping[object, float]
+ClassWeight = str | Mapping[Any, float]
 
 
 def check_class_weight(class_weight: ClassWeight, task: str, classes: tuple, target: str) -> None:

@@ -14,12 +14,12 @@ from pipeline.prediction import exports, figures
 from pipeline.prediction.coded import CodedColumns
 from pipeline.prediction.explanation import (
     MOST_PAIRED,
-    REPEATS,
     Dependence,
     dependences,
     importances,
     interactions,
     kept_names,
+    repeats,
 )
 from pipeline.prediction.outcomes import known_outcome
 from pipeline.prediction.page import Page, Picture, Section, html_of
@@ -137,8 +137,8 @@ def _importance(told: pd.DataFrame, objective: str, who: str) -> Section:
     )  # fmt: skip
     about = (
         f"How much of {metric} is lost on {who} when a variable's values are shuffled among them, "
-        f"all its columns together: mean of {REPEATS} shuffles ± their standard deviation. Of "
-        "variables that say the same, each looks unimportant, since the others are left."
+        f"all its columns together: mean of {repeats(len(told))} shuffles ± their standard "
+        "deviation. Of variables that say the same, each looks unimportant, as the others are left."
     )
     cells = [
         [str(r.variable), f"{r.importance:.4g}", f"{r.sd:.2g}"]

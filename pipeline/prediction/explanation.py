@@ -31,7 +31,7 @@ from pipeline.prediction.scoring import raw_predictions
 from pipeline.results import kept_variables
 from pipeline.tracking import FetchedModel
 
-REPEATS, GRID, MOST_CURVES = 20, 20, 24
+GRID, MOST_CURVES = 20, 24
 MOST_PEOPLE, SAMPLE, MOST_PAIRED = 1_000, 60, 10
 """People of a dependence; people of an interaction; variables of which pairs are looked at."""
 
@@ -79,6 +79,11 @@ def _columns_of(model: FetchedModel, names: Sequence[str]) -> list[np.ndarray]:
     return [np.flatnonzero(variables == name) for name in names]
 
 
+def repeats(variables: int) -> int:
+    """How often each of so many variables is shuffled: 20 times, fewer of many, at least 5."""
+    return max(5, min(20, 300 // max(variables, 1)))
+
+
 def importances(model: FetchedModel, inputs: np.ndarray, outcome: KnownOutcome) -> pd.DataFrame:
     """variable, importance and its standard deviation over shuffles, the most important first.
 
@@ -95,7 +100,7 @@ def importances(model: FetchedModel, inputs: np.ndarray, outcome: KnownOutcome) 
         return sign * float(metrics.score(metric, y, estimator.raw(rows)[None], task)[0])
 
     found = permutation_importance(
-        shuffled, rows, y, scoring=goodness, n_repeats=REPEATS, random_state=0
+        shuffled, rows, y, scoring=goodness, n_repeats=repeats(len(names)), random_state=0
     )
     table = pd.DataFrame(
         {"variable": names, "importance": found.importances_mean, "sd": found.importances_std}

@@ -23,7 +23,7 @@ def measured_parts(trained: Sequence[TrainedNetwork], people: People) -> list[di
     usable = [i for i, network in enumerate(trained) if network.failure is None]
     if not usable:
         return found
-    at_once = max(1, MEASURED // trained[usable[0]].predictions.size)
+    at_once = max(1, MEASURED // np.asarray(trained[usable[0]].predictions).size)
     for prefix, attribute in (("", "predictions"), ("final_", "final_predictions")):
         for some in split_networks(len(usable), at_once):
             chosen = usable[some]
@@ -46,7 +46,7 @@ def resampled_test_rows(
     found: list[dict[str, np.ndarray]] = [{} for _ in trained]
     for own, network in zip(found, trained, strict=True):
         for epoch, at in (("best", network.predictions), ("last", network.final_predictions)):
-            if network.failure is None and len(truth):
+            if network.failure is None and at is not None and len(truth):
                 seen = people.predicted(at[:, rows].astype(np.float64))
                 own[epoch] = bootstrap.resampled(metric, truth, seen, people.task, times)
     return found
@@ -69,6 +69,7 @@ def network_result(
     }
     if network.failure is not None:
         return NetworkResult(params=params, inputs=inputs, failure=network.failure)
+    assert network.first_layer is not None and network.first_layer_final is not None
     columns_kept = np.array(network.kept)
     kept = _kept_by_family(columns_kept, inputs)
     ends = bootstrap.named_intervals(objective, resamples or {})

@@ -108,6 +108,6 @@ class People:
                 ),
                 relationship=self._relationship if genetic else None,
                 factor=self._factor if genetic else None,
-                rank=self.genotypes.rank if genetic else 1,
+                rank=self.genotypes.rank if genetic and self.genotypes is not None else 1,
             )
         return self._seen[key]

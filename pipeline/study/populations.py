@@ -55,7 +55,7 @@ def _spec(replicate: Replicate) -> NetworkSpec:
     params, training = replicate.configuration.params, replicate.configuration.training
     return NetworkSpec(
         seed=replicate.seed,
-        **{name: params[name] for name in LAMBDAS},
+        **{name: float(params[name]) for name in LAMBDAS},
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,
         genetic_learning_rate=training.genetic_learning_rate,
@@ -113,7 +113,7 @@ def train(
     measured = measured_parts(trained, people)
     redrawn = resampled_test_rows(trained, people, objective.removeprefix("val_"))
     for network in trained:
-        network.curves["score"] = people.scored(objective, np.array(network.curves["score"]))
+        network.curves["score"] = list(people.scored(objective, np.array(network.curves["score"])))
     return [
         network_result(replicate, inputs, network, metrics_of_it, objective, resamples)
         for replicate, network, metrics_of_it, resamples in zip(

@@ -163,12 +163,13 @@ class Recorder:
             self._frames[key] = HeatMap(result.inputs, units, self._record.simulated)
         frame = self._frames[key]
         best, last = int(result.metrics["best_epoch"]), int(result.metrics["final_epoch"])
-        return {
+        drawn = {
             "first_layer.png": frame.png(result.first_layer, f"{result.name} · best epoch {best}"),
             "first_layer_final.png": frame.png(
                 result.first_layer_final, f"{result.name} · last epoch {last}"
             ),
         }
+        return {name: png for name, png in drawn.items() if png is not None}
 
 
 def outcome_of(result: NetworkResult, run_id: str, objective: str) -> Outcome:

@@ -290,7 +290,7 @@ def _finish(
         },
         artifacts_dir=folder,
         artifacts=written,
-        solutions={n.run_id: solution_label(n) for n in results.finished},
+        solutions={n.run_id: solution_label(n) for n in results.finished if n.run_id},
     )
     console.print(report.terminal_of(summary))
     console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)

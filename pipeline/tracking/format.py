@@ -159,9 +159,8 @@ def _strongest(inputs: Inputs, weights: np.ndarray | None) -> tuple[Inputs, np.n
 
 def weights_from_csv(content: bytes) -> tuple[Inputs, np.ndarray | None]:
     """What `weights_csv` wrote."""
-    rows = csv.reader(io.StringIO(content.decode(), newline=""))
-    units = len(next(rows)) - len(NAMES)
-    rows = list(rows)
+    head, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    units = len(head) - len(NAMES)
     names = list(zip(*(row[:3] for row in rows), strict=True)) or [(), (), ()]
     inputs = Inputs(*names)
     if not units:
@@ -221,7 +220,7 @@ def network_npz(result: NetworkResult) -> bytes:
     arrays = {name: np.asarray(a, np.float32) for name, a in arrays.items()}
     buffer = io.BytesIO()
     if not is_wide(result.inputs):
-        np.savez(buffer, **arrays)
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]  # names are of arrays
         return buffer.getvalue()
     names = [result.inputs.columns, result.inputs.variables, result.inputs.families]
     arrays["inputs"] = np.frombuffer(json.dumps(names).encode(), np.uint8)
@@ -230,7 +229,7 @@ def network_npz(result: NetworkResult) -> bytes:
         arrays["first_layer"] = np.asarray(first, np.float32)
     if final is not None:
         arrays["first_layer_final"] = np.asarray(final, np.float32)
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # names are of arrays
     return buffer.getvalue()
 
 
@@ -253,7 +252,7 @@ def first_layers(
 def network_from_npz(content: bytes) -> tuple[Layers, dict[str, np.ndarray]]:
     """(layers, resamples), as `network_npz` wrote them."""
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        layers = []
+        layers: list[tuple[np.ndarray, np.ndarray]] = []
         while (name := f"weights_{len(layers)}") in arrays:
             layers.append((arrays[name], arrays[f"bias_{len(layers)}"]))
         resamples = {

@@ -93,7 +93,8 @@ def _signature(model: ModelToLog) -> ModelSignature:
     ]
     inputs += [ColSpec(DataType.double, name) for name in model.dimensions]
     outputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.double, name) for name in model.outputs]
-    return ModelSignature(Schema(inputs), Schema(outputs))
+    # A network that zeroed everything predicts the same for everyone, and needs no column.
+    return ModelSignature(Schema(inputs) if inputs else None, Schema(outputs))
 
 
 def code_of_a_model(folder: Path) -> Path:
@@ -162,7 +163,7 @@ def log_model(store: RunStore, experiment_id: str, model: ModelToLog) -> str:
                 metadata={"columns": dict(model.columns)},
             ),
             signature=_signature(model),
-            input_example=model.example,
+            input_example=model.example if len(model.example.columns) else None,
             pip_requirements=_requirements(),
         )
         client.log_model_artifacts(logged.model_id, f"{folder}/model")

@@ -86,7 +86,7 @@ def open_study(
         run = store.start(experiment_id, record.study, known)
     store.mark_experiment(run.experiment_id)
     record = replace(record, place=run.tags.get("place") or _free_place(store, record))
-    fingerprint = dataset and _dataset(dataset, record)
+    fingerprint = None if dataset is None else _dataset(dataset, record)
     study = StudyRun(store, record, run, continuation, fingerprint, spool)
     try:
         _describe(store, record, run, params or {}, holder)

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -85,7 +86,7 @@ class RunStore:
                 mend_addresses(file)
         store = getattr(getattr(self._client, "_tracking_client", None), "store", None)
         is_sql = type(store).__name__ == "SqlAlchemyStore" and bulk
-        self._sql = SqlRuns.of(store.engine) if is_sql else None
+        self._sql = SqlRuns.of(store.engine) if store is not None and is_sql else None
         self._locations: dict[str, str] = {}
         self.user = _user()
 
@@ -164,7 +165,8 @@ class RunStore:
                 tags = clipped(self._system_tags(run.name) | dict(run.tags), MAX_TAG_CHARACTERS)
                 columns = run_columns(run, run_id, int(experiment_id), artifact_uri, self.user)
                 rows.append(SqlRun(columns, params, tags, keyed(run.metrics)))
-            self._sql.add(rows, dataset and (dataset.name, dataset.digest))
+            known = None if dataset is None else (dataset.name, dataset.digest)
+            self._sql.add(rows, known)
         return run_ids
 
     def remove_orphans(self, experiment_id: str) -> int:
@@ -330,7 +332,7 @@ class RunStore:
             self._locations[experiment_id] = experiment.artifact_location
         return self._locations[experiment_id]
 
-    def _repository(self, artifact_uri: str) -> object:
+    def _repository(self, artifact_uri: str) -> Any:
         return get_artifact_repository(artifact_uri, tracking_uri=self.uri)
 
     def _system_tags(self, name: str) -> dict[str, str]:
@@ -376,7 +378,7 @@ def _user() -> str:
         return "unknown"
 
 
-def _stored(run: object) -> StoredRun:
+def _stored(run: Any) -> StoredRun:
     return StoredRun(
         run_id=run.info.run_id,
         experiment_id=run.info.experiment_id,

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -54,7 +55,7 @@ CONSTANTS = {
 class SqlRun:
     """One row of the table of runs, its params and tags, and (key, value, ms, step) metrics."""
 
-    columns: Mapping[str, object]
+    columns: Mapping[str, Any]
     params: Mapping[str, str]
     tags: Mapping[str, str]
     metrics: Sequence[tuple[str, float, int, int]]
@@ -114,13 +115,14 @@ class SqlRuns:
             if _order(point) >= _order(latest.setdefault(which, point)):
                 latest[which] = point
         with self._transaction() as write:
-            write("runs", [CONSTANTS | run.columns for run in runs])
+            write("runs", [{**CONSTANTS, **run.columns} for run in runs])
             write("params", [pair for run in runs for pair in _pairs(run.run_id, run.params)])
             write("tags", [pair for run in runs for pair in _pairs(run.run_id, run.tags)])
             write("metrics", points)
             write("latest_metrics", list(latest.values()))
-            for run in runs if dataset else ():
-                self._link(write, run.run_id, run.columns["experiment_id"], *dataset)
+            if dataset is not None:
+                for run in runs:
+                    self._link(write, run.run_id, run.columns["experiment_id"], *dataset)
 
     def set_tag(self, key: str, values: Mapping[str, str]) -> None:
         """One tag of many runs: run id → value."""
@@ -158,7 +160,7 @@ class _Writer:
         self.connection = connection
         self._tables = tables
 
-    def __call__(self, table: str, rows: Sequence[dict], statement: object = None) -> None:
+    def __call__(self, table: str, rows: Sequence[dict], statement: Any = None) -> None:
         if rows:
             statement = self._tables[table].insert() if statement is None else statement
             self.connection.execute(statement, rows)

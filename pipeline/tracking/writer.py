@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.errors import InputError
 from pipeline.masking import masked
@@ -58,7 +58,7 @@ class StudyRun:
         self._dataset = dataset
         self.delivery = Delivery(store, run.experiment_id, dataset, self._networks, spool)
         self._open = True
-        self._handlers: dict[int, object] = {}
+        self._handlers: dict[int, Any] = {}
 
     @property
     def run_id(self) -> str:
@@ -83,7 +83,7 @@ class StudyRun:
     @property
     def dataset(self) -> tuple[str, str] | None:
         """(name, digest) of the table, as the store knows it."""
-        return self._dataset and (self._dataset.name, self._dataset.digest)
+        return None if self._dataset is None else (self._dataset.name, self._dataset.digest)
 
     def link(self, artifact: str) -> str:
         """The address of one of its artifacts within MLflow's pages."""
@@ -171,7 +171,8 @@ class StudyRun:
     def write_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Artifacts of the study's run or of a network's, by their path in the run."""
         run = self._run if run_id == self.run_id else self._store.get(run_id)
-        self._store.write_files(run, files)
+        if run is not None:
+            self._store.write_files(run, files)
 
     def finish(
         self,

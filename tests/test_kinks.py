@@ -154,11 +154,11 @@ def _arguments(rows, given, network):
 
 
 def test_real_networks_of_relu_units_end_within_the_tolerance(real):
-    """But under l1, whose many single zeros share their rows with kinks: to a tenth of λ1."""
+    """But under l1, whose many single zeros share their rows with kinks: to 0.3 of λ1√h."""
     _, specs, rough, done = real
     assert min(network.kkt_residual for network in rough) > 1e-3
     for network_spec, network in zip(specs, done, strict=True):
-        assert network.kkt_residual <= (0.1 if network_spec.lambda_l1 else 1e-3)
+        assert network.kkt_residual <= (0.3 if network_spec.lambda_l1 else 1e-3)
         assert network.kkt_residual_absolute <= 1e-3
     for given, before, after in zip(specs, rough, done, strict=True):
         assert after.objective <= before.objective * (1 + 1e-6)

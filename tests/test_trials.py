@@ -47,13 +47,13 @@ def recorded(tmp_path, objective: str) -> tuple[Trials, Scores, optuna.Study]:
 
 def add(trials: Trials, scores: Scores, configuration, result) -> None:
     """A network is recorded, as the run `r<configuration>-<seed>`."""
-    cell = {"seed": result.seed, "configuration": result.configuration}
+    key = {"seed": result.seed, "configuration": result.configuration}
     result = replace(
         result,
-        params={**configuration.params, **cell},
+        params={**configuration.params, **key},
         solution=None if result.failure else solution_label(result),
     )
-    outcome = outcome_of(result, "r{configuration}-{seed}".format(**cell), scores.space.objective)
+    outcome = outcome_of(result, "r{configuration}-{seed}".format(**key), scores.space.objective)
     scores.add(outcome)
     assert trials.add([outcome])[outcome.run_id] == trials.next_number - 1
 

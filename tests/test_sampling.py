@@ -8,7 +8,9 @@ import warnings
 import optuna
 import pytest
 
+from pipeline.search_space.combinations import at_quantile
 from pipeline.search_space.sampling import Sampling, distributions, frozen_params
+from pipeline.search_space.space import Range
 from pipeline.search_space.study_file import load_search_space
 
 LASSO = """\
@@ -300,3 +302,8 @@ def test_optuna_is_silent_here_and_as_loud_as_before_elsewhere(study, capsys):
     finally:
         optuna.logging.set_verbosity(level)
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_highest_quantile_of_many_uneven_steps_stays_within_the_range():
+    steps = Range(low=0, high=30_002, integer=True, step=3)
+    assert at_quantile(steps, 0.999999) == 30_000

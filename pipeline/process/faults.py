@@ -78,6 +78,11 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or what kind it is where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def keep_traceback(error: BaseException) -> Path:
     """The file, readable by its owner alone, with the error's traceback.
 

@@ -76,7 +76,8 @@ def at_quantile(values: tuple | Range, quantile: float) -> object:
     else:
         value = values.low + (values.high - values.low) * quantile
     if values.integer or values.step is not None:
-        return _stepped(values, round((value - values.low) / (values.step or 1)))
+        step = round((value - values.low) / (values.step or 1))
+        return _stepped(values, min(step, _steps(values)))
     return value
 
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pipeline.errors import InputError
-from pipeline.process import masked
+from pipeline.process import first_line, masked
 from pipeline.search_space import ENTROPY, KEPT, SearchSpace
 from pipeline.search_space import distributions as distributions_of
 from pipeline.study.replicates import ReplicateKey
@@ -63,7 +63,7 @@ def _make_tables(storage: str) -> None:
 
 def refused_storage(storage: str, error: Exception) -> InputError:
     """What is wrong with a storage, in a sentence."""
-    reason = masked(str(error).strip().splitlines()[0])
+    reason = masked(first_line(error))
     return InputError(
         "storage must be an Optuna storage URL that can be opened, such as sqlite:///optuna.db, "
         f"but got {masked(storage)!r}: {reason}"
@@ -92,6 +92,7 @@ class Trials:
             raise refused_storage(storage, error) from error
         self.numbers: dict[ReplicateKey, int] = {}
         self.next_number = 0
+        self._adding = False
         self._read_numbers()
 
     def _read_numbers(self) -> None:
@@ -99,10 +100,14 @@ class Trials:
             self.next_number = max(self.next_number, trial.number + 1)
             if (key := _replicate_key(trial)) is not None:
                 self.numbers.setdefault(key, trial.number)
+        self._adding = False
 
     def add(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
         """Trials of recorded networks that have none; run id → number of the network's trial."""
+        if self._adding:  # an earlier call failed: some of its trials may be there
+            self._read_numbers()
         missing = [outcome for outcome in outcomes if outcome.replicate_key not in self.numbers]
+        self._adding = bool(missing)
         for outcome in missing:
             self._study.add_trial(self._trial(outcome))
         if missing:

@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient, get_tracking_uri
 
 from pipeline.errors import InputError
-from pipeline.process import causes, masked
+from pipeline.process import causes, first_line, masked
 
 PROBE_SECONDS, DELIVERY_SECONDS, CLOSING_SECONDS = 10, 20, 3
 """For an answer: at the start, while results wait to be delivered, at the end of a process."""
@@ -92,9 +92,10 @@ def _of_status(status: int) -> str | None:
     return f"answers with error {status}" if status >= 500 else None
 
 
-def _shortened(error: object) -> str:
+def _shortened(error: BaseException | None) -> str:
     """The reason in the message of a library, which often puts it last."""
-    text = _WITHOUT_OBJECT.sub("", masked(error)).strip().splitlines()[0]
+    line = "no reason given" if error is None else masked(first_line(error))
+    text = _WITHOUT_OBJECT.sub("", line).strip()
     reason = re.search(r"\[Errno -?\d+\] ([^'\")]+)|'([^']+)'\)?\)*$", text)
     return (reason[1] or reason[2] if reason else text)[:200]
 

@@ -22,7 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.errors import InputError
-from pipeline.process import HIDDEN, masked, sweep
+from pipeline.process import HIDDEN, first_line, masked, sweep
 from pipeline.tracking.artifacts import intended, read_from, remove_orphans, write_into
 from pipeline.tracking.availability import require_answer
 from pipeline.tracking.format import (
@@ -350,14 +350,9 @@ def _connect(uri: str) -> MlflowClient:
         refuse_foreign(uri, "mlflow")
         return MlflowClient(uri)
     except MlflowException as error:
-        raise InputError(
-            f"the tracking store {masked(uri)} cannot be used: {masked(error.message)}"
-        ) from error
+        raise _unusable(uri, error.message) from error
     except Exception as error:  # Alembic, SQLAlchemy, drivers and folders each raise their own
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"the tracking store {masked(uri)} cannot be used: {masked(reason)}"
-        ) from error
+        raise _unusable(uri, first_line(error)) from error
 
 
 def _make_database(uri: str) -> None:

@@ -1,4 +1,4 @@
-"""What a trained network leaves behind: all that search and report know of each other.
+"""Results of trained networks and of studies: all that `study` hands to `report`.
 
 Shapes: p columns, g variables, h units of the first layer, T epochs.
 """
@@ -117,9 +117,9 @@ class NetworkResult:
                  under which they are tracked: `train_loss val_auroc kept_clinical kept_genetic`.
     first_layer, first_layer_final
                  (p, h) weights at the best and at the last epoch.
-    died         variable → the first epoch from which it stays zeroed, training and finish alike;
-                 variables that are kept at the end, or that only the finish zeroed, are
-                 not in it.
+    died         variable → the first epoch from which it stays zeroed, to the last epoch and in the
+                 final state; not in it are variables that are kept in the end, or that only the
+                 solvers zeroed after the last epoch.
     resamples    `best` and `last` → (B,) the objective's metric on resampled test rows, the same
                  resamples for every network (pipeline.metrics.bootstrap).
     layers       (weights (inputs, outputs), bias (outputs,)) of every layer at the best epoch,
@@ -174,7 +174,7 @@ class StudyRecord:
                  name, and its id behind it where another study has that name.
     objective    the validation metric that ranks configurations, e.g. `val_auroc`.
     maximize     whether larger is better.
-    objectives   what the sampler was told of a configuration; empty for the objective alone.
+    objectives   what the sampler optimizes; empty for the objective alone.
     settings     the study file's content as resolved, for the reader and for reproduction.
     facts        what the data were: e.g. rows by split, cases, columns, `data_sha256`.
     warnings     sentences shown to the reader (dropped columns and the like).

@@ -17,7 +17,7 @@ from pipeline.report.heatmap import (
     weight_scale,
     zeroed_text,
 )
-from pipeline.report.interactive import pointed
+from pipeline.report.interactive import bokeh_plot
 from pipeline.report.plots import (
     Boxes,
     Lines,
@@ -258,7 +258,7 @@ def test_trajectories_are_colored_by_outcome_and_name_best_and_last_epoch_of_the
 
 def test_a_described_plot_is_drawn_as_a_picture_and_for_a_pointer_alike():
     plot = trajectories(torn(), TITLES)
-    figure, model = drawn(plot), pointed(plot)
+    figure, model = drawn(plot), bokeh_plot(plot)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x only", "$nothing$"]
     axes, bokeh = figure.axes[1], model.children[1]
     assert axes.get_title(loc="left") == bokeh.title.text == "AUROC"
@@ -302,7 +302,7 @@ def test_lambda_paths_draw_a_regularizer_each():
     assert [a.get_title(loc="left") for a in figure.axes[:2]] == ["l1", "l2"]
     heights = [patch.get_height() for patch in figure.axes[4].patches]
     assert heights == [1.0, 0.0, 0.0, 1.0]
-    assert len(pointed(plot).children) == 6
+    assert len(bokeh_plot(plot).children) == 6
 
 
 def test_the_pareto_front_is_what_none_beats_in_both():

@@ -13,7 +13,7 @@ from planted_study import (
 
 from pipeline.inspection.agreement import selection_frequencies
 from pipeline.inspection.configurations import (
-    best_by_cell,
+    best_by_inputs_and_regularizer,
     best_row,
     configuration_table,
     most_seed_dependent,
@@ -256,9 +256,9 @@ def test_entropy_ties_go_to_the_larger_gap_in_score():
 
 
 def test_the_table_of_results_has_one_row_for_each_inputs_and_regularizer():
-    cells = best_by_cell(configuration_table(case_study()), True)
-    assert len(cells) == 9
-    best = cells.set_index(["inputs", "regularizer"])
+    best_rows = best_by_inputs_and_regularizer(configuration_table(case_study()), True)
+    assert len(best_rows) == 9
+    best = best_rows.set_index(["inputs", "regularizer"])
     assert best.loc[("clinical+genetic", "group_lasso"), "configuration"] == 1
     for plain in ("none", "l2"):
         assert best.loc[("clinical+genetic", plain), "zeroed_clinical_mean"] == 0.0

@@ -95,4 +95,7 @@ def test_studies_of_different_targets_are_not_compared(tmp_path):
     other = StudyResults(record(study="other", target="death"), study.networks)
     with pytest.raises(InputError, match="same target, but group_lasso has TenYearCHD, other has"):
         compare_studies([study, other], tmp_path)
+    other = StudyResults(record(study=study.record.study, target="death"), study.networks)
+    with pytest.raises(InputError, match="has death, group_lasso has TenYearCHD"):
+        compare_studies([other, study], tmp_path)  # two stores, one name
     assert list(tmp_path.iterdir()) == []

@@ -1,12 +1,12 @@
 from .configurations import OPPOSED as OPPOSED
-from .configurations import best_by_cell as best_by_cell
+from .configurations import best_by_inputs_and_regularizer as best_by_inputs_and_regularizer
 from .configurations import best_row as best_row
-from .configurations import cell_spread as cell_spread
 from .configurations import configuration_row as configuration_row
 from .configurations import configuration_table as configuration_table
 from .configurations import most_seed_dependent as most_seed_dependent
 from .configurations import opposed_share as opposed_share
 from .configurations import other_searched as other_searched
+from .configurations import row_spread as row_spread
 from .focus import BEST_ROLE as BEST_ROLE
 from .focus import TIPPING_ROLE as TIPPING_ROLE
 from .focus import Focus as Focus

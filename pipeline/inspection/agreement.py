@@ -51,18 +51,18 @@ def selection_frequencies(networks: Sequence[NetworkResult]) -> pd.DataFrame:
     """variable, family, share of finished networks that keep it at the best and last epoch, and
     `died`: in how many it died, and `died_low`, `died_epoch`, `died_high`: first, median and last
     epoch of death. Sorted by share, then by death, the last to die first."""
-    own = finished(networks)
+    finished_networks = finished(networks)
     table = {}
     for epoch in EPOCHS:
-        selected, variables = selection_matrix(own, epoch)
+        selected, variables = selection_matrix(finished_networks, epoch)
         if variables:
             table[f"share_{epoch}"] = pd.Series(selected.mean(axis=0), index=list(variables))
     columns = ["variable", "family", "share_best", "share_last"]
     if not table:
         return pd.DataFrame(columns=[*columns, "died", "died_low", "died_epoch", "died_high"])
     frame = pd.DataFrame(table).reindex(columns=columns[2:]).rename_axis("variable").reset_index()
-    frame.insert(1, "family", frame["variable"].map(own[0].inputs.family_of))
-    epochs = [[n.died[v] for n in own if v in n.died] for v in frame["variable"]]
+    frame.insert(1, "family", frame["variable"].map(finished_networks[0].inputs.family_of))
+    epochs = [[n.died[v] for n in finished_networks if v in n.died] for v in frame["variable"]]
     frame["died"] = [len(e) for e in epochs]
     for name, of in (("died_low", np.min), ("died_epoch", np.median), ("died_high", np.max)):
         frame[name] = [float(of(e)) if e else np.nan for e in epochs]
@@ -81,14 +81,15 @@ def importance_correlation(networks: Sequence[NetworkResult], epoch: str = "last
     for n in finished(networks):
         layer = n.first_layer if epoch == "best" else n.first_layer_final
         family_of = n.inputs.family_of
-        if own := variable_norms(layer, n.inputs):
-            norms.append([x for v, x in own.items() if family_of[v] not in EXCHANGEABLE])
-    found = []
+        if norm_of := variable_norms(layer, n.inputs):
+            norms.append([x for v, x in norm_of.items() if family_of[v] not in EXCHANGEABLE])
+    correlations = []
     for first, second in itertools.combinations(np.array(norms), 2):
         both = (first > 0) & (second > 0)
         ranks = [rankdata(x[both]) for x in (first, second)]
         if both.sum() >= FEWEST_VARIABLES and all(np.ptp(r) for r in ranks):
-            found.append(np.corrcoef(*ranks)[0, 1])
-    if not found:
+            correlations.append(np.corrcoef(*ranks)[0, 1])
+    if not correlations:
         return Correlation(np.nan, np.nan, np.nan, 0)
-    return Correlation(float(np.mean(found)), float(min(found)), float(max(found)), len(found))
+    low, high = float(min(correlations)), float(max(correlations))
+    return Correlation(float(np.mean(correlations)), low, high, len(correlations))

@@ -47,9 +47,9 @@ def other_searched(settings: Mapping[str, Any]) -> tuple[str, ...]:
 def searched_text(params: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """The lambdas that act, and every other searched value: `…, hidden_layer_sizes [30, 10]`."""
     values = [(key, params[key]) for key in other_searched(settings) if key in params]
-    said = [f"{key} {v:.3g}" if isinstance(v, float) else f"{key} {v}" for key, v in values]
+    others = [f"{key} {v:.3g}" if isinstance(v, float) else f"{key} {v}" for key, v in values]
     lambdas = lambdas_text(params)
-    return ", ".join([lambdas, *said] if lambdas != "–" or not said else said)
+    return ", ".join([lambdas, *others] if lambdas != "–" or not others else others)
 
 
 def configuration_row(
@@ -100,7 +100,7 @@ def configuration_table(results: StudyResults) -> pd.DataFrame:
     )
 
 
-def cell_spread(row: Mapping[str, Any] | pd.Series, name: str) -> Spread:
+def row_spread(row: Mapping[str, Any] | pd.Series, name: str) -> Spread:
     mean, sd = row.get(f"{name}_mean", np.nan), row.get(f"{name}_sd", np.nan)
     return Spread(float(mean), float(sd), int(row["scored"]))
 
@@ -114,28 +114,28 @@ def best_row(table: pd.DataFrame, maximize: bool) -> pd.Series | None:
     """
     if table.empty or table["scored"].max() == 0:
         return None
-    running = table[(table["scored"] >= table["scored"].max() / 2) & (table["scored"] > 0)]
-    ordered = running.sort_values(
+    eligible = table[(table["scored"] >= table["scored"].max() / 2) & (table["scored"] > 0)]
+    ordered = eligible.sort_values(
         ["objective_mean", "configuration"], ascending=[not maximize, True], kind="stable"
     )
     return ordered.iloc[0]
 
 
-def best_by_cell(table: pd.DataFrame, maximize: bool) -> pd.DataFrame:
-    """The best configuration of each inputs × regularizer: inputs of fewer families first, and
+def best_by_inputs_and_regularizer(table: pd.DataFrame, maximize: bool) -> pd.DataFrame:
+    """The best configuration of each inputs and regularizer: inputs of fewer families first, and
     regularizers in the order of `pipeline.networks.REGULARIZERS`."""
     if table.empty:
         return table
-    cells = table.groupby(["inputs", "regularizer"], sort=False)
-    rows = [row for _, cell in cells if (row := best_row(cell, maximize)) is not None]
+    groups = table.groupby(["inputs", "regularizer"], sort=False)
+    rows = [row for _, group in groups if (row := best_row(group, maximize)) is not None]
     if not rows:
         return table.iloc[:0]
     best = pd.DataFrame(rows)
-    seen = {inputs: i for i, inputs in enumerate(dict.fromkeys(table["inputs"]))}
+    place = {inputs: i for i, inputs in enumerate(dict.fromkeys(table["inputs"]))}
     rank = {name: i for i, name in enumerate(REGULARIZERS)}
     keys = pd.DataFrame({
         "families": best["inputs"].str.count(r"\+"),
-        "inputs": best["inputs"].map(seen),
+        "inputs": best["inputs"].map(place),
         "regularizer": [rank.get(name, len(rank)) for name in best["regularizer"]],
     })  # fmt: skip
     return best.loc[keys.sort_values(list(keys), kind="stable").index].reset_index(drop=True)
@@ -166,12 +166,12 @@ def most_seed_dependent(table: pd.DataFrame) -> pd.Series | None:
     if table.empty:
         return None
     several = table[table["families"] > 1]
-    running = several if len(several) else table
-    running = running[running["entropy_last_bits"] > 0]
-    if running.empty:
+    eligible = several if len(several) else table
+    eligible = eligible[eligible["entropy_last_bits"] > 0]
+    if eligible.empty:
         return None
-    keys = running.assign(
-        entropy=running["entropy_last_bits"].round(9), opposed=running["opposed_last"] >= OPPOSED
+    keys = eligible.assign(
+        entropy=eligible["entropy_last_bits"].round(9), opposed=eligible["opposed_last"] >= OPPOSED
     )
     order = ["opposed", "entropy", "solution_gap", "configuration"]
     ranked = keys.sort_values(order, ascending=[False, False, False, True])

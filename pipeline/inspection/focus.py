@@ -81,16 +81,20 @@ def _focus(row: pd.Series, roles: Sequence[str], results: StudyResults) -> Focus
 
 
 def focuses(
-    best: pd.Series | None, tipping: pd.Series | None, cells: pd.DataFrame, results: StudyResults
+    best: pd.Series | None,
+    tipping: pd.Series | None,
+    best_rows: pd.DataFrame,
+    results: StudyResults,
 ) -> tuple[Focus, ...]:
-    """Best and most seed-dependent configuration first, then the best of each cell that selects."""
-    wanted: dict[int, tuple[pd.Series, list[str]]] = {}
+    """Best and most seed-dependent configuration first, then the best of each inputs
+    and regularizer, of those that zero any variable; at most 14."""
+    rows_and_roles: dict[int, tuple[pd.Series, list[str]]] = {}
     for row, role in ((best, BEST_ROLE), (tipping, TIPPING_ROLE)):
         if row is not None:
-            wanted.setdefault(int(row["configuration"]), (row, []))[1].append(role)
-    for _, row in cells.iterrows():
-        said = inputs_words(row["inputs"], results.record)
-        role = f"best of {row['regularizer']} on {said}"
-        wanted.setdefault(int(row["configuration"]), (row, []))[1].append(role)
-    found = [_focus(row, roles, results) for row, roles in wanted.values()]
-    return tuple(f for i, f in enumerate(found) if i < 1 or f.selects)[:14]
+            rows_and_roles.setdefault(int(row["configuration"]), (row, []))[1].append(role)
+    for _, row in best_rows.iterrows():
+        inputs = inputs_words(row["inputs"], results.record)
+        role = f"best of {row['regularizer']} on {inputs}"
+        rows_and_roles.setdefault(int(row["configuration"]), (row, []))[1].append(role)
+    candidates = [_focus(row, roles, results) for row, roles in rows_and_roles.values()]
+    return tuple(f for i, f in enumerate(candidates) if i < 1 or f.selects)[:14]

@@ -57,22 +57,22 @@ def _fanova(values: pd.DataFrame, scores: np.ndarray) -> dict[str, float]:
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        known: dict[str, optuna.distributions.BaseDistribution] = {
+        distributions: dict[str, optuna.distributions.BaseDistribution] = {
             name: _distribution(column) for name, column in values.items()
         }
         study = optuna.create_study()
         for (_, row), score in zip(values.iterrows(), scores, strict=True):
-            params = {name: _value(row[name]) for name in known}
-            params |= {n: str(v) for n, v in params.items() if hasattr(known[n], "choices")}
+            params = {name: _value(row[name]) for name in distributions}
+            params |= {n: str(v) for n, v in params.items() if hasattr(distributions[n], "choices")}
             trial = optuna.trial.create_trial(
-                params=params, distributions=known, value=float(score)
+                params=params, distributions=distributions, value=float(score)
             )
             study.add_trial(trial)
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     finally:
         optuna.logging.set_verbosity(level)
-    return {name: float(share) for name, share in found.items()}
+    return {name: float(share) for name, share in shares.items()}
 
 
 def _value(value: Any) -> float | str:

@@ -105,7 +105,7 @@ def solution_label(network: NetworkResult, epoch: str = "last") -> str:
 
     Several families: those of which anything is left (`clinical only`, `clinical + genetic`,
     `nothing`). One family: `all 15 clinical`, `nothing`, the names while there are at most 4
-    (`age, male`) and otherwise, or where dimensions are exchangeable, `7 of 15 clinical`.
+    (`age + male`) and otherwise, or where dimensions are exchangeable, `7 of 15 clinical`.
     A failed network is `failed`; without weights and counts, `unknown`.
     """
     if network.failure is not None:
@@ -113,12 +113,12 @@ def solution_label(network: NetworkResult, epoch: str = "last") -> str:
     counts = kept_counts(network, epoch)
     if counts is None:
         return "unknown"
-    left = [family for family, count in counts.items() if count]
-    if not left:
+    kept_families = [family for family, count in counts.items() if count]
+    if not kept_families:
         return "nothing"
     if len(counts) > 1:
-        return " + ".join(left) + (" only" if len(left) == 1 else "")
-    return _single_family_label(network, epoch, left[0], counts[left[0]])
+        return " + ".join(kept_families) + (" only" if len(kept_families) == 1 else "")
+    return _single_family_label(network, epoch, kept_families[0], counts[kept_families[0]])
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,8 @@ def family_kept(networks: Sequence[NetworkResult], epoch: str) -> tuple[FamilyKe
     rows = []
     for family, total in family_totals(networks[0]).items() if counts else ():
         values = [c[family] for c in counts]
-        # Curves end before the finish, which may give a family back: that one has not died.
+        # Curves end before the first layer is solved for, which may give a family back: that one
+        # has not died.
         curves = [
             n.curves[f"kept_{family}"]
             for n in networks
@@ -264,9 +265,9 @@ def metric_names(networks: Sequence[NetworkResult], objective: str) -> tuple[str
     pattern = re.compile(r"^(?:val|test|train)_(.+)$")
     logged = dict.fromkeys(name for n in networks for name in n.metrics)
     matched = dict.fromkeys(m[1] for name in logged if (m := pattern.match(name)))
-    found = [m for m in matched if m != "seconds" and not m.endswith(("_low", "_high"))]
+    available = [m for m in matched if m != "seconds" and not m.endswith(("_low", "_high"))]
     first = (objective.removeprefix("val_"), *METRIC_ORDER)
-    return tuple(m for m in dict.fromkeys((*first, *found)) if m in found)
+    return tuple(m for m in dict.fromkeys((*first, *available)) if m in available)
 
 
 def by_configuration(networks: Sequence[NetworkResult]) -> dict[int, tuple[NetworkResult, ...]]:

@@ -16,9 +16,9 @@ from pipeline.words import inputs_words, listed
 MOST_STRETCHES = 8  # of one path that are named one by one
 
 
-def main_lambda(own: pd.DataFrame) -> str | None:
+def main_lambda(rows: pd.DataFrame) -> str | None:
     """The λ with the most distinct values above 0, at least two; None where none was searched."""
-    distinct = own[list(LAMBDAS)].where(own[list(LAMBDAS)] > 0).nunique()
+    distinct = rows[list(LAMBDAS)].where(rows[list(LAMBDAS)] > 0).nunique()
     return str(distinct.idxmax()) if distinct.max() > 1 else None
 
 
@@ -31,16 +31,20 @@ def ends_of(networks: Sequence[NetworkResult]) -> tuple[str, ...]:
 def _stretches(path: Sequence[tuple[float, tuple[str, ...]]]) -> list[tuple]:
     """Runs of neighbors along λ: (first λ, last λ, the solutions in which their seeds end, whether
     the seeds of each agree)."""
-    found: list[tuple[list[float], list[str], bool]] = []
+    stretches: list[tuple[list[float], list[str], bool]] = []
     for value, ends in path:
         agree = len(ends) == 1
-        same = found and found[-1][2] == agree and (not agree or found[-1][1] == list(ends))
+        same = (
+            stretches
+            and stretches[-1][2] == agree
+            and (not agree or stretches[-1][1] == list(ends))
+        )
         if same:
-            found[-1][0].append(value)
-            found[-1][1].extend(e for e in ends if e not in found[-1][1])
+            stretches[-1][0].append(value)
+            stretches[-1][1].extend(e for e in ends if e not in stretches[-1][1])
         else:
-            found.append(([value], list(ends), agree))
-    return [(values[0], values[-1], ends, agree) for values, ends, agree in found]
+            stretches.append(([value], list(ends), agree))
+    return [(values[0], values[-1], ends, agree) for values, ends, agree in stretches]
 
 
 def _stretch_words(low: float, high: float, ends: Sequence[str], agree: bool) -> str:
@@ -59,13 +63,13 @@ def dividing_words(results: StudyResults, table: pd.DataFrame) -> tuple[str, ...
     groups, sentences = by_configuration(results.networks), []
     if table.empty:
         return ()
-    for (inputs, regularizer), own in table.groupby(["inputs", "regularizer"], sort=False):
-        own = own[own["finished"] > 0]
-        name = main_lambda(own)
+    for (inputs, regularizer), rows in table.groupby(["inputs", "regularizer"], sort=False):
+        rows = rows[rows["finished"] > 0]
+        name = main_lambda(rows)
         if name is None:
             continue
-        own = own.sort_values(name)
-        path = [(float(v), ends_of(groups[c])) for v, c in zip(own[name], own["configuration"])]
+        rows = rows.sort_values(name)
+        path = [(float(v), ends_of(groups[c])) for v, c in zip(rows[name], rows["configuration"])]
         if len({ends for _, ends in path}) == 1 and len(path[0][1]) == 1:
             continue
         start = f"Along {name} of {regularizer} on {inputs_words(inputs, results.record)}: "
@@ -73,11 +77,11 @@ def dividing_words(results: StudyResults, table: pd.DataFrame) -> tuple[str, ...
         if len(stretches) <= MOST_STRETCHES:
             sentences.append(start + "; ".join(_stretch_words(*s) for s in stretches) + ".")
             continue
-        torn = [value for value, ends in path if len(ends) > 1]
-        said = f"solutions change {len(stretches) - 1} times from {path[0][0]:.3g} to "
-        said += f"{path[-1][0]:.3g}"
-        if torn:
-            said += f"; the seed decides at {len(torn)} of {len(path)} values, "
-            said += f"between {np.min(torn):.3g} and {np.max(torn):.3g}"
-        sentences.append(start + said + ".")
+        divided_values = [value for value, ends in path if len(ends) > 1]
+        summary = f"solutions change {len(stretches) - 1} times from {path[0][0]:.3g} to "
+        summary += f"{path[-1][0]:.3g}"
+        if divided_values:
+            summary += f"; the seed decides at {len(divided_values)} of {len(path)} values, "
+            summary += f"between {np.min(divided_values):.3g} and {np.max(divided_values):.3g}"
+        sentences.append(start + summary + ".")
     return tuple(sentences)

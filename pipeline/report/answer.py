@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pipeline.inspection import OPPOSED, TIPPING_ROLE, Focus, cell_spread, opposed_share
+from pipeline.inspection import OPPOSED, TIPPING_ROLE, Focus, opposed_share, row_spread
 from pipeline.results import StudyRecord
 from pipeline.words import family_words, listed, metric_words
 
@@ -27,7 +27,7 @@ def _kept_sentence(focus: Focus, record: StudyRecord, subject: str) -> str:
     if not kept:
         return f"{subject} left no weights to read variables from."
     means = {f: np.average([m for _, m in v], weights=[w for w, _ in v]) for f, v in kept.items()}
-    said = [f"{_mean_of(means[f], totals[f])} {family_words(f, record)}" for f in means]
+    families = [f"{_mean_of(means[f], totals[f])} {family_words(f, record)}" for f in means]
     table = focus.frequencies
     always = [str(v) for v in table.loc[table.get("share_best", 0) == 1, "variable"]]
     tail = f"; every seed keeps {listed(always)}" if always else "; no variable is kept by all"
@@ -37,7 +37,7 @@ def _kept_sentence(focus: Focus, record: StudyRecord, subject: str) -> str:
         tail = ""
     if all(means[f] == totals[f] for f in means):
         return f"{subject} keeps every variable at its best epoch, whatever the seed."
-    return f"{subject} keeps {listed(said)} variables on average at its best epoch{tail}."
+    return f"{subject} keeps {listed(families)} variables on average at its best epoch{tail}."
 
 
 def _mean_of(mean: float, total: int) -> str:
@@ -69,10 +69,10 @@ def _seed_sentence(
 
 
 def _best_that_selects(focus: Sequence[Focus], table: pd.DataFrame, maximize: bool) -> Focus | None:
-    """Of the best configurations by cell, the best of those that zero any variable."""
+    """Of the best of each inputs and regularizer, the best that zeroes any variable."""
     means = table.set_index("configuration")["objective_mean"]
-    found = [f for f in focus if f.selects and f.roles != (TIPPING_ROLE,)]
-    return max(found, key=lambda f: means[f.number] * (1 if maximize else -1), default=None)
+    candidates = [f for f in focus if f.selects and f.roles != (TIPPING_ROLE,)]
+    return max(candidates, key=lambda f: means[f.number] * (1 if maximize else -1), default=None)
 
 
 def answer_of(focus: Sequence[Focus], table: pd.DataFrame, record: StudyRecord) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ def answer_of(focus: Sequence[Focus], table: pd.DataFrame, record: StudyRecord) 
     best = focus[0]
     row = table.set_index("configuration").loc[best.number]
     metric = record.objective.removeprefix("val_")
-    test, val = cell_spread(row, f"test_{metric}"), cell_spread(row, record.objective)
+    test, val = row_spread(row, f"test_{metric}"), row_spread(row, record.objective)
     reached = f"a validation {metric_words(metric)} of {val.text}"
     if not np.isnan(test.mean):
         reached = f"a test {metric_words(metric)} of {test.text}"

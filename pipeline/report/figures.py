@@ -37,7 +37,7 @@ from pipeline.report.plots import (
     Points,
     Spans,
 )
-from pipeline.report.raster import encode, printable, side_by_side
+from pipeline.report.raster import png_of, printable, side_by_side
 from pipeline.results import Inputs, variable_norms
 
 _FAINT = "#8a8a8a"
@@ -122,8 +122,8 @@ def panels(
             maps[key] = HeatMap(*key, simulated, rows=rows, cells_width=270, ratio=2)
         title = f"{panel.letter}   {panel.title}"
         pictures.append(maps[key].pixels(panel.first_layer, title, scale, norm_scale or None))
-    together = encode(side_by_side(pictures, per_row, gap=40), ratio=2)
-    return together, tuple(encode(picture, ratio=2) for picture in pictures)
+    together = png_of(side_by_side(pictures, per_row, gap=40), ratio=2)
+    return together, tuple(png_of(picture, ratio=2) for picture in pictures)
 
 
 def _draw_mark(axes: MatplotlibAxes, mark: Mark) -> None:
@@ -226,13 +226,13 @@ def selection_bars(
 
 def importance_bars(shares: Mapping[str, Mapping[str, float]]) -> Figure:
     """fANOVA importances: target → parameter → share; one group of bars a parameter."""
-    names = list(dict.fromkeys(n for own in shares.values() for n in own))
+    names = list(dict.fromkeys(n for share_of in shares.values() for n in share_of))
     figure = _figure(6.4, 1.1 + 0.24 * len(names) * len(shares))
     axes = _axes(figure.subplots(), "", "share of the variance over configurations")
     height = 0.8 / max(len(shares), 1)
-    for i, (target, own) in enumerate(shares.items()):
+    for i, (target, share_of) in enumerate(shares.items()):
         y = np.arange(len(names)) + (i - (len(shares) - 1) / 2) * height
-        axes.barh(y, [own.get(n, 0.0) for n in names], height * 0.92, label=target,
+        axes.barh(y, [share_of.get(n, 0.0) for n in names], height * 0.92, label=target,
                   color=COLORS[i], hatch=HATCHES[i], edgecolor="white", linewidth=0.4)  # fmt: skip
     axes.set_yticks(np.arange(len(names)), [printable(n) for n in names], parse_math=False)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -281,13 +281,14 @@ def manhattan(shown: pd.DataFrame) -> Figure:
     shade = shown["chromosome"].map({name: _TWO_SHADES[i % 2] for i, name in enumerate(names)})
     causal = shown["causal"].astype(bool).to_numpy() if "causal" in shown else None
     for axes, network in zip(grid, networks, strict=True):
-        own = (shown["network"] == network).to_numpy()
+        of_network = (shown["network"] == network).to_numpy()
         _axes(axes, network, "", "learned weight")
         axes.scatter(
-            x[own], shown["learned"][own], s=5, c=shade[own].tolist(), linewidths=0, rasterized=True
-        )
+            x[of_network], shown["learned"][of_network], s=5, c=shade[of_network].tolist(),
+            linewidths=0, rasterized=True,
+        )  # fmt: skip
         if causal is not None:
-            marked = own & causal
+            marked = of_network & causal
             axes.scatter(
                 x[marked], shown["learned"][marked], s=24, facecolors="none",
                 edgecolors=COLORS[1], linewidths=0.9, label="causal in the simulation", zorder=3,

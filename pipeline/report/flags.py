@@ -34,31 +34,35 @@ def _border_side(value: float, tried: Sequence[float], space: object) -> str | N
     return {distinct[0]: "lower", distinct[-1]: "upper"}.get(value)
 
 
-def _border_flags(table: pd.DataFrame, cells: pd.DataFrame, record: StudyRecord) -> list[str]:
+def _border_flags(table: pd.DataFrame, best_rows: pd.DataFrame, record: StudyRecord) -> list[str]:
     space: Mapping[str, Any] = record.settings.get("space") or {}  # type: ignore[assignment]
     flags = []
-    for _, row in cells.iterrows():
-        cell = (table["inputs"] == row["inputs"]) & (table["regularizer"] == row["regularizer"])
-        own = table[cell]
+    for _, row in best_rows.iterrows():
+        alike = (table["inputs"] == row["inputs"]) & (table["regularizer"] == row["regularizer"])
+        tried = table[alike]
         for name in LAMBDAS:
             value = row[name]
-            side = _border_side(value, own[name].tolist(), space.get(name)) if value > 0 else None
+            side = _border_side(value, tried[name].tolist(), space.get(name)) if value > 0 else None
             if side:
-                said = inputs_words(row["inputs"], record)
+                inputs = inputs_words(row["inputs"], record)
                 flags.append(
-                    f"{name} {value:.3g} of the best {row['regularizer']} configuration on {said} "
-                    f"(c{row['configuration']}) lies at the {side} end of what was searched; "
-                    "a wider range may find a better one."
+                    f"{name} {value:.3g} of the best {row['regularizer']} configuration on "
+                    f"{inputs} (c{row['configuration']}) lies at the {side} end of what was "
+                    "searched; a wider range may find a better one."
                 )
     return flags
 
 
-def flags_of(results: StudyResults, table: pd.DataFrame, cells: pd.DataFrame) -> tuple[str, ...]:
-    flags = _border_flags(table, cells, results.record) if len(table) else []
+def flags_of(
+    results: StudyResults, table: pd.DataFrame, best_rows: pd.DataFrame
+) -> tuple[str, ...]:
+    flags = _border_flags(table, best_rows, results.record) if len(table) else []
     reasons = Counter(str(n.failure) for n in results.failed)
     if reasons:
-        said = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(5))
-        flags.append(f"{len(results.failed)} of {len(results.networks)} networks failed: {said}.")
+        commonest = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(5))
+        flags.append(
+            f"{len(results.failed)} of {len(results.networks)} networks failed: {commonest}."
+        )
     programs = Counter(n.made_with for n in results.networks if n.made_with)
     if len(programs) > 1:
         counts = "; ".join(f"{count} by {program}" for program, count in programs.most_common())
@@ -67,17 +71,17 @@ def flags_of(results: StudyResults, table: pd.DataFrame, cells: pd.DataFrame) ->
             f"which may differ in their last digits: {counts}."
         )
     kkt = np.array([n.metrics.get("kkt_residual", np.nan) for n in results.finished], dtype=float)
-    above = int(np.sum(kkt > TOLERANCE))
-    if above:
+    unsettled = int(np.sum(kkt > TOLERANCE))
+    if unsettled:
         flags.append(
-            f"{above} of {len(results.finished)} finished networks have a relative kkt_residual "
-            f"above {TOLERANCE:g} (largest {np.nanmax(kkt):.2g}): they had not settled, so what "
-            "they zeroed is partly where training stopped."
+            f"{unsettled} of {len(results.finished)} finished networks have a relative "
+            f"kkt_residual above {TOLERANCE:g} (largest {np.nanmax(kkt):.2g}): they had not "
+            "settled, so what they zeroed is partly where training stopped."
         )
     if len(table):
-        short = table[table["scored"] < table["scored"].max() / 2]
-        if len(short):
-            names = listed([f"c{c}" for c in short["configuration"]])
+        fewer = table[table["scored"] < table["scored"].max() / 2]
+        if len(fewer):
+            names = listed([f"c{c}" for c in fewer["configuration"]])
             flags.append(
                 f"{names} finished fewer than half as many seeds as others and could not win."
             )

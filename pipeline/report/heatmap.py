@@ -1,4 +1,4 @@
-"""First-layer weights → PNG, drawn pixel by pixel so that two a network cost next to nothing.
+"""First-layer weights → PNG, drawn pixel by pixel, which costs little for two of each network.
 
 Everything that stays the same for all networks of one shape (frame, names in both inks, legend) is
 rasterized once; for each network only the cells, the bars, the choice of inks, the title and the
@@ -20,9 +20,9 @@ from pipeline.report.raster import (
     ZERO,
     ZEROED,
     ZEROED_LINE,
-    encode,
     fitted,
     font,
+    png_of,
     put,
     text_ink,
     wrapped,
@@ -71,8 +71,8 @@ def strongest_rows(inputs: Inputs, *layers: np.ndarray, most: int = STRONGEST_RO
     in all; of a single variable with more columns than that, its strongest. Variables that every
     layer zeroes are left out, except that one is shown where nothing is kept.
     """
-    found = [np.fromiter(variable_norms(w, inputs).values(), float) for w in layers]
-    norms = np.max(np.nan_to_num(found), axis=0)
+    norms_of_layers = [np.fromiter(variable_norms(w, inputs).values(), float) for w in layers]
+    norms = np.max(np.nan_to_num(norms_of_layers), axis=0)
     index, sizes = inputs.group_index, np.bincount(inputs.group_index)
     order = np.argsort(-norms, kind="stable")
     fits = np.cumsum(sizes[order]) <= most
@@ -395,4 +395,4 @@ class HeatMap:
         """
         if first_layer is None:
             return None
-        return encode(self.pixels(first_layer, title, scale), self.ratio)
+        return png_of(self.pixels(first_layer, title, scale), self.ratio)

@@ -1,4 +1,4 @@
-"""Described plots for a pointer, as Bokeh documents for a self-contained page.
+"""Described plots (`plots.Plot`) as interactive Bokeh plots for a self-contained page.
 
 The only module that imports bokeh. Every one has a picture of `figures` beside it that says the
 same without scripts. Bokeh draws labels onto a canvas and escapes what a tooltip shows; `$$` is
@@ -55,7 +55,7 @@ def _safe(text: object) -> str:
 
 
 def _source(columns: Mapping[str, Any], tips: Tips) -> ColumnDataSource:
-    """Columns, and what a pointer is shown as `tip_0`, `tip_1` …, as text or as it is."""
+    """Columns, and what hovering shows as `tip_0`, `tip_1` …, as text or as it is."""
     shown = {
         f"tip_{i}": [_safe(v) if isinstance(v, str) else v for v in values]
         for i, values in enumerate(tips.values())
@@ -106,10 +106,10 @@ def _drawn(described: Axes, x_range: object, width: float, height: float) -> fig
     options: dict[str, Any] = {"x_axis_type": "log"} if described.log_x else {}
     if x_range is not None:
         options["x_range"] = x_range
-    said, y = described.title, " ".join(described.y.split())
+    heading, y = described.title, " ".join(described.y.split())
     if y and height * _PIXELS < LOW:  # an upright label would be cut
-        said, y = f"{said}: {y}" if said else y, ""
-    title = Title(text=_safe(said), text_font_size="12px", text_color=INK)
+        heading, y = f"{heading}: {y}" if heading else y, ""
+    title = Title(text=_safe(heading), text_font_size="12px", text_color=INK)
     plot = figure(
         title=title, x_axis_label=_safe(described.x), tools=_TOOLS,
         y_axis_label=_safe(y), sizing_mode="stretch_width",
@@ -140,8 +140,8 @@ def _drawn(described: Axes, x_range: object, width: float, height: float) -> fig
     return plot
 
 
-def pointed(plot: Plot) -> Model:
-    """A described plot for a pointer; its legend is the page's."""
+def bokeh_plot(plot: Plot) -> Model:
+    """A described plot as Bokeh draws it; its legend is written by the page."""
     ranges: dict[int, object] = {}
     rows: list[list[figure | None]] = []
     single = len(plot.grid) == 1

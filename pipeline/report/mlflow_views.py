@@ -36,17 +36,19 @@ def _columns(summary: Summary) -> list[str]:
 def outcome_links(summary: Summary, experiment_id: str) -> str:
     """Markdown: of the most seed-dependent configuration each outcome, with its share of the seeds
     and a link to the run of the network that represents it; empty where the seeds agree."""
-    torn = next((f for f in summary.focus if TIPPING_ROLE in f.roles), None)
+    tipping = next((f for f in summary.focus if TIPPING_ROLE in f.roles), None)
     links = []
-    for i, solution in enumerate(torn.outcomes[:MOST_OUTCOMES] if torn else (), 1):
+    for i, solution in enumerate(tipping.outcomes[:MOST_OUTCOMES] if tipping else (), 1):
         words = f"({i}) {solution.label}, {len(solution.networks)} of {solution.of_networks} seeds"
         network = solution.representative
         if network.run_id:
             target = f"#/experiments/{experiment_id}/runs/{network.run_id}"
             links.append(f"{escape_markdown(words)}: [{escape_markdown(network.name)}]({target})")
-    if torn is None or not links:
+    if tipping is None or not links:
         return ""
-    return f"Outcomes of {escape_markdown(torn.regularizer)} c{torn.number}: " + " · ".join(links)
+    return f"Outcomes of {escape_markdown(tipping.regularizer)} c{tipping.number}: " + " · ".join(
+        links
+    )
 
 
 def views_of(summary: Summary) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Solutions + figures → one self-contained HTML page, with its PNG and CSV beside it.
 
 The page needs no network and no scripts. Where scripts run, some pictures give way to the same
-figure for a pointer. Its content security policy allows the scripts written here, by their digests,
-and nothing else: a name from the data could not run even if it were not escaped.
+figure as an interactive one. Its content security policy allows the scripts written here, by their
+digests, and nothing else: a name from the data could not run even if it were not escaped.
 """
 
 from __future__ import annotations
@@ -99,23 +99,23 @@ class Chapter:
 
     @property
     def pictures(self) -> list[Picture]:
-        found = [*self.trajectories, *self.selections, *self.lambdas, self.pareto, self.importance]
-        found.append(self.variants.picture if self.variants else None)
-        return [picture for picture in found if picture]
+        several = [*self.trajectories, *self.selections, *self.lambdas]
+        variants = self.variants.picture if self.variants else None
+        return [p for p in (*several, self.pareto, self.importance, variants) if p]
 
 
 def _chapter(summary: Summary, letters: Mapping[str, str]) -> Chapter:
-    close = [f for f in summary.focus if {BEST_ROLE, TIPPING_ROLE} & set(f.roles)]
+    foremost = [f for f in summary.focus if {BEST_ROLE, TIPPING_ROLE} & set(f.roles)]
     selecting = [f for f in summary.focus if f.selects and len(f.frequencies)]
     sections = [
         {
             "focus": f,
-            "open": f in close,
+            "open": f in foremost,
             "tables": [(epoch, solution_rows(f, epoch, summary)) for epoch in ("last", "best")],
             "deaths": death_rows(f) if f.selects and len(f.frequencies) else None,
         }
         for f in summary.focus
-        if f in close or f.selects
+        if f in foremost or f.selects
     ]
     pairs = report_pictures.kept_and_score(summary)
     front = None
@@ -130,7 +130,9 @@ def _chapter(summary: Summary, letters: Mapping[str, str]) -> Chapter:
         summary=summary,
         objective=metric_words(summary.record.objective),
         sections=sections,
-        trajectories=[p for f in close if (p := report_pictures.trajectory(f, summary, letters))],
+        trajectories=[
+            p for f in foremost if (p := report_pictures.trajectory(f, summary, letters))
+        ],
         selections=[report_pictures.selection(f) for f in selecting[:4]],
         lambdas=report_pictures.lambda_pictures(summary),
         pareto=report_pictures.pareto(summary),
@@ -149,7 +151,7 @@ def _digest(script: str) -> str:
 def _scripts(pictures: Sequence[Picture]) -> tuple[list[str], dict[int, str]]:
     """The page's scripts, and id of a picture → the element that its plot fills."""
     plots = {
-        f"plot_{i}": interactive.pointed(p.plot)
+        f"plot_{i}": interactive.bokeh_plot(p.plot)
         for i, p in enumerate(pictures)
         if p.plot is not None
     }
@@ -165,11 +167,11 @@ def _page(summaries: Sequence[Summary]) -> tuple[str, list[Picture]]:
     """The page and its pictures as files; pictures alone where plots would make it too large."""
     html, files = _rendered(summaries)
     if len(html.encode()) > LARGEST_BYTES:
-        html, files = _rendered(summaries, pointed=False)
+        html, files = _rendered(summaries, with_plots=False)
     return html, files
 
 
-def _rendered(summaries: Sequence[Summary], pointed: bool = True) -> tuple[str, list[Picture]]:
+def _rendered(summaries: Sequence[Summary], with_plots: bool = True) -> tuple[str, list[Picture]]:
     panels = chosen_panels(*summaries)
     simulated = any(s.record.simulated for s in summaries)
     together, single = report_pictures.panel_pictures(panels, simulated)
@@ -180,7 +182,7 @@ def _rendered(summaries: Sequence[Summary], pointed: bool = True) -> tuple[str, 
     several = len(summaries) > 1
     joint = report_pictures.pareto(*summaries) if several else None
     pictures = [*([joint] if joint else []), *(p for c in chapters for p in c.pictures)]
-    scripts, places = _scripts(pictures if pointed else [])
+    scripts, places = _scripts(pictures if with_plots else [])
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -201,11 +203,13 @@ def _rendered(summaries: Sequence[Summary], pointed: bool = True) -> tuple[str, 
     )  # fmt: skip
     files = [*([together] if together else []), *([joint] if joint else [])]
     for number, chapter in enumerate(chapters):
-        own = chapter.pictures
+        pictures_of_study = chapter.pictures
         if several:
             study = re.sub(r"[^\w.-]", "_", chapter.summary.record.study)
-            own = [replace(p, name=f"{number + 1}_{study}_{p.name}") for p in own]
-        files += own
+            pictures_of_study = [
+                replace(p, name=f"{number + 1}_{study}_{p.name}") for p in pictures_of_study
+            ]
+        files += pictures_of_study
     return html, files
 
 
@@ -269,10 +273,10 @@ def compare_studies(studies: Sequence[StudyResults], output: Path) -> list[Summa
     Raises InputError unless they have the same target and objective.
     """
     for name in ("target", "objective"):
-        found = {s.record.study: getattr(s.record, name) for s in studies}
-        if len(set(found.values())) > 1:
-            said = ", ".join(f"{study} has {value}" for study, value in found.items())
-            raise InputError(f"studies on one page must have the same {name}, but {said}")
+        values = [(s.record.study, getattr(s.record, name)) for s in studies]
+        if len({value for _, value in values}) > 1:
+            differences = ", ".join(f"{study} has {value}" for study, value in values)
+            raise InputError(f"studies on one page must have the same {name}, but {differences}")
     summaries = [summarize(results) for results in studies]
     tables = {
         name: pd.concat(

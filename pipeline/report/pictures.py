@@ -33,14 +33,14 @@ LETTERS = {"none": "A", "l1": "B", "l2": "C", "elastic_net": "D"}
 
 PANELS_WANTED, MOST_OUTCOMES = 6, 4
 MOST_BARS = 60  # of a figure of selection frequencies
-MOST_LINES, MOST_AXES = 3000, 12  # that a page draws for a pointer; the picture alone beyond
+MOST_LINES, MOST_AXES = 3000, 12  # of an interactive figure; beyond, the picture alone
 
 
 @dataclass(frozen=True)
 class Picture:
     """A figure of the page: its file, its words for a reader who cannot see it, and its caption.
 
-    plot  the same figure for a pointer, shown in place of the picture where scripts run.
+    plot  the same figure as an interactive one, shown in place of the picture where scripts run.
     """
 
     name: str
@@ -79,29 +79,32 @@ def _panel(
     return Panel(title, network.inputs, np.asarray(layer), letter, network, study)
 
 
-def _cells(summaries: Sequence[Summary]) -> pd.DataFrame:
+def _best_rows(summaries: Sequence[Summary]) -> pd.DataFrame:
     """The best configuration of each regularizer over all studies, on the richest inputs."""
-    tables = [s.cells.assign(study=i) for i, s in enumerate(summaries) if len(s.cells)]
+    tables = [s.best_rows.assign(study=i) for i, s in enumerate(summaries) if len(s.best_rows)]
     if not tables:
         return pd.DataFrame()
-    cells = pd.concat(tables, ignore_index=True)
-    richest = max(dict.fromkeys(cells["inputs"]), key=lambda inputs: inputs.count("+"))
-    cells = cells[cells["inputs"] == richest]
-    better = cells.sort_values(
+    best_rows = pd.concat(tables, ignore_index=True)
+    richest = max(dict.fromkeys(best_rows["inputs"]), key=lambda inputs: inputs.count("+"))
+    best_rows = best_rows[best_rows["inputs"] == richest]
+    best_first = best_rows.sort_values(
         "objective_mean", ascending=not summaries[0].record.maximize, kind="stable"
     )
     rank = {name: i for i, name in enumerate(REGULARIZERS)}
-    return better.drop_duplicates("regularizer").sort_values(
+    return best_first.drop_duplicates("regularizer").sort_values(
         "regularizer", key=lambda c: c.map(lambda r: rank.get(r, len(rank))), kind="stable"
     )
 
 
-def _contested(summaries: Sequence[Summary]) -> tuple[int, Focus] | None:
+def _most_seed_dependent(summaries: Sequence[Summary]) -> tuple[int, Focus] | None:
     """The most seed-dependent of the studies' most seed-dependent configurations, and the place of
-    its study; one of a group lasso wherever there is one: which family it keeps is its question."""
-    torn = [(i, f) for i, s in enumerate(summaries) for f in s.focus if TIPPING_ROLE in f.roles]
+    its study; one of a group lasso wherever there is one, since the case study asks of it which
+    family is kept."""
+    candidates = [
+        (i, f) for i, s in enumerate(summaries) for f in s.focus if TIPPING_ROLE in f.roles
+    ]
     return max(
-        torn,
+        candidates,
         key=lambda pair: ("group" in pair[1].regularizer, pair[1].entropy_bits),
         default=None,
     )
@@ -118,22 +121,23 @@ def _median_panel(
 
 
 def chosen_panels(*summaries: Summary) -> list[Panel]:
-    """One network for each regularizer on the richest inputs, then the contested outcomes.
+    """One network for each regularizer on the richest inputs, then one for each outcome of the most
+    seed-dependent configuration.
 
     Of a regularizer the best configuration's network with the median objective, at its best epoch;
     of the most seed-dependent configuration the representative of each outcome at the last epoch,
     in place of the best network of its regularizer. The letters are those of the case study: A
     none, B L1, C L2, D elastic net, from E on the outcomes and whatever else there is.
     """
-    cells = _cells(summaries)
-    if not len(cells):
+    best_rows = _best_rows(summaries)
+    if not len(best_rows):
         return []
-    torn, rest = _contested(summaries), iter("EFGHIJKLMN")
-    plain = cells[cells["regularizer"].isin(LETTERS)]
+    seed_dependent, rest = _most_seed_dependent(summaries), iter("EFGHIJKLMN")
+    plain = best_rows[best_rows["regularizer"].isin(LETTERS)]
     shown = [_median_panel(r, LETTERS[r["regularizer"]], summaries) for _, r in plain.iterrows()]
-    others = cells[~cells["regularizer"].isin(LETTERS)]
-    if torn:
-        study, focus = torn
+    others = best_rows[~best_rows["regularizer"].isin(LETTERS)]
+    if seed_dependent:
+        study, focus = seed_dependent
         room = min(max(PANELS_WANTED - len(plain), 2), MOST_OUTCOMES)
         for i, solution in enumerate(focus.outcomes[:room], 1):
             heading = f"{regularizer_words(focus.regularizer)} ({i}): {solution.label}"
@@ -187,11 +191,13 @@ def trajectory(focus: Focus, summary: Summary, letters: Mapping[str, str]) -> Pi
     letters: name of a network → letter of its panel among the heat maps.
     """
     finished = [n for n in focus.networks if n.failure is None]
-    found = dict.fromkeys(name for n in finished for name in n.curves)
-    wanted = [f"kept_{f}" for f in dict.fromkeys(finished[0].inputs.families)] if finished else []
-    names = {c: f"kept: {family_words(c[5:], summary.record)}" for c in wanted}
+    recorded_curves = dict.fromkeys(name for n in finished for name in n.curves)
+    family_curves = (
+        [f"kept_{f}" for f in dict.fromkeys(finished[0].inputs.families)] if finished else []
+    )
+    names = {c: f"kept: {family_words(c[5:], summary.record)}" for c in family_curves}
     names[summary.record.objective] = metric_words(summary.record.objective)
-    names = {c: title for c, title in names.items() if c in found}
+    names = {c: title for c, title in names.items() if c in recorded_curves}
     if not names:
         return None
     ranks = {s.label: i for i, s in enumerate(focus.last)}
@@ -206,9 +212,11 @@ def trajectory(focus: Focus, summary: Summary, letters: Mapping[str, str]) -> Pi
         f"c{focus.number} ({', '.join(focus.roles)}). One line a seed, colored by what it keeps at "
         "the last epoch; the filled marker is its best epoch."
     )
-    if named := [_named_words(t, n, summary.record) for t, n in zip(shown, finished) if t.letter]:
+    if descriptions := [
+        _named_words(t, n, summary.record) for t, n in zip(shown, finished) if t.letter
+    ]:
         caption += " Thick: the networks of the heat maps, a hollow marker at their last epoch. "
-        caption += "; ".join(named) + "."
+        caption += "; ".join(descriptions) + "."
     few = len(finished) * len(names) <= MOST_LINES
     return Picture(
         f"trajectories_c{focus.number}", figures.picture(plot),
@@ -260,9 +268,9 @@ def lambda_pictures(summary: Summary) -> list[Picture]:
     for inputs in dict.fromkeys(table["inputs"]) if len(table) else ():
         part = table[table["inputs"] == inputs].copy()
         searched = {
-            name: lam
-            for name, own in part.groupby("regularizer", sort=False)
-            if (lam := main_lambda(own))
+            name: name_of_lambda
+            for name, rows in part.groupby("regularizer", sort=False)
+            if (name_of_lambda := main_lambda(rows))
         }
         if not searched:
             continue
@@ -295,9 +303,11 @@ def kept_and_score(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame] | None
     if objective not in table or "zeroed_variables" not in table:
         return None
     totals = {n.name: len(n.inputs.variable_names) for n in summary.results.networks}
-    said = summary.configurations.set_index("configuration")["lambdas"]
+    searched_values_of = summary.configurations.set_index("configuration")["lambdas"]
     kept = table["network"].map(totals) - table["zeroed_variables"]
-    table = table.assign(kept=kept, score=table[objective], values=table["configuration"].map(said))
+    table = table.assign(
+        kept=kept, score=table[objective], values=table["configuration"].map(searched_values_of)
+    )
     table = table[table["score"].notna() & table["kept"].notna()]
     if table.empty:
         return None
@@ -314,10 +324,12 @@ def kept_and_score(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame] | None
 
 def pareto(*summaries: Summary) -> Picture | None:
     """Score against number of kept variables, of all networks of the studies."""
-    found = [pair for s in summaries if (pair := kept_and_score(s))]
-    if not found:
+    tables_of_studies = [pair for s in summaries if (pair := kept_and_score(s))]
+    if not tables_of_studies:
         return None
-    networks, means = (pd.concat(t, ignore_index=True) for t in zip(*found, strict=True))
+    networks, means = (
+        pd.concat(t, ignore_index=True) for t in zip(*tables_of_studies, strict=True)
+    )
     record = summaries[0].record
     plot = plots.pareto(networks, means, record.maximize, metric_words(record.objective))
     return Picture(
@@ -340,7 +352,11 @@ def importance(summary: Summary) -> Picture | None:
         objective: table["objective_mean"],
         "entropy of solutions": table["entropy_last_bits"],
     }
-    shares = {name: found for name, t in targets.items() if (found := importances(values, t))}
+    shares = {
+        name: shares_of_target
+        for name, t in targets.items()
+        if (shares_of_target := importances(values, t))
+    }
     if not shares:
         return None
     return Picture(

@@ -1,5 +1,5 @@
 """What the line figures of a report show, described once: `figures` draws it as a picture
-(matplotlib), `interactive` for a pointer (Bokeh). Pure descriptions; no drawing library here.
+(matplotlib), `interactive` as one to explore (Bokeh). Pure descriptions; no drawing library here.
 
 Colors are Okabe and Ito's, told apart by markers and hatches too.
 """
@@ -25,7 +25,7 @@ INK = "#333333"
 
 Dash = Literal["solid", "dashed"]
 Tips = Mapping[str, Sequence[object]]
-"""What a pointer is shown: its caption → a value for each line, point or box."""
+"""What hovering shows: a caption → a value for each line, point or box."""
 
 
 def style_of(names: Sequence[str], colors: Sequence[str] = COLORS) -> dict[str, tuple[str, str]]:
@@ -163,7 +163,7 @@ class Trajectory:
     solution  what it ends with, which decides its color.
     letter    of its panel among the heat maps; such a network's line is thick, and its best and
               last epochs are named.
-    finals    curve name → its value in the last state, which the full-batch finish made of the last
+    finals    curve name → its value in the last state, which the solvers made of the last
               epoch's; by default the curve's last value.
     """
 
@@ -325,17 +325,17 @@ def lambda_paths(
         others = [c for c in part.columns if c.startswith("lambda_") and c != lam]
         joined = not any(part[other].nunique() > 1 for other in others)
         ticks = _round_values(part[lam])
-        cells = [
+        column_axes = [
             Axes(_against(part, lam, column, joined), y=title, log_x=True, counts=column in kept,
                  title=regularizer if i == 0 else "", ticks=ticks)
             for i, (column, title) in enumerate(shown.items())
         ]  # fmt: skip
         if solutions:
             boxes = _shares(part, lam, solutions, order)
-            cells.append(Axes(boxes, y="share of seeds", log_x=True, ticks=ticks))
-        last = cells[-1]
-        cells[-1] = Axes(last.marks, last.title, lam, last.y, True, last.counts, ticks=ticks)
-        columns.append(cells)
+            column_axes.append(Axes(boxes, y="share of seeds", log_x=True, ticks=ticks))
+        last = column_axes[-1]
+        column_axes[-1] = Axes(last.marks, last.title, lam, last.y, True, last.counts, ticks=ticks)
+        columns.append(column_axes)
     rows = tuple(itertools.zip_longest(*columns))
     return Plot(rows, max(2.9, 5.6 / len(lambdas)), 1.75)
 
@@ -350,12 +350,12 @@ def pareto(
     marks: list[Mark] = []
     for name, (color, marker) in style_of(networks["regularizer"].tolist()).items():
         for table, size, hollow in ((networks, 4.5, False), (configurations, 7.5, True)):
-            own = table[table["regularizer"] == name]
+            rows = table[table["regularizer"] == name]
             tips = {
-                "": own["network"].tolist(), "kept": [f"{k:g}" for k in own["kept"]],
-                "score": [f"{s:.4f}" for s in own["score"]], "searched": own["values"].tolist(),
+                "": rows["network"].tolist(), "kept": [f"{k:g}" for k in rows["kept"]],
+                "score": [f"{s:.4f}" for s in rows["score"]], "searched": rows["values"].tolist(),
             }  # fmt: skip
-            x, y = own["kept"].to_numpy(float), own["score"].to_numpy(float)
+            x, y = rows["kept"].to_numpy(float), rows["score"].to_numpy(float)
             marks.append(Points(x, y, color, "" if hollow else name, marker, size, hollow,
                                 1.0 if hollow else 0.55, tips))  # fmt: skip
     dashes: tuple[Dash, Dash] = ("solid", "dashed")

@@ -43,10 +43,10 @@ def _rgb(code: str) -> tuple[int, ...]:
 def _palette() -> list[int]:
     anchors = np.array([_rgb(code) for code in _ANCHORS], dtype=float)
     steps = np.linspace(0, len(anchors) - 1, 2 * ZERO + 1)
-    weights = np.stack([np.interp(steps, range(len(anchors)), c) for c in anchors.T], axis=1)
+    weight_colors = np.stack([np.interp(steps, range(len(anchors)), c) for c in anchors.T], axis=1)
     grays = np.repeat(np.linspace(255, 0, GREYS)[:, None], 3, axis=1)
     rest = np.array([(238, 238, 238), (190, 190, 190), *(_rgb(code) for code in _OKABE_ITO)])
-    return np.concatenate([weights, grays, rest]).round().astype(int).ravel().tolist()
+    return np.concatenate([weight_colors, grays, rest]).round().astype(int).ravel().tolist()
 
 
 PALETTE = _palette()
@@ -109,7 +109,7 @@ def put(canvas: np.ndarray, sprite: np.ndarray, top: int, left: int) -> None:
     canvas[top : top + part.shape[0], left : left + part.shape[1]] = part
 
 
-def encode(canvas: np.ndarray, ratio: float = 1.0) -> bytes:
+def png_of(canvas: np.ndarray, ratio: float = 1.0) -> bytes:
     """Palette indices → PNG; `ratio` pixels make one CSS pixel."""
     image = Image.fromarray(canvas, mode="L")
     image = Image.frombytes("P", image.size, canvas.tobytes())

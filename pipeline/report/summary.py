@@ -18,9 +18,8 @@ from pipeline.inspection import (
     TIPPING_ROLE,
     Focus,
     Solution,
-    best_by_cell,
+    best_by_inputs_and_regularizer,
     best_row,
-    cell_spread,
     configuration_front,
     configuration_row,
     configuration_table,
@@ -29,6 +28,7 @@ from pipeline.inspection import (
     metric_names,
     most_seed_dependent,
     other_searched,
+    row_spread,
     solution_label,
 )
 from pipeline.report.answer import answer_of
@@ -43,8 +43,9 @@ __all__ = ["BEST_ROLE", "TIPPING_ROLE", "Focus", "Summary", "summarize"]
 class Summary:
     """All of a study's results in words and tables.
 
-    configurations  one row a configuration; `cells` the best of each inputs × regularizer.
-    results_table   the cells and, after that of its regularizer, one row for each outcome of the
+    configurations  one row a configuration.
+    best_rows       of these rows the best of each inputs and regularizer.
+    results_table   `best_rows` and, after that of its regularizer, one row for each outcome of the
                     most seed-dependent configuration: over its seeds, with its name as `outcome`.
     best, tipping   the number of the best and of the most seed-dependent configuration.
     networks        one row a network: parameters, metrics, solutions, why it failed.
@@ -56,7 +57,7 @@ class Summary:
     results: StudyResults
     metrics: tuple[str, ...]
     configurations: pd.DataFrame
-    cells: pd.DataFrame
+    best_rows: pd.DataFrame
     results_table: pd.DataFrame
     networks: pd.DataFrame
     best: int | None
@@ -87,8 +88,8 @@ def zeroed_words(row: Mapping[str, Any] | pd.Series, family: str) -> str:
     – where the family is not an input.
     """
     means = [row.get(f"{prefix}zeroed_{family}_mean", np.nan) for prefix in ("", "final_")]
-    said = [f"{mean:.1f}" for mean in means if np.isfinite(mean)]
-    return " → ".join(said) + f" of {int(row[f'total_{family}'])}" if said else "–"
+    texts = [f"{mean:.1f}" for mean in means if np.isfinite(mean)]
+    return " → ".join(texts) + f" of {int(row[f'total_{family}'])}" if texts else "–"
 
 
 def all_families(table: pd.DataFrame) -> list[str]:
@@ -101,9 +102,11 @@ def front_words(summary: Summary) -> str | None:
     if len(record.objectives) < 2 or table.empty:
         return None
     front = configuration_front(table, all_families(table), record.maximize)
-    said = [f"c{p['configuration']} ({p['kept']:.1f} kept, {p['score']:.3f})" for p in front]
+    unbeaten = [f"c{p['configuration']} ({p['kept']:.1f} kept, {p['score']:.3f})" for p in front]
     word = metric_words(record.objective)
-    return f"No configuration beats these in both {word} and variables kept: {listed(said, 12)}."
+    return (
+        f"No configuration beats these in both {word} and variables kept: {listed(unbeaten, 12)}."
+    )
 
 
 METRICS_IN_TABLE = 3
@@ -111,13 +114,13 @@ METRICS_IN_TABLE = 3
 
 def _best_and_last(row: pd.Series, metric: str) -> str:
     """`0.702 ± 0.011 → 0.707 ± 0.003`: at the best and, where it is known, at the last epoch."""
-    best, last = (cell_spread(row, f"{prefix}test_{metric}").text for prefix in ("", "final_"))
+    best, last = (row_spread(row, f"{prefix}test_{metric}").text for prefix in ("", "final_"))
     return best if last == "–" else f"{best} → {last}"
 
 
 def _epochs(row: pd.Series) -> str:
     """`8 ± 3 → 60`: mean best epoch and its deviation over seeds, and the last epoch."""
-    best, last = (cell_spread(row, name) for name in ("best_epoch", "final_epoch"))
+    best, last = (row_spread(row, name) for name in ("best_epoch", "final_epoch"))
     if np.isnan(best.mean):
         return "–"
     return f"{best.mean:.0f}" + ("" if np.isnan(best.sd) else f" ± {best.sd:.0f}") + (
@@ -143,22 +146,24 @@ def results_rows(
     rows = []
     for _, row in table.iterrows():
         outcome = f" {row['outcome']}" if row["outcome"] else ""
-        cells = [inputs_words(row["inputs"], record), f"{row['regularizer']}{outcome}"]
-        cells += [_best_and_last(row, m) for m in metrics]
-        cells += [zeroed_words(row, family) for family in families]
+        texts = [inputs_words(row["inputs"], record), f"{row['regularizer']}{outcome}"]
+        texts += [_best_and_last(row, m) for m in metrics]
+        texts += [zeroed_words(row, family) for family in families]
         failed = f" ({row['failed']} failed)" if row["failed"] else ""
         values = "" if row["lambdas"] == "–" else f": {row['lambdas']}"
-        cells += [_epochs(row), f"c{row['configuration']}{values}"]
-        rows.append([str(c) for c in [*cells, f"{row['finished']}{failed}"]])
+        texts += [_epochs(row), f"c{row['configuration']}{values}"]
+        rows.append([str(c) for c in [*texts, f"{row['finished']}{failed}"]])
     return head, rows
 
 
 def compared_rows(summaries: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
     """The tables of results of several studies as one, the study's name first."""
-    families = list(dict.fromkeys(f for s in summaries for f in all_families(s.cells)))
+    families = list(dict.fromkeys(f for s in summaries for f in all_families(s.best_rows)))
     tables = [results_rows(summary, families) for summary in summaries]
     rows = [
-        [s.record.study, *row] for s, (_, own) in zip(summaries, tables, strict=True) for row in own
+        [s.record.study, *row]
+        for s, (_, rows_of_study) in zip(summaries, tables, strict=True)
+        for row in rows_of_study
     ]
     return ["study", *tables[0][0]], rows
 
@@ -173,17 +178,17 @@ def brief_results_rows(
     """
     head, rows = results_rows(summary)
     metrics, families = summary.metrics[:METRICS_IN_TABLE], all_families(summary.results_table)
-    names, cells = head[:2], [[row[0].replace(" (simulated)", ""), row[1]] for row in rows]
+    names, brief_rows = head[:2], [[row[0].replace(" (simulated)", ""), row[1]] for row in rows]
     for i, metric in enumerate(metrics[:metrics_shown], 2):
         names.append(abbreviated(metric_words(metric)))
-        cells = [[*own, row[i].split(" → ")[0]] for own, row in zip(cells, rows)]
+        brief_rows = [[*texts, row[i].split(" → ")[0]] for texts, row in zip(brief_rows, rows)]
     for i, family in enumerate(families, 2 + len(metrics)):
         names.append(f"{family} zeroed")
-        cells = [[*own, row[i].split(" → ")[-1]] for own, row in zip(cells, rows)]
-    cells = [[*own, row[-2].partition(":")[0]] for own, row in zip(cells, rows)]
-    for row in cells:
+        brief_rows = [[*texts, row[i].split(" → ")[-1]] for texts, row in zip(brief_rows, rows)]
+    brief_rows = [[*texts, row[-2].partition(":")[0]] for texts, row in zip(brief_rows, rows)]
+    for row in brief_rows:
         row[1] = row[1].partition(":")[0]  # the outcome's number alone
-    return [*names, "best"], cells
+    return [*names, "best"], brief_rows
 
 
 def solution_words(solution: Solution, rank: int, record: StudyRecord) -> str:
@@ -219,43 +224,45 @@ def network_table(results: StudyResults) -> pd.DataFrame:
 
 
 def _results_table(
-    cells: pd.DataFrame, focus: Sequence[Focus], results: StudyResults
+    best_rows: pd.DataFrame, focus: Sequence[Focus], results: StudyResults
 ) -> pd.DataFrame:
     """As `Summary.results_table`."""
-    table = cells.assign(outcome="")
-    torn = next((f for f in focus if TIPPING_ROLE in f.roles), None)
-    if torn is None:
+    table = best_rows.assign(outcome="")
+    tipping = next((f for f in focus if TIPPING_ROLE in f.roles), None)
+    if tipping is None:
         return table
-    metrics, numbered = metric_names(results.networks, results.record.objective), torn.outcomes
+    metrics, solutions = metric_names(results.networks, results.record.objective), tipping.outcomes
     rows = [
-        configuration_row(torn.number, s.networks, results.record, metrics)
+        configuration_row(tipping.number, s.networks, results.record, metrics)
         | {"outcome": f"({i}): {s.label}"}
-        for i, s in enumerate(numbered, 1)
+        for i, s in enumerate(solutions, 1)
     ]
-    outcomes = pd.DataFrame(rows)
-    alike = (table["inputs"] == outcomes["inputs"][0]) & (table["regularizer"] == torn.regularizer)
+    outcome_rows = pd.DataFrame(rows)
+    alike = (table["inputs"] == outcome_rows["inputs"][0]) & (
+        table["regularizer"] == tipping.regularizer
+    )
     at = int(np.flatnonzero(alike)[-1]) + 1 if alike.any() else len(table)
-    return pd.concat([table.iloc[:at], outcomes, table.iloc[at:]], ignore_index=True)
+    return pd.concat([table.iloc[:at], outcome_rows, table.iloc[at:]], ignore_index=True)
 
 
 def summarize(results: StudyResults) -> Summary:
     """Everything the report says, from the networks alone; for partial studies too."""
     table = configuration_table(results)
     maximize = results.record.maximize
-    cells = best_by_cell(table, maximize)
+    best_rows = best_by_inputs_and_regularizer(table, maximize)
     best, tipping = best_row(table, maximize), most_seed_dependent(table)
-    focus = focuses(best, tipping, cells, results)
+    focus = focuses(best, tipping, best_rows, results)
     return Summary(
         results=results,
         metrics=metric_names(results.networks, results.record.objective),
         configurations=table,
-        cells=cells,
-        results_table=_results_table(cells, focus, results),
+        best_rows=best_rows,
+        results_table=_results_table(best_rows, focus, results),
         networks=network_table(results),
         best=None if best is None else int(best["configuration"]),
         tipping=None if tipping is None else int(tipping["configuration"]),
         focus=focus,
         answer=answer_of(focus, table, results.record),
         dividing=dividing_words(results, table),
-        flags=flags_of(results, table, cells),
+        flags=flags_of(results, table, best_rows),
     )

@@ -71,7 +71,7 @@ def markdown_of(summary: Summary) -> str:
     blocks.append(" ".join(escape_markdown(s) for s in summary.answer))
     if summary.record.simulated:
         blocks.append("*Genotypes are simulated: genetic results show the method, not biology.*")
-    if len(summary.cells):
+    if len(summary.best_rows):
         blocks.append(_markdown_table(summary))
     blocks += [f"- {escape_markdown(sentence)}" for sentence in path_lines(summary)]
     for focus in summary.focus[:4]:
@@ -95,7 +95,7 @@ def terminal_of(summary: Summary) -> Group:
     parts += [Text(""), Text(" ".join(summary.answer))]
     if record.simulated:
         parts.append(Text("Genotypes are simulated.", style="yellow"))
-    if len(summary.cells):
+    if len(summary.best_rows):
         head, rows = brief_results_rows(summary)
         title = "Best configuration of each: test set, mean ± sd over seeds; zeroed at the end"
         if record.simulated:
@@ -107,12 +107,12 @@ def terminal_of(summary: Summary) -> Group:
             pad_edge=False,
             padding=(0, 1, 0, 0),
         )
-        for name, *cells in zip(head, *rows, strict=True):
-            words = " ".join([name, *cells]).split()
+        for name, *texts in zip(head, *rows, strict=True):
+            words = " ".join([name, *texts]).split()
             whole = name in ("regularizer", "best")
             table.add_column(Text(name), no_wrap=whole, min_width=max(map(len, words)))
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Text(text) for text in row))
         parts += [Text(""), table]
     for sentence in path_lines(summary):
         parts += [Text(""), Text(sentence)]

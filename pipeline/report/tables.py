@@ -18,12 +18,12 @@ Rows = tuple[list[str], list[list[str]]]
 
 def _scores(solution: Solution, metric: str) -> list[str]:
     """Of training, validation and test rows, and the interval: best → last epoch."""
-    cells = [
+    best_and_last = [
         [solution.score(f"{split}_{metric}", epoch).text for epoch in EPOCHS]
         for split in ("train", "val", "test")
     ]
-    cells.append([solution.interval_text(epoch) for epoch in EPOCHS])
-    return ["–" if set(pair) == {"–"} else " → ".join(pair) for pair in cells]
+    best_and_last.append([solution.interval_text(epoch) for epoch in EPOCHS])
+    return ["–" if set(pair) == {"–"} else " → ".join(pair) for pair in best_and_last]
 
 
 def _died(solution: Solution) -> str:
@@ -102,8 +102,8 @@ def death_rows(focus: Focus) -> Rows:
         most, last = rest["share_last"].max(), rest["died_epoch"].max()
         kept = "–" if pd.isna(most) else f"at most {round(most * seeds)} of {seeds} seeds"
         when = "–" if pd.isna(last) else f"{last:.0f} or earlier"
-        said = f"{len(rest):,} more, in selection_frequencies.csv"
-        rows.append([said, "–", kept, "–", when])
+        words = f"{len(rest):,} more, in selection_frequencies.csv"
+        rows.append([words, "–", kept, "–", when])
     return head, rows
 
 

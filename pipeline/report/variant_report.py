@@ -123,13 +123,13 @@ def _rows(shown: pd.DataFrame) -> Rows:
         distance = _distance(lead, shown[shown["causal"].astype(bool)])
     rows = []
     for i, row in enumerate(lead.itertuples()):
-        cells = [row.id, row.chromosome, f"{row.position:,}", f"{row.allele_1} / {row.allele_2}"]
-        cells += [f"{float(row.frequency):.3f}", f"{float(row.learned):.3g}"]
-        cells += [f"{float(row.weight):.3g}", f"{int(row.rank):,}"]
+        texts = [row.id, row.chromosome, f"{row.position:,}", f"{row.allele_1} / {row.allele_2}"]
+        texts += [f"{float(row.frequency):.3f}", f"{float(row.learned):.3g}"]
+        texts += [f"{float(row.weight):.3g}", f"{int(row.rank):,}"]
         if known:
             far = not np.isfinite(distance[i])
-            cells.append("–" if far else "itself" if distance[i] == 0 else _kilobases(distance[i]))
-        rows.append(cells)
+            texts.append("–" if far else "itself" if distance[i] == 0 else _kilobases(distance[i]))
+        rows.append(texts)
     return head, rows
 
 

@@ -29,10 +29,10 @@ class People:
         split = cohort.split
         self._order = np.concatenate([split.train, split.validation, split.test])
         self._rows = (len(split.train), len(split.validation), len(split.test))
-        self._relationship = self._encoding_factor = self._components = None
+        self._relationship = self._relationship_factor = self._components = None
         if genotypes is not None:
             self._relationship = genotypes.relationship[np.ix_(self._order, split.train)]
-            self._encoding_factor = encoding_factor(self._relationship, len(split.train))
+            self._relationship_factor = encoding_factor(self._relationship, len(split.train))
             self._components = genotypes.components
         self._training_data: dict[tuple, TrainingData] = {}
 
@@ -110,7 +110,7 @@ class People:
                     cohort.outcome[train], cohort.classes, class_weight, row_weights
                 ),
                 relationship=self._relationship if genetic else None,
-                factor=self._encoding_factor if genetic else None,
+                relationship_factor=self._relationship_factor if genetic else None,
                 rank=self.genotypes.rank if genetic and self.genotypes is not None else 1,
             )
         return self._training_data[key]

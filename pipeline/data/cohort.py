@@ -115,8 +115,11 @@ class Cohort:
             cases = {f"cases_{part}": int(self.outcome[rows].sum()) for part, rows in parts.items()}
             return {"cases": int(self.outcome.sum()), **cases}
         counts = np.bincount(self.outcome)
-        said = (f"{label} ({count} rows)" for label, count in zip(self.classes, counts))
-        return {"classes": named(said), "auroc": "one class against the rest, mean over classes"}
+        counted_classes = (f"{label} ({count} rows)" for label, count in zip(self.classes, counts))
+        return {
+            "classes": named(counted_classes),
+            "auroc": "one class against the rest, mean over classes",
+        }
 
     def _role_facts(self) -> dict[str, str]:
         """What the study says of variables and rows, where it says anything."""
@@ -211,11 +214,11 @@ def texts_of(hints: Hints, *ids: str | None) -> tuple[str, ...]:
     return (*hints.categories, *(name for name in ids if name is not None))
 
 
-def _by_column(said: object) -> dict:
+def _by_column(stated: object) -> dict:
     """What a study says of all columns (under "") or of some."""
-    if isinstance(said, Mapping):
-        return dict(said)
-    return {"": said} if said else {}
+    if isinstance(stated, Mapping):
+        return dict(stated)
+    return {"": stated} if stated else {}
 
 
 def _check_outcome(table: Table, target: str, outcome: Outcome) -> None:
@@ -241,10 +244,10 @@ def _people(table: Table, roles: Roles) -> tuple[np.ndarray | None, list[str]]:
             f"{name} occurs in several rows: they are taken as one person's and stay together in "
             "the split; name the column under person if that is meant"
         )
-    if gone := int(values.isna().any(axis=1).sum()):
+    if rows_without := int(values.isna().any(axis=1).sum()):
         raise InputError(
             f"person must be known in every row, but {name} of {table.source} is missing in "
-            f"{gone} of {len(values)} rows; complete them, or leave these rows out"
+            f"{rows_without} of {len(values)} rows; complete them, or leave these rows out"
         )
     codes = values.groupby(list(columns), sort=False).ngroup().to_numpy()
     distinct = np.unique(codes)
@@ -309,7 +312,7 @@ def _target_column(table: Table, roles: Roles) -> Column:
 
 def _transform(schema: Schema, table: Table, inputs: Inputs) -> tuple[np.ndarray, list[str]]:
     """((n, p) features of everyone, a sentence on levels that the training rows do not have)."""
-    features, said = schema.transform(table.frame, as_read=True, place=table.place)
+    features, level_notes = schema.transform(table.frame, as_read=True, place=table.place)
     beyond = [inputs.columns[i] for i in np.flatnonzero(~np.isfinite(features).all(axis=0))]
     if beyond:
         raise InputError(
@@ -317,7 +320,9 @@ def _transform(schema: Schema, table: Table, inputs: Inputs) -> tuple[np.ndarray
             "from those of the training rows; correct them, or write missing values as NA"
         )
     joined = tuple(f"{column.name}: " for column in schema.columns if column.other)
-    unseen = [note.partition(": ")[0] for note in said if not (joined and note.startswith(joined))]
+    unseen = [
+        note.partition(": ")[0] for note in level_notes if not (joined and note.startswith(joined))
+    ]
     if not unseen:
         return features, []
     return features, [

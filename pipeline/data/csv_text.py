@@ -47,8 +47,10 @@ def text_of(content: bytes, source: str) -> tuple[str, list[str]]:
                 f"a CSV file must be UTF-8 text, but {source} has another byte at position "
                 f"{error.start}; save it again with the encoding UTF-8"
             ) from None
-    said = f"{source} is not UTF-8 and is read as Windows-1252 (Latin-1); check names with accents"
-    return text, [said]
+    encoding_note = (
+        f"{source} is not UTF-8 and is read as Windows-1252 (Latin-1); check names with accents"
+    )
+    return text, [encoding_note]
 
 
 def _western(content: bytes) -> str | None:
@@ -85,8 +87,8 @@ def _separator(text: str, source: str) -> str:
     counts = {separator: _counts(text, separator) for separator in SEPARATORS}
     fits = [s for s, c in counts.items() if c and c[0] > 1 and len(set(c)) == 1]
     if not fits:  # a line is wrong, or there is one column
-        most = max(counts, key=lambda s: (counts[s][:1] or [0], s == ","))
-        return most if (counts[most][:1] or [0])[0] > 1 else ","
+        widest_separator = max(counts, key=lambda s: (counts[s][:1] or [0], s == ","))
+        return widest_separator if (counts[widest_separator][:1] or [0])[0] > 1 else ","
     widest = max(counts[s][0] for s in fits)
     fits = [s for s in fits if counts[s][0] == widest]
     if len(fits) > 1:
@@ -106,31 +108,32 @@ def parse_csv(
     Columns of which a number would lose something (leading zeros, digits in threes, TRUE) are text.
     """
     separator = _separator(text, source)
-    header, lines, nothing = _shape_of_csv(text, source, separator)
+    header, lines, blank_lines = _shape_of_csv(text, source, separator)
     notes = []
     if separator != ",":
         notes.append(f"{source} is separated by {SEPARATORS[separator]}, and is read so")
-    if nothing:
+    if blank_lines:
         text = "".join(
-            line for i, line in enumerate(io.StringIO(text, newline=""), 1) if i not in nothing
+            line for i, line in enumerate(io.StringIO(text, newline=""), 1) if i not in blank_lines
         )
-        notes.append(f"{source}: {len(nothing)} lines without any value are left out")
+        notes.append(f"{source}: {len(blank_lines)} lines without any value are left out")
     read = _Reader(text, source, header, separator)
     frame = read({name: str for name in texts if name in header})
-    kept = {name: frame[name].dtype for name in header if name not in texts}
-    doubtful = [name for name, kind in kept.items() if pd.api.types.is_bool_dtype(kind)]
-    numbers = [name for name, kind in kept.items() if pd.api.types.is_numeric_dtype(kind)]
+    dtypes = {name: frame[name].dtype for name in header if name not in texts}
+    doubtful = [name for name, kind in dtypes.items() if pd.api.types.is_bool_dtype(kind)]
+    numbers = [name for name, kind in dtypes.items() if pd.api.types.is_numeric_dtype(kind)]
     numbers = [name for name in numbers if name not in doubtful]
     if _ZERO_SOMEWHERE.search(text):
-        zeros = read(str, numbers)
-        doubtful += [n for n in numbers if zeros[n].str.match(LEADING_ZERO).any()]
-    floats = [n for n in numbers if pd.api.types.is_float_dtype(kept[n])]
+        texts_of_numbers = read(str, numbers)
+        doubtful += [n for n in numbers if texts_of_numbers[n].str.match(LEADING_ZERO).any()]
+    floats = [n for n in numbers if pd.api.types.is_float_dtype(dtypes[n])]
     threes = _in_threes(frame, [n for n in floats if n not in set(doubtful)], read)
-    again = [*doubtful, *threes]
-    if again:
-        frame = frame.assign(**read(str, again))
-    left = set(floats).difference(again)
-    decimals = any((frame[n] % 1 > 0).any() for n in floats if n in left)  # the first one tells
+    as_text = [*doubtful, *threes]
+    if as_text:
+        frame = frame.assign(**read(str, as_text))
+    decimal_columns = set(floats).difference(as_text)
+    # One column with decimals is enough.
+    decimals = any((frame[n] % 1 > 0).any() for n in floats if n in decimal_columns)
     return frame, lines if len(lines) == len(frame) else None, "." if decimals else "", notes
 
 
@@ -139,7 +142,7 @@ def _in_threes(frame: pd.DataFrame, names: list[str], read: _Reader) -> list[str
 
     def between(values: np.ndarray) -> bool:
         """1 … 1000, of those that are known."""
-        least, most = (of.reduce(values, initial=np.nan) for of in (np.fmin, np.fmax))
+        least, most = (extreme.reduce(values, initial=np.nan) for extreme in (np.fmin, np.fmax))
         return bool(1 <= least <= most <= 1000)
 
     names = [n for n in names if between(np.abs(frame[n].to_numpy(np.float64, na_value=np.nan)))]
@@ -190,7 +193,7 @@ def _shape_of_csv(text: str, source: str, separator: str) -> tuple[list[str], np
         io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=separator != "\t"
     )
     header: list[str] | None = None
-    lines, nothing = [], set()
+    lines, blank_lines = [], set()
     try:
         for fields in reader:
             if not fields or (len(fields) == 1 and not fields[0].strip()):
@@ -199,7 +202,7 @@ def _shape_of_csv(text: str, source: str, separator: str) -> tuple[list[str], np
                 header = checked_names(fields, source)
                 continue
             if not any(field.strip() for field in fields):
-                nothing.add(reader.line_num)
+                blank_lines.add(reader.line_num)
                 continue
             if len(fields) != len(header):
                 raise InputError(
@@ -215,7 +218,7 @@ def _shape_of_csv(text: str, source: str, separator: str) -> tuple[list[str], np
         ) from None
     if header is None:
         raise InputError(f"data must have a header and rows, but {source} is empty; check it")
-    return header, np.array(lines, dtype=np.int64), nothing
+    return header, np.array(lines, dtype=np.int64), blank_lines
 
 
 def checked_names(names: Sequence[object], source: str) -> list[str]:

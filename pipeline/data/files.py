@@ -42,16 +42,16 @@ def read_table(data: str | Path, texts: Sequence[str] = ()) -> Table:
         frame, indexes = _parse_parquet(content, path.name)
     else:
         text, warnings = text_of(content, path.name)
-        frame, lines, decimal, said = parse_csv(text, path.name, texts)
-        warnings += said
+        frame, lines, decimal, csv_notes = parse_csv(text, path.name, texts)
+        warnings += csv_notes
     for position, name in enumerate(frame.columns):
         if frame.dtypes.iloc[position].kind not in "iufcb":
             frame.isetitem(position, tidy(frame[name], as_text=name in texts))
-    nothing = frame.isna().all(axis=1).to_numpy() if len(frame) else np.zeros(0, bool)
-    if nothing.any():
-        frame = frame[~nothing]
-        lines = None if lines is None else lines[~nothing]
-        warnings.append(f"{path.name}: {int(nothing.sum())} rows without any value are left out")
+    blank = frame.isna().all(axis=1).to_numpy() if len(frame) else np.zeros(0, bool)
+    if blank.any():
+        frame = frame[~blank]
+        lines = None if lines is None else lines[~blank]
+        warnings.append(f"{path.name}: {int(blank.sum())} rows without any value are left out")
     if frame.empty:
         raise InputError(
             f"data must have rows, but {path.name} has none below its header; add some"
@@ -132,13 +132,13 @@ def tidy(column: pd.Series, as_text: bool = False) -> pd.Series:
     values = [tidy_text(v) if isinstance(v, str) else v for v in distinct]
     values = [np.nan if isinstance(v, str) and v in MISSING_TEXTS else v for v in values]
     texts = np.array([*values, np.nan], dtype=object)
-    found = pd.Series(texts[codes], index=column.index, name=column.name, dtype=object)
+    tidied = pd.Series(texts[codes], index=column.index, name=column.name, dtype=object)
     if as_text or any(isinstance(v, bool) for v in values) or _loses(values):
-        return found
+        return tidied
     try:
-        return pd.to_numeric(found)
+        return pd.to_numeric(tidied)
     except (ValueError, TypeError):
-        return found
+        return tidied
 
 
 def _loses(values: list) -> bool:

@@ -55,35 +55,35 @@ def columns_of(
     (codes) and what the study names. Text is a column of numbers where every value is one in one
     notation; of two that fit, the one whose decimal mark the table's other columns have.
     """
-    found: dict[str, Column] = {}
-    open_ones: dict[str, list[Notation]] = {}
+    column_of: dict[str, Column] = {}
+    undecided: dict[str, list[Notation]] = {}
     for name in names:
         column = _by_type(table, name, hints)
         if column is None:
-            column = _of_text(table, name, hints, open_ones)
+            column = _of_text(table, name, hints, undecided)
         if column is not None:
-            found[name] = column
-    marks = {table.decimal} | {_decimal_mark(column) for column in found.values()}
+            column_of[name] = column
+    marks = {table.decimal} | {_decimal_mark(column) for column in column_of.values()}
     marks.discard("")
     notes = []
     in_threes = [
         name
-        for name, notations in open_ones.items()
+        for name, notations in undecided.items()
         if notations[0].plain and "," not in marks and _wanted(hints, name) is None
     ]
-    found |= {name: Column(name, NUMBER, missing=hints.missing_of(name)) for name in in_threes}
+    column_of |= {name: Column(name, NUMBER, missing=hints.missing_of(name)) for name in in_threes}
     if in_threes and not marks:
         notes.append(
             f"{named(in_threes)}: all numbers have three decimals (1.234) and are read with "
             f"decimal points; if points stand between thousands, {_HOW}"
         )
-    for name, notations in open_ones.items():
+    for name, notations in undecided.items():
         if name in in_threes:
             continue
         chosen, note = _decided(table, name, notations, hints, marks)
-        found[name] = Column(name, NUMBER, chosen, hints.missing_of(name))
+        column_of[name] = Column(name, NUMBER, chosen, hints.missing_of(name))
         notes += note
-    columns = {name: found[name] for name in names}
+    columns = {name: column_of[name] for name in names}
     odd = [n for n, c in columns.items() if c.notation.plain and _has_odd_signs(table, c)]
     if odd:
         notes.append(f"{named(odd)}: odd spaces and the typographic minus are read as such")
@@ -151,7 +151,7 @@ def _plain(column: pd.Series) -> bool:
 
 
 def _of_text(
-    table: Table, name: str, hints: Hints, open_ones: dict[str, list[Notation]]
+    table: Table, name: str, hints: Hints, undecided: dict[str, list[Notation]]
 ) -> Column | None:
     """What a column of text is; None, and its notations in open_ones, where several fit."""
     missing = hints.missing_of(name)
@@ -164,13 +164,13 @@ def _of_text(
     if codes and name not in hints.numbers and not any(looks_like_date(t) for t in texts):
         return Column(name, CATEGORY, missing=missing)
     if all(re.fullmatch(THREE_DECIMALS, text) for text in texts):
-        open_ones[name] = [Notation(), Notation(",", ".")]
+        undecided[name] = [Notation(), Notation(",", ".")]
         return None
     notations = candidates(texts)
     if len(notations) == 1:
         return Column(name, NUMBER, notations[0], missing)
     if notations:
-        open_ones[name] = notations
+        undecided[name] = notations
         return None
     if name in hints.numbers:
         raise InputError(
@@ -233,22 +233,22 @@ def _decided(
     text = next(t for t in texts if len({n.number(t) for n in notations}) > 1)
     row = table.frame.index[table.frame[name] == text]
     where = f" in {table.place(int(row[0]))}" if len(row) else ""
-    both = " or ".join(f"{n.number(text):.10g}" for n in notations)
+    readings = " or ".join(f"{n.number(text):.10g}" for n in notations)
     raise InputError(
         f"numbers must have one reading, but {name} of {table.source} has {text}{where}, which can "
-        f"be {both}; {_HOW}"
+        f"be {readings}; {_HOW}"
     )
 
 
 def _how_read(columns: Mapping[str, Column]) -> list[str]:
     """A sentence for each notation that is not the plain one."""
-    ways: dict[str, list[str]] = {}
+    names_by_notation: dict[str, list[str]] = {}
     for name, column in columns.items():
         if column.kind == NUMBER and not column.notation.plain:
-            ways.setdefault(column.notation.words(), []).append(name)
+            names_by_notation.setdefault(column.notation.words(), []).append(name)
     return [
         f"{named(names)} {'is' if len(names) == 1 else 'are'} read as {words}"
-        for words, names in ways.items()
+        for words, names in names_by_notation.items()
     ]
 
 
@@ -323,17 +323,17 @@ def as_numbers(table: Table, column: Column) -> np.ndarray:
 
 def check_finite(table: Table, columns: Sequence[Column]) -> None:
     """InputError if a number in any of these columns is infinite or too large, in any row."""
-    found = {}
+    too_large = {}
     for column in columns:
         if column.kind != NUMBER:
             continue
         values = as_numbers(table, column)
         if count := int(np.sum(np.abs(values) > LARGEST_NUMBER)):
-            found[column.name] = count
-    if found:
-        total = sum(found.values())
+            too_large[column.name] = count
+    if too_large:
+        total = sum(too_large.values())
         raise InputError(
-            f"numbers must be finite and within ±{LARGEST_NUMBER:g}, but {named(found)} of "
-            f"{table.source} {'has' if len(found) == 1 else 'have'} {total} infinite or larger "
+            f"numbers must be finite and within ±{LARGEST_NUMBER:g}, but {named(too_large)} of "
+            f"{table.source} {'has' if len(too_large) == 1 else 'have'} {total} infinite or larger "
             f"{'value' if total == 1 else 'values'}; correct them, or write missing values as NA"
         )

@@ -51,9 +51,9 @@ def read_outcome(
         )
     distinct = int(values.astype(object).nunique())
     if distinct == 1:
-        law = "differ between rows" if task == REGRESSION else "have two classes"
+        requirement = "differ between rows" if task == REGRESSION else "have two classes"
         raise InputError(
-            f"the target must {law}, but {target} of {table.source} has one value in "
+            f"the target must {requirement}, but {target} of {table.source} has one value in "
             "all rows; take another target, or rows of the other class too"
         )
     declared = Hints(categories=(target,), missing=hints.missing)

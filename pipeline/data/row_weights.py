@@ -49,8 +49,8 @@ def class_weights(outcome: np.ndarray, classes: tuple, class_weight: ClassWeight
         counts = np.bincount(outcome, minlength=len(classes))
         return len(outcome) / (len(classes) * counts)
     assert not isinstance(class_weight, str)
-    given = {str(label): float(weight) for label, weight in class_weight.items()}
-    return np.array([given.get(str(label), 1.0) for label in classes])
+    weight_of = {str(label): float(weight) for label, weight in class_weight.items()}
+    return np.array([weight_of.get(str(label), 1.0) for label in classes])
 
 
 def training_weights(

@@ -51,22 +51,24 @@ def split_rows(
     sizes = [round(n_rows * f) for f in (test_fraction, validation_fraction)]
     too_few = _too_few(outcome, n_rows - sum(sizes), *reversed(sizes))
     quantities = outcome.task == REGRESSION
-    rest, parts = np.arange(n_rows), []
+    remaining_rows, parts = np.arange(n_rows), []
     for size in sizes:
         try:
             if people is None:
-                rest, part = train_test_split(
-                    rest,
+                remaining_rows, part = train_test_split(
+                    remaining_rows,
                     test_size=size,
-                    stratify=None if quantities else outcome.values[rest],
+                    stratify=None if quantities else outcome.values[remaining_rows],
                     random_state=split_seed,
                 )
             else:
-                rest, part = _by_people(outcome, rest, people, size / len(rest), split_seed)
+                remaining_rows, part = _by_people(
+                    outcome, remaining_rows, people, size / len(remaining_rows), split_seed
+                )
         except ValueError:
             raise too_few from None
         parts.append(np.sort(part))
-    for part in (rest, *parts):
+    for part in (remaining_rows, *parts):
         classes = np.zeros(len(part), int) if quantities else outcome.values[part]
         if people is not None:  # each person counts once
             pairs = np.unique(np.stack([people[part], classes]), axis=1)
@@ -75,7 +77,7 @@ def split_rows(
         if counts.min(initial=len(part)) < CASES_PER_PART or not len(part):
             raise too_few
     test, validation = parts
-    train = np.sort(rest)
+    train = np.sort(remaining_rows)
     if quantities and not varies(outcome.values[train][:, None])[0]:
         raise InputError(
             "a regression target must differ between training rows, but it is the same in all "
@@ -94,12 +96,13 @@ def _by_people(
         others, part = next(splitter.split(rows, groups=groups))
         return rows[others], rows[part]
     folds = round(1 / fraction)
-    folds, taken = (folds, 1) if abs(folds * fraction - 1) < 0.03 else (20, round(20 * fraction))
+    is_one_fold = abs(folds * fraction - 1) < 0.03
+    folds, part_folds = (folds, 1) if is_one_fold else (20, round(20 * fraction))
     splitter = StratifiedGroupKFold(max(folds, 2), shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # a class of fewer people than folds
         warnings.simplefilter("ignore")
         parts = [part for _, part in splitter.split(rows, outcome.values[rows], groups)]
-    part = np.concatenate(parts[: max(taken, 1)])
+    part = np.concatenate(parts[: max(part_folds, 1)])
     return np.delete(rows, part), rows[part]
 
 

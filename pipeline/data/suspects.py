@@ -166,24 +166,24 @@ def tellers(
     commonest class of each level or along the sorted values of several classes.
     """
     y = outcome.values[train]
-    found: dict[str, str] = {}
+    evidence: dict[str, str] = {}
     for start in range(0, features.shape[1], 256):
         block = features[train, start : start + 256]
-        for i, said in _strong(block, y, outcome.task):
-            found.setdefault(inputs.variables[start + i], said)
+        for i, strength in _strong(block, y, outcome.task):
+            evidence.setdefault(inputs.variables[start + i], strength)
     if outcome.task != REGRESSION:
         wrong = 0.02 * (len(y) - np.bincount(y).max())
         for column in schema.columns:
             if column.kind == CATEGORY and len(column.levels) > 2:
                 values = table.frame[column.name].iloc[train]
                 codes, _ = levels_of(column, values, True, table.place)
-                table_of = pd.crosstab(codes, y).to_numpy()
-                if len(y) - table_of.max(axis=1).sum() <= wrong:
-                    found.setdefault(column.name, "a class for each level")
+                rows_by_level = pd.crosstab(codes, y).to_numpy()
+                if len(y) - rows_by_level.max(axis=1).sum() <= wrong:
+                    evidence.setdefault(column.name, "a class for each level")
     return [
-        f"{name} alone tells {target} almost perfectly on the training rows ({said}); name it "
+        f"{name} alone tells {target} almost perfectly on the training rows ({strength}); name it "
         "under drop if it is known only with the outcome"
-        for name, said in found.items()
+        for name, strength in evidence.items()
     ]
 
 
@@ -198,12 +198,12 @@ def _strong(block: np.ndarray, y: np.ndarray, task: str) -> list[tuple[int, str]
         ranks, r = ranks - ranks.mean(axis=0), r - r.mean()
         size = np.sqrt((ranks**2).sum(axis=0) * (r**2).sum())
         values = np.abs(r @ ranks) / np.where(size > 0, size, 1.0)
-        said = "rank correlation"
+        measure = "rank correlation"
         return [
-            (int(i), f"{said} {values[i]:.3f}") for i in np.flatnonzero(values > ALMOST_PERFECT)
+            (int(i), f"{measure} {values[i]:.3f}") for i in np.flatnonzero(values > ALMOST_PERFECT)
         ]
     classes = len(np.unique(y))
-    along = y[np.argsort(block, axis=0, kind="stable")]
-    changes = (np.diff(along, axis=0) != 0).sum(axis=0)
-    most = classes - 1 + 0.02 * (len(y) - np.bincount(y).max())
-    return [(int(i), "a range for each class") for i in np.flatnonzero(changes <= most)]
+    classes_in_order = y[np.argsort(block, axis=0, kind="stable")]
+    changes = (np.diff(classes_in_order, axis=0) != 0).sum(axis=0)
+    most_changes = classes - 1 + 0.02 * (len(y) - np.bincount(y).max())
+    return [(int(i), "a range for each class") for i in np.flatnonzero(changes <= most_changes)]

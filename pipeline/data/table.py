@@ -62,7 +62,7 @@ def require_known(
             continue
         near = difflib.get_close_matches(str(name).lower(), lowered, n=3, cutoff=0.5)
         if near:
-            hint = f"did you mean {' or '.join(lowered[found] for found in near)}?"
+            hint = f"did you mean {' or '.join(lowered[near_name] for near_name in near)}?"
         else:
             hint = f"its {what.removeprefix('a ')}s are {named(known)}"
         raise InputError(f"{role} must name {what} of {source}, but got {name}; {hint}")

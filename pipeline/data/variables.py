@@ -149,9 +149,9 @@ def _check_groups(roles: Roles, wanted: Sequence[str], known: Sequence[str]) -> 
             )
         families = {column: family_of.get(column, "clinical") for column in columns}
         if len(set(families.values())) > 1:
-            said = named(f"{column} in {family}" for column, family in families.items())
+            members = named(f"{column} in {family}" for column, family in families.items())
             raise InputError(
-                f"the columns of a group must be of one family, but group {name} has {said}; "
+                f"the columns of a group must be of one family, but group {name} has {members}; "
                 "change families or groups"
             )
 

@@ -34,28 +34,30 @@ class VariableNote:
 
 def left_out(cohort: Cohort, names: Iterable[str]) -> dict[str, str]:
     """Those of the columns that a cohort has no variable of → why, by its own sentences."""
-    there = {column.name for column in cohort.schema.columns}
+    variables = {column.name for column in cohort.schema.columns}
     notes = [note for note in cohort.warnings if note.startswith("dropped ")]
-    found = {}
+    reason_of = {}
     for name in names:
-        if name not in there:
-            own = (n for n in notes if re.search(rf"\b{re.escape(name)}\b", n.partition(": ")[0]))
-            reason = next(own, "dropped it: tells nobody apart").partition(": ")[2]
-            found[name] = reason.partition(";")[0]
-    return found
+        if name not in variables:
+            about_column = (
+                n for n in notes if re.search(rf"\b{re.escape(name)}\b", n.partition(": ")[0])
+            )
+            reason = next(about_column, "dropped it: tells nobody apart").partition(": ")[2]
+            reason_of[name] = reason.partition(";")[0]
+    return reason_of
 
 
 def possible_codes(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, int]:
     """Column → how many distinct values, where few whole numbers may be codes or quantities."""
-    found = {}
+    distinct_counts = {}
     for name in names:
         column = frame[name].dropna()
         if not pd.api.types.is_numeric_dtype(column.dtype) or column.dtype == bool:
             continue
         distinct = np.unique(column.to_numpy(float))
         if FEWEST_CODES <= len(distinct) <= MOST_CODES and np.all(distinct == distinct.round()):
-            found[name] = len(distinct)
-    return found
+            distinct_counts[name] = len(distinct)
+    return distinct_counts
 
 
 def one_hot_groups(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -67,7 +69,7 @@ def one_hot_groups(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, tuple
     for name in names:
         if match := _STEM.match(name):
             by_stem.setdefault(match.group(1), []).append(name)
-    found = {}
+    groups = {}
     for stem, members in by_stem.items():
         if len(members) < 3 or stem in frame.columns:
             continue
@@ -77,8 +79,8 @@ def one_hot_groups(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, tuple
         values = frame[members].to_numpy(float)
         binary = np.isin(values, (0.0, 1.0)).all() and values.any(axis=0).all()
         if binary and values.sum(axis=1).max() == 1.0:
-            found[stem] = tuple(members)
-    return found
+            groups[stem] = tuple(members)
+    return groups
 
 
 def variable_notes(
@@ -87,9 +89,9 @@ def variable_notes(
     """The variables that a study will have, in the table's order."""
     notes = []
     for name in inputs.variable_names:
-        own = [c for c, v in zip(inputs.columns, inputs.variables) if v == name]
-        plain = set(own) <= {name, f"{name} missing"}
+        columns = [c for c, v in zip(inputs.columns, inputs.variables) if v == name]
+        plain = set(columns) <= {name, f"{name} missing"}
         kind = "group" if name in groups else "number" if plain else "category"
         missing = int(frame[name].isna().sum()) if name in frame.columns else 0
-        notes.append(VariableNote(name, kind, len(own), missing))
+        notes.append(VariableNote(name, kind, len(columns), missing))
     return notes

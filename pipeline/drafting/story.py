@@ -193,7 +193,7 @@ def _roles(
     require_known(id_columns(id_column), list(frame.columns), "id", table.source)
     *family_id, person_id = id_columns(id_column) or (None,)
     columns = [c for c in frame.columns if c not in (target, *family_id, person_id)]
-    first = load_cohort(
+    proposed_cohort = load_cohort(
         table,
         target,
         task=task,
@@ -202,24 +202,28 @@ def _roles(
         identifier=person_id,
     )
     dropped = dict.fromkeys(drop, "as asked") | dict.fromkeys(family_id, "ids of families")
-    seeming = left_out(first, [c for c in columns if c not in drop])
-    left = questions.some_of("These seem to be no variables; leave out", seeming, seeming)
-    dropped |= {name: seeming[name] for name in left}
-    keep = tuple(name for name in seeming if name not in left)
+    seeming = left_out(proposed_cohort, [c for c in columns if c not in drop])
+    not_variables = questions.some_of("These seem to be no variables; leave out", seeming, seeming)
+    dropped |= {name: seeming[name] for name in not_variables}
+    keep = tuple(name for name in seeming if name not in not_variables)
     columns = [c for c in columns if c not in dropped]
     codes = possible_codes(frame, [c for c in columns if c not in categories])
-    told = questions.some_of("Which of these whole numbers are codes, not quantities?", codes)
-    categories = (*categories, *told)
+    named_codes = questions.some_of(
+        "Which of these whole numbers are codes, not quantities?", codes
+    )
+    categories = (*categories, *named_codes)
     groups = one_hot_groups(frame, [c for c in columns if c not in categories])
-    kept = questions.some_of("One-hot columns to take as one variable each", groups, groups)
+    chosen_groups = questions.some_of(
+        "One-hot columns to take as one variable each", groups, groups
+    )
     return _Roles(
         target,
         task,
         dropped,
         keep,
         categories,
-        {name: groups[name] for name in kept},
-        {name: count for name, count in codes.items() if name not in told},
+        {name: groups[name] for name in chosen_groups},
+        {name: count for name, count in codes.items() if name not in named_codes},
     )
 
 
@@ -236,21 +240,23 @@ def _regularizers(regularizer: str, questions: Questions) -> tuple[str, ...]:
 
 
 def _about_fileset(fileset, warnings: Sequence[str]) -> str:
-    told = [
+    sentences = [
         f"{len(fileset.variants)} variants of {len(fileset.people)} people. λ is measured on the "
         "table's variables alone",
         *warnings,
     ]
-    return "; ".join(told) + "."
+    return "; ".join(sentences) + "."
 
 
 def _outcome_words(cohort: Cohort) -> str:
     if cohort.task == REGRESSION:
         return "A quantity; networks see it standardized, and metrics are in its own unit."
     counts = np.bincount(cohort.outcome, minlength=len(cohort.classes))
-    said = named(f"{label} ({count} rows)" for label, count in zip(cohort.classes, counts))
+    counted_classes = named(
+        f"{label} ({count} rows)" for label, count in zip(cohort.classes, counts)
+    )
     case = f"; a case is {cohort.classes[1]}" if cohort.task == BINARY else ""
-    return f"Classes: {said}{case}."
+    return f"Classes: {counted_classes}{case}."
 
 
 def _draft(

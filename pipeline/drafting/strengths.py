@@ -46,7 +46,7 @@ def lambda_ranges(cohort: Cohort, schedule: Schedule) -> dict[str, tuple[float, 
     if cohort.task == REGRESSION:
         center, unit = cohort.scale
         target = (target - center) / unit
-    found = largest_lambdas(
+    lambda_max = largest_lambdas(
         cohort.features[train],
         target[train],
         task=cohort.task,
@@ -55,7 +55,7 @@ def lambda_ranges(cohort: Cohort, schedule: Schedule) -> dict[str, tuple[float, 
         epochs=schedule.epochs,
         batch_size=schedule.batch_size,
     )
-    return {key: (*range_below(value), value) for key, value in found.items()}
+    return {key: (*range_below(value), value) for key, value in lambda_max.items()}
 
 
 def range_below(largest: float) -> tuple[float, float]:

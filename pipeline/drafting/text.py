@@ -134,7 +134,7 @@ def _columns(draft: Draft) -> list[str]:
         lines.append(f"keep: {_listed(draft.keep)}  # variables, whatever they are called")
     if draft.groups:
         lines.append("groups:  # columns that are one variable: of each, no row has two")
-        lines += [f"  {scalar(name)}: {_listed(own)}" for name, own in draft.groups.items()]
+        lines += [f"  {scalar(name)}: {_listed(members)}" for name, members in draft.groups.items()]
     else:
         lines.append("groups: {}  # such as {lipids: [hdl, ldl]}: zeroed or kept together")
     lines.append("unpenalized: []  # variables that stay in, such as [age]")

@@ -2,7 +2,9 @@
 
 `plink` reads and writes filesets, `people` joins by id, `relationship` and `genotypes` give the
 matrix in which encoders train, `simulation` and `simulated_fileset` draw genotypes with linkage,
-`variant_weights` writes an encoder in variants again, `encoder_cache` keeps what that needs.
+`variant_weights` turns a trained encoder into weights of variants, `encoder_cache` keeps what that
+needs, `scoring` applies them to other filesets (`matching` finds the variants there),
+`ancestry` has principal components.
 """
 
 import lazy_loader

@@ -145,15 +145,15 @@ def load_genotypes(
         f"the relationship matrix of {people} people, {training} of them in training,",
         "take fewer people, a larger machine, or genotypes=none",
     )
-    decides = {
+    identity = {
         "fileset": content_sha256(fileset, cache),
         "filters": asdict(filters),
         "people": _digest(joined.rows),
         "training": _digest(training_rows),
     }
     if not autosomal.all():
-        decides["chromosomes"] = "autosomes"
-    fingerprint = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+        identity["chromosomes"] = "autosomes"
+    fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     path = cache / f"relationship-{fingerprint[:16]}.npy"
     stored = _read(path, fingerprint, people)
     if stored is None:
@@ -187,8 +187,8 @@ def _digest(numbers: np.ndarray) -> str:
 def simulated_for(outcome: np.ndarray, cache: Path) -> Fileset:
     """The fileset of the default simulation for this outcome; its name says what it was drawn of,
     and its files are renamed to it one by one, .bed last, only when they are whole."""
-    decides = {"version": SIMULATION_VERSION, **asdict(Simulation()), "outcome": _digest(outcome)}
-    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    identity = {"version": SIMULATION_VERSION, **asdict(Simulation()), "outcome": _digest(outcome)}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     prefix = cache / f"simulated-{digest[:16]}"
     try:
         return open_fileset(prefix)
@@ -204,8 +204,8 @@ def content_sha256(fileset: Fileset, cache: Path) -> str:
     Sizes, times (ctime among them, which nobody can set back) and places on the disk are those of
     the files that were hashed, and these were older than a moment: then they are the same.
     """
-    where = hashlib.sha256(str(fileset.prefix.absolute()).encode()).hexdigest()
-    path, stamp = cache / f"fileset-{where[:16]}.json", fileset.stamp()
+    prefix_hash = hashlib.sha256(str(fileset.prefix.absolute()).encode()).hexdigest()
+    path, stamp = cache / f"fileset-{prefix_hash[:16]}.json", fileset.stamp()
     try:
         note = json.loads(path.read_text())
         if note["stamp"] == stamp and note["settled"]:

@@ -87,46 +87,46 @@ class MatchCounts:
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """Of each variant of the model: at (m,) its position in the fileset or −1, and sign (m,), 1
-    where allele 1 is allele 1 there, −1 where it is allele 2."""
+    """fileset_columns (m,): where each variant of the model is among the fileset's, or −1;
+    sign (m,): 1 where allele 1 is allele 1 in the fileset, −1 where it is allele 2."""
 
-    at: np.ndarray
+    fileset_columns: np.ndarray
     sign: np.ndarray
     counts: MatchCounts
 
 
-def match_variants(wanted: Variants, frequency: np.ndarray, fileset: Fileset) -> Match:
-    """frequency (m,) of allele 1 in training people."""
-    there = fileset.variants
-    alleles = _Alleles(wanted, there)
-    at, by_place, ambiguous = _positions(wanted, there, alleles)
-    located = at >= 0
-    straight, swapped, flipped = alleles.compare(np.where(located, at, 0))
+def match_variants(model_variants: Variants, frequency: np.ndarray, fileset: Fileset) -> Match:
+    """The fileset's variants for the model's; frequency (m,) of allele 1 in training people."""
+    fileset_variants = fileset.variants
+    alleles = _Alleles(model_variants, fileset_variants)
+    columns, by_place, ambiguous = _columns_in_fileset(model_variants, fileset_variants, alleles)
+    located = columns >= 0
+    straight, swapped, flipped = alleles.compare(np.where(located, columns, 0))
     palindromic = located & straight & swapped
     plain = located & (straight ^ swapped)
     sign = np.where(straight, 1, -1)
     turned = plain & flipped
     strand = _strand(int((plain & ~flipped).sum()), int(turned.sum()))
-    same_sign = np.where(alleles.same_straight(np.where(located, at, 0)), 1, -1)
-    open_at = np.flatnonzero(palindromic)
-    verdict = _by_frequency(fileset, at[open_at], same_sign[open_at], frequency[open_at])
-    decided = np.full(len(at), 0)
+    same_sign = np.where(alleles.same_straight(np.where(located, columns, 0)), 1, -1)
+    undecided = np.flatnonzero(palindromic)
+    verdict = _by_frequency(fileset, columns[undecided], same_sign[undecided], frequency[undecided])
+    strand_sign = np.full(len(columns), 0)
     agreed = np.where(verdict == 0, strand, np.where(strand == -verdict, 0, verdict))
-    decided[open_at] = agreed
-    sign = np.where(palindromic, same_sign * decided, sign)
-    used = plain | (decided != 0)
+    strand_sign[undecided] = agreed
+    sign = np.where(palindromic, same_sign * strand_sign, sign)
+    used = plain | (strand_sign != 0)
     counts = MatchCounts(
         used=int(used.sum()),
         swapped=int((used & (sign < 0)).sum()),
-        flipped=int((turned | (decided < 0)).sum()),
+        flipped=int((turned | (strand_sign < 0)).sum()),
         by_place=int((used & by_place).sum()),
-        palindromic=int((decided != 0).sum()),
-        palindromic_left_out=int((palindromic & (decided == 0)).sum()),
+        palindromic=int((strand_sign != 0).sum()),
+        palindromic_left_out=int((palindromic & (strand_sign == 0)).sum()),
         other_alleles=int((located & ~straight & ~swapped).sum()),
         ambiguous=int((~located & ambiguous).sum()),
         missing=int((~located & ~ambiguous).sum()),
     )
-    return Match(np.where(used, at, -1), sign, counts)
+    return Match(np.where(used, columns, -1), sign, counts)
 
 
 def _strand(same: int, turned: int) -> int:
@@ -137,57 +137,66 @@ def _strand(same: int, turned: int) -> int:
 
 
 def _by_frequency(
-    fileset: Fileset, at: np.ndarray, same_sign: np.ndarray, frequency: np.ndarray
+    fileset: Fileset, columns: np.ndarray, same_sign: np.ndarray, frequency: np.ndarray
 ) -> np.ndarray:
     """Of palindromic variants: 1 the same strand, −1 the other, 0 not clear."""
     people = len(fileset.people)
     rows = np.unique(np.linspace(0, people - 1, min(people, REFERENCE_PEOPLE)).astype(np.int64))
-    verdict = np.zeros(len(at), np.int64)
-    for start in range(0, len(at), COLUMNS_AT_ONCE):
-        part = slice(start, start + COLUMNS_AT_ONCE)
-        calls = fileset.read_columns(rows, at[part])
+    verdict = np.zeros(len(columns), np.int64)
+    for start in range(0, len(columns), COLUMNS_AT_ONCE):
+        chunk = slice(start, start + COLUMNS_AT_ONCE)
+        calls = fileset.read_columns(rows, columns[chunk])
         known = calls != MISSING
         alleles = 2.0 * known.sum(axis=0)
         copies = np.where(known, calls, 0).sum(axis=0, dtype=np.int64).astype(float)
-        copies = np.where(same_sign[part] > 0, copies, alleles - copies)
-        p = frequency[part]
+        copies = np.where(same_sign[chunk] > 0, copies, alleles - copies)
+        p = frequency[chunk]
         nats = (2.0 * copies - alleles) * np.log(p / (1.0 - p))
         q = copies / np.maximum(alleles, 1.0)
         clear = (np.minimum(p, 1.0 - p) <= CLEAR_FREQUENCY) & (
             np.minimum(q, 1.0 - q) <= CLEAR_FREQUENCY
         )
-        verdict[part] = np.where(clear & (np.abs(nats) >= LIKELIER), np.sign(nats), 0)
+        verdict[chunk] = np.where(clear & (np.abs(nats) >= LIKELIER), np.sign(nats), 0)
     return verdict
 
 
-def _positions(
-    wanted: Variants, there: Variants, alleles: _Alleles
+def _columns_in_fileset(
+    model_variants: Variants, fileset_variants: Variants, alleles: _Alleles
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(m,) positions there or −1, whether found by place, and whether an id stands twice."""
-    mine, theirs = pd.Index(wanted.id), pd.Index(there.id)
-    mine_once = ~mine.duplicated(keep=False) & ~mine.isin(NO_ID)
-    theirs_once = ~theirs.duplicated(keep=False) & ~theirs.isin(NO_ID)
-    places = np.flatnonzero(theirs_once)
-    at = pd.Series(places, index=theirs[places]).reindex(mine, fill_value=-1).to_numpy(copy=True)
-    at[~mine_once] = -1
-    by_id = at >= 0
-    ambiguous = ~by_id & mine.isin(theirs) & ~mine.isin(NO_ID)
-    equal = wanted.position[by_id] == there.position[at[by_id]]
-    if not len(equal) or equal.mean() >= SAME_PLACES:
-        taken = np.zeros(len(there), bool)
-        taken[at[by_id]] = True
-        by_place = alleles.at_the_same_place(wanted, there)
+    """(m,) columns in the fileset or −1, whether by place, and whether an id stands twice."""
+    model_ids, fileset_ids = pd.Index(model_variants.id), pd.Index(fileset_variants.id)
+    model_unique = ~model_ids.duplicated(keep=False) & ~model_ids.isin(NO_ID)
+    fileset_unique = ~fileset_ids.duplicated(keep=False) & ~fileset_ids.isin(NO_ID)
+    unique_columns = np.flatnonzero(fileset_unique)
+    columns = (
+        pd.Series(unique_columns, index=fileset_ids[unique_columns])
+        .reindex(model_ids, fill_value=-1)
+        .to_numpy(copy=True)
+    )
+    columns[~model_unique] = -1
+    by_id = columns >= 0
+    ambiguous = ~by_id & model_ids.isin(fileset_ids) & ~model_ids.isin(NO_ID)
+    same_position = model_variants.position[by_id] == fileset_variants.position[columns[by_id]]
+    if not len(same_position) or same_position.mean() >= SAME_PLACES:
+        used = np.zeros(len(fileset_variants), bool)
+        used[columns[by_id]] = True
+        by_place = alleles.at_the_same_place(model_variants, fileset_variants)
         by_place[by_id] = -1
-        by_place[(by_place >= 0) & taken[by_place]] = -1
-        at = np.where(by_id, at, by_place)
-    return at, ~by_id & (at >= 0), ambiguous
+        by_place[(by_place >= 0) & used[by_place]] = -1
+        columns = np.where(by_id, columns, by_place)
+    return columns, ~by_id & (columns >= 0), ambiguous
 
 
 class _Alleles:
     """The alleles of two sets of variants as numbers, with those of the complementary strand."""
 
-    def __init__(self, wanted: Variants, there: Variants):
-        columns = (wanted.allele_1, wanted.allele_2, there.allele_1, there.allele_2)
+    def __init__(self, model_variants: Variants, fileset_variants: Variants):
+        columns = (
+            model_variants.allele_1,
+            model_variants.allele_2,
+            fileset_variants.allele_1,
+            fileset_variants.allele_2,
+        )
         codes, distinct = pd.factorize(np.concatenate([np.asarray(c, object) for c in columns]))
         upper, texts = pd.factorize(np.array([str(text).upper() for text in distinct], object))
         codes = upper[codes]
@@ -200,33 +209,39 @@ class _Alleles:
             np.int64,
         )
         self._none = np.array([text in NO_ALLELE for text in texts])
-        m = len(wanted)
-        self._mine = codes[: 2 * m].reshape(2, m)
-        self._theirs = codes[2 * m :].reshape(2, len(there))
+        m = len(model_variants)
+        self._model_codes = codes[: 2 * m].reshape(2, m)
+        self._fileset_codes = codes[2 * m :].reshape(2, len(fileset_variants))
 
-    def compare(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(m,) each: whether allele 1 is allele 1 at these positions there, on either strand;
-        whether it is allele 2 there; and whether only the other strand makes it so."""
-        theirs = self._theirs[:, at]
-        direct = self._pair(theirs, theirs), self._pair(theirs[::-1], theirs[::-1])
-        turned = self._complement[theirs]
-        other = self._pair(turned, theirs), self._pair(turned[::-1], theirs[::-1])
-        straight, swapped = direct[0] | other[0], direct[1] | other[1]
+    def compare(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(m,) each, for these columns of the fileset: whether allele 1 is its allele 1, on either
+        strand; whether it is its allele 2; and whether only the other strand makes it so."""
+        fileset_codes = self._fileset_codes[:, columns]
+        direct = (
+            self._pair(fileset_codes, fileset_codes),
+            self._pair(fileset_codes[::-1], fileset_codes[::-1]),
+        )
+        turned = self._complement[fileset_codes]
+        opposite = self._pair(turned, fileset_codes), self._pair(turned[::-1], fileset_codes[::-1])
+        straight, swapped = direct[0] | opposite[0], direct[1] | opposite[1]
         return straight, swapped, ~direct[0] & ~direct[1]
 
-    def same_straight(self, at: np.ndarray) -> np.ndarray:
-        """(m,) whether allele 1 is allele 1 there, if the strand is the same."""
-        return self._pair(self._theirs[:, at], self._theirs[:, at])
+    def same_straight(self, columns: np.ndarray) -> np.ndarray:
+        """(m,) whether allele 1 is allele 1 in the fileset, if the strand is the same."""
+        return self._pair(self._fileset_codes[:, columns], self._fileset_codes[:, columns])
 
-    def _pair(self, theirs: np.ndarray, written: np.ndarray) -> np.ndarray:
-        """(m,) whether the two alleles are mine; one that is not written there fits any."""
+    def _pair(self, codes: np.ndarray, written: np.ndarray) -> np.ndarray:
+        """(m,) whether the two alleles are the model's; one that is not `written` fits any."""
         absent = self._none[written]
-        return ((self._mine == theirs) | absent).all(axis=0) & ~absent.all(axis=0)
+        return ((self._model_codes == codes) | absent).all(axis=0) & ~absent.all(axis=0)
 
-    def at_the_same_place(self, wanted: Variants, there: Variants) -> np.ndarray:
-        """(m,) where there the same chromosome, position and alleles stand, once on both sides."""
+    def at_the_same_place(self, model_variants: Variants, fileset_variants: Variants) -> np.ndarray:
+        """(m,) columns of equal chromosome, position and alleles, once on both sides; else −1."""
         frames = []
-        for variants, codes in ((wanted, self._mine), (there, self._theirs)):
+        for variants, codes in (
+            (model_variants, self._model_codes),
+            (fileset_variants, self._fileset_codes),
+        ):
             turned = np.sort(self._complement[codes], axis=0)
             codes_in_order = np.sort(codes, axis=0)
             first = (turned[0] < 0) | (codes_in_order[0] < turned[0])
@@ -242,13 +257,20 @@ class _Alleles:
                 )
             )
         keys = pd.concat(frames, ignore_index=True).groupby(list(frames[0]), sort=False).ngroup()
-        mine, theirs = keys.to_numpy()[: len(wanted)], keys.to_numpy()[len(wanted) :]
-        once = np.flatnonzero(~pd.Index(theirs).duplicated(keep=False) & (there.position > 0))
-        places = (
-            pd.Series(once, index=theirs[once]).reindex(mine, fill_value=-1).to_numpy(copy=True)
+        model_keys, fileset_keys = (
+            keys.to_numpy()[: len(model_variants)],
+            keys.to_numpy()[len(model_variants) :],
         )
-        places[pd.Index(mine).duplicated(keep=False)] = -1
-        return places
+        unique_columns = np.flatnonzero(
+            ~pd.Index(fileset_keys).duplicated(keep=False) & (fileset_variants.position > 0)
+        )
+        columns = (
+            pd.Series(unique_columns, index=fileset_keys[unique_columns])
+            .reindex(model_keys, fill_value=-1)
+            .to_numpy(copy=True)
+        )
+        columns[pd.Index(model_keys).duplicated(keep=False)] = -1
+        return columns
 
 
 def _complement(allele: str) -> str:

@@ -66,7 +66,7 @@ def table_ids(
     columns = id_columns(column)
     require_known(columns, list(table.frame.columns), "id", table.source)
     texts = [_texts(table, name) for name in columns]
-    ids = texts[0] if len(texts) == 1 else _both(*texts)
+    ids = texts[0] if len(texts) == 1 else _joint_ids(*texts)
     if not several_rows:
         _check_unique(ids, f"{' and '.join(columns)} of {table.source}")
     return ids
@@ -86,7 +86,7 @@ def _texts(table: Table, column: str) -> np.ndarray:
     return np.array([str(value).strip() for value in values], object)
 
 
-def _both(families: np.ndarray, people: np.ndarray) -> np.ndarray:
+def _joint_ids(families: np.ndarray, people: np.ndarray) -> np.ndarray:
     ids = [f"{family}{BETWEEN}{person}" for family, person in zip(families, people, strict=True)]
     return np.array(ids, object)
 
@@ -113,11 +113,11 @@ def fileset_ids(fileset: Fileset, columns: int) -> np.ndarray:
     Raises InputError unless each is another.
     """
     if columns == 2:
-        ids = _both(fileset.families, fileset.people)
+        ids = _joint_ids(fileset.families, fileset.people)
         _check_unique(ids, f"the first two columns of {fileset.name}.fam")
         return ids
     instead = ""
-    if _repeated(fileset.people) and not _repeated(_both(fileset.families, fileset.people)):
+    if _repeated(fileset.people) and not _repeated(_joint_ids(fileset.families, fileset.people)):
         instead = (
             "they are unique within families, so name two columns of the table, that of the "
             "first and that of the second column of the .fam: id=FID,IID"
@@ -162,8 +162,8 @@ def _positions(wanted: Sequence[str] | np.ndarray, people: np.ndarray) -> np.nda
 def _by_id(
     ids: np.ndarray, column: str, source: str, fileset: Fileset, people: np.ndarray
 ) -> Joined:
-    at = _positions(ids, people)
-    common = at >= 0
+    fileset_rows = _positions(ids, people)
+    common = fileset_rows >= 0
     if not common.any():
         which = "its first two columns" if BETWEEN in people[0] else "its second column"
         raise InputError(
@@ -171,12 +171,12 @@ def _by_id(
             f"none of {len(ids)} ids is among its {len(people)} people; check the column, "
             "zeros in front, and the fileset"
         )
-    alone = np.ones(len(people), bool)
-    alone[at[common]] = False
+    fileset_only = np.ones(len(people), bool)
+    fileset_only[fileset_rows[common]] = False
     warnings, named = [], []
     for missing, where in (
         (pd.unique(ids[~common]), f"of {source} are not in {fileset.name}.fam"),
-        (people[alone], f"of {fileset.name}.fam are not in {source}"),
+        (people[fileset_only], f"of {fileset.name}.fam are not in {source}"),
     ):
         if len(missing):
             text = f"{len(missing)} people {where}; left out"
@@ -186,7 +186,7 @@ def _by_id(
     about_variants = _variant_warnings(fileset)
     return Joined(
         fileset,
-        at[common],
+        fileset_rows[common],
         None if common.all() else np.flatnonzero(common),
         (*warnings, *about_variants),
         (*named, *about_variants),

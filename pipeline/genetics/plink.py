@@ -166,21 +166,21 @@ def open_fileset(prefix: str | Path) -> Fileset:
 
 def _no_file(prefix: Path, suffix: str) -> str:
     """Why a fileset cannot be opened of which this file is not there."""
-    law = f"a PLINK fileset must have the files .bed, .bim and .fam, but there is no {prefix}"
+    refusal = f"a PLINK fileset must have the files .bed, .bim and .fam, but there is no {prefix}"
     if Path(f"{prefix}.pgen").is_file():
         return (
-            f"{law}{suffix}; write them from {prefix.name}.pgen with "
+            f"{refusal}{suffix}; write them from {prefix.name}.pgen with "
             f"plink2 --pfile {prefix.name} --make-bed --out {prefix.name}"
         )
     if Path(f"{prefix}{suffix}.gz").is_file():
-        return f"{law}{suffix}, only {prefix.name}{suffix}.gz; unpack it"
-    return f"{law}{suffix}; check the prefix"
+        return f"{refusal}{suffix}, only {prefix.name}{suffix}.gz; unpack it"
+    return f"{refusal}{suffix}; check the prefix"
 
 
 def _lines(prefix: Path, suffix: str, columns: int) -> pd.DataFrame:
     """A .bim or .fam as a table of text."""
     name = f"{prefix.name}{suffix}"
-    law = f"a {suffix} must be a text file of {columns} columns a line, but {name}"
+    refusal = f"a {suffix} must be a text file of {columns} columns a line, but {name}"
     try:
         frame = pd.read_csv(
             f"{prefix}{suffix}",
@@ -191,15 +191,15 @@ def _lines(prefix: Path, suffix: str, columns: int) -> pd.DataFrame:
             quoting=3,
         )
     except pd.errors.EmptyDataError:
-        raise InputError(f"{law} is empty; give the whole fileset") from None
+        raise InputError(f"{refusal} is empty; give the whole fileset") from None
     except (pd.errors.ParserError, UnicodeDecodeError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1]
-        raise InputError(f"{law} cannot be read as one ({reason}); check the file") from None
+        raise InputError(f"{refusal} cannot be read as one ({reason}); check the file") from None
     if frame.shape[1] != columns:
-        raise InputError(f"{law} has {frame.shape[1]}; check the file")
+        raise InputError(f"{refusal} has {frame.shape[1]}; check the file")
     short = np.flatnonzero(frame[columns - 1].isna() | (frame[columns - 1] == ""))
     if len(short):
-        raise InputError(f"{law} has fewer in line {short[0] + 1}; check the file")
+        raise InputError(f"{refusal} has fewer in line {short[0] + 1}; check the file")
     return frame
 
 
@@ -263,8 +263,10 @@ def write_blocks(
                 variants.allele_2,
             )
             bim.writelines(
-                f"{c}\t{name}\t0\t{at}\t{first}\t{second}\n"
-                for c, name, at, first, second in zip(*(column.tolist() for column in columns))
+                f"{c}\t{name}\t0\t{position}\t{first}\t{second}\n"
+                for c, name, position, first, second in zip(
+                    *(column.tolist() for column in columns)
+                )
             )
             done += len(variants)
             yield done

@@ -70,15 +70,18 @@ def score_people(
             f"by id or by place, {match.counts.other_alleles} have other alleles; give the "
             "genotypes of the same array or imputation, and of the same build of the genome"
         )
-    order = np.flatnonzero(match.at >= 0)
-    order = order[np.argsort(match.at[order], kind="stable")]  # in the order of the fileset
-    at, total = match.at[order], len(fileset.variants)
+    order = np.flatnonzero(match.fileset_columns >= 0)
+    # In the order of the fileset.
+    order = order[np.argsort(match.fileset_columns[order], kind="stable")]
+    columns, total = match.fileset_columns[order], len(fileset.variants)
     dimensions = np.zeros((len(rows), len(weights.names)))
     start = 0
     for calls in read_blocks(fileset, rows):
         stop = start + calls.shape[1]
-        block = order[np.searchsorted(at, start) : np.searchsorted(at, stop)]
-        dimensions += _standardized(calls[:, match.at[block] - start], weights, match.sign, block)
+        block = order[np.searchsorted(columns, start) : np.searchsorted(columns, stop)]
+        dimensions += _standardized(
+            calls[:, match.fileset_columns[block] - start], weights, match.sign, block
+        )
         start = stop
         if on_block is not None:
             on_block(stop, total)

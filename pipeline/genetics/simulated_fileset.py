@@ -44,11 +44,11 @@ def was_simulated(prefix: Path) -> bool:
 
 def _check_replaceable(prefix: Path) -> None:
     """InputError where a file would be overwritten that no simulation wrote."""
-    there = [s for s in (*SUFFIXES, CAUSAL_SUFFIX) if os.path.lexists(f"{prefix}{s}")]
-    if there and not _all_simulated(prefix, there):
+    existing = [s for s in (*SUFFIXES, CAUSAL_SUFFIX) if os.path.lexists(f"{prefix}{s}")]
+    if existing and not _all_simulated(prefix, existing):
         raise InputError(
             f"out must not be the prefix of files that were not simulated, but there is "
-            f"{prefix.name}{there[0]}; give another prefix"
+            f"{prefix.name}{existing[0]}; give another prefix"
         )
 
 
@@ -99,7 +99,7 @@ def simulate_genotypes(
         )
     _check_replaceable(prefix)
     identifier = () if id == "none" else id_columns(id)
-    outcome, people = _people(_found(data), target, identifier)
+    outcome, people = _people(_table_path(data), target, identifier)
     console.print(f"{simulation.variants} variants of {len(people)} people", highlight=False)
     total = simulation.variants
     with BlockProgress(console, "simulating", "variants") as progress:
@@ -111,7 +111,7 @@ def simulate_genotypes(
     )
 
 
-def _found(data: str) -> Path:
+def _table_path(data: str) -> Path:
     """The table: relative to the working directory, or to the project."""
     path = Path(data).expanduser()
     return path if path.exists() or path.is_absolute() else Path(__file__).parents[2] / path
@@ -136,21 +136,21 @@ def _people(
 
 
 def _simulation(variants: str, causal: str, score_auroc: str, seed: str) -> Simulation:
-    def number(name: str, text: str, kind: type, low: float, high: float, law: str):
+    def number(name: str, text: str, kind: type, low: float, high: float, requirement: str):
         try:
             value = kind(text)
         except ValueError:
             value = None
         if value is None or not low <= value <= high:
-            raise InputError(f"{name} must be {law}, but got {text}; give another")
+            raise InputError(f"{name} must be {requirement}, but got {text}; give another")
         return value
 
     size = number("variants", variants, int, 1, 10**8, "a whole number of at least 1")
     blocks = -(-size // BLOCK_VARIANTS)
-    law = f"`all`, or a whole number from 0 to {blocks}, one in {BLOCK_VARIANTS} variants"
+    requirement = f"`all`, or a whole number from 0 to {blocks}, one in {BLOCK_VARIANTS} variants"
     return Simulation(
         variants=size,
-        causal=None if causal == "all" else number("causal", causal, int, 0, blocks, law),
+        causal=None if causal == "all" else number("causal", causal, int, 0, blocks, requirement),
         score_auroc=number(
             "score_auroc", score_auroc, float, 0.5, 0.95, "a number from 0.5 to 0.95"
         ),
@@ -174,7 +174,7 @@ def write_simulated(
     causal = io.StringIO()
     cases = np.asarray(outcome) == 1
 
-    def noted():
+    def blocks():
         for block in simulated_blocks(outcome, simulation):
             _note_causal(block, cases, causal)
             yield block.counts, block.variants
@@ -182,12 +182,12 @@ def write_simulated(
     names = [f"{prefix.name}{suffix}" for suffix in (CAUSAL_SUFFIX, *reversed(SUFFIXES))]
     with files_beside(prefix.parent, names) as folder:
         part = folder / prefix.name
-        for done in write_blocks(part, people, noted()):
+        for done in write_blocks(part, people, blocks()):
             if on_block is not None:
                 on_block(done)
-        decides = {"simulation": SIMULATION_VERSION, **asdict(simulation)}
+        header_facts = {"simulation": SIMULATION_VERSION, **asdict(simulation)}
         header = "chromosome\tposition\tid\tallele\tcontrol_frequency\teffect\n"
-        text = f"# {json.dumps(decides)}\n{header}{causal.getvalue()}"
+        text = f"# {json.dumps(header_facts)}\n{header}{causal.getvalue()}"
         Path(f"{part}{CAUSAL_SUFFIX}").write_text(text)
         Path(f"{prefix}.bed").unlink(missing_ok=True)
 

@@ -167,18 +167,18 @@ def _ancestors(rng: np.random.Generator, place: _Place) -> tuple[np.ndarray, np.
 
 def _block(rng: np.random.Generator, place: _Place, cases: np.ndarray) -> SimulatedBlock:
     pool, positions = _ancestors(rng, place)
-    at = int(rng.integers(place.variants))
-    frequency = pool[:, at].mean()
+    causal_variant = int(rng.integers(place.variants))
+    frequency = pool[:, causal_variant].mean()
     effects = np.zeros(place.variants)
-    effects[at] = place.deviation / np.sqrt(2.0 * frequency * (1.0 - frequency))
-    in_cases = np.cumsum(np.exp(effects[at] * pool[:, at]))
+    effects[causal_variant] = place.deviation / np.sqrt(2.0 * frequency * (1.0 - frequency))
+    in_cases = np.cumsum(np.exp(effects[causal_variant] * pool[:, causal_variant]))
     draws = rng.random(2 * len(cases))
     copied = np.where(
         np.tile(cases, 2),
         np.searchsorted(in_cases, draws * in_cases[-1], side="right"),
         (draws * ANCESTORS).astype(np.int64),
     ).clip(max=ANCESTORS - 1)
-    haplotypes = _mosaics(rng, pool, positions, at, copied)
+    haplotypes = _mosaics(rng, pool, positions, causal_variant, copied)
     letters = _alleles(rng, place.variants)
     whole = place.start + 1 + positions.astype(np.int64)
     variants = Variants(
@@ -195,10 +195,11 @@ def _mosaics(
     rng: np.random.Generator,
     pool: np.ndarray,
     positions: np.ndarray,
-    at: int,
+    causal_variant: int,
     copied: np.ndarray,
 ) -> np.ndarray:
-    """Haplotypes (2N, m): pool (H, m) copied, from the ancestors `copied` (2N,) at variant `at` on.
+    """Haplotypes (2N, m): pool (H, m) copied, from the ancestors `copied` (2N,) at the
+    causal variant (its position in the block) on.
 
     Switches are a Poisson process of 4·effective size·recombination/H a base pair; most haplotypes
     have none within a block and are gathered whole.
@@ -210,19 +211,21 @@ def _mosaics(
     if not len(reach):
         return haplotypes
     switches = rng.poisson(reach[-1] * len(copied))
-    who = rng.integers(len(copied), size=switches)
+    switching = rng.integers(len(copied), size=switches)
     gap = np.searchsorted(reach, rng.random(switches) * reach[-1], side="right")
     gap = np.minimum(gap, len(reach) - 1)
-    switched, row = np.unique(who, return_inverse=True)
+    switched, row = np.unique(switching, return_inverse=True)
     paths = np.full((len(switched), variants), -1, np.int64)
-    # Seen from `at`, a switch in the gap between j and j + 1 is first felt on its far side.
-    paths[row, np.where(gap >= at, gap + 1, gap)] = rng.integers(ANCESTORS, size=switches)
-    paths[:, at] = copied[switched]
-    felt = paths >= 0
+    # A switch between j and j + 1 begins on the side that is farther from the causal variant.
+    paths[row, np.where(gap >= causal_variant, gap + 1, gap)] = rng.integers(
+        ANCESTORS, size=switches
+    )
+    paths[:, causal_variant] = copied[switched]
+    known = paths >= 0
     column = np.arange(variants)
-    before = np.maximum.accumulate(np.where(felt, column, -1), axis=1)
-    after = np.minimum.accumulate(np.where(felt, column, variants)[:, ::-1], axis=1)[:, ::-1]
-    source = np.where(column >= at, before, after)
+    before = np.maximum.accumulate(np.where(known, column, -1), axis=1)
+    after = np.minimum.accumulate(np.where(known, column, variants)[:, ::-1], axis=1)[:, ::-1]
+    source = np.where(column >= causal_variant, before, after)
     paths = np.take_along_axis(paths, source, axis=1)
     haplotypes[switched] = pool[paths, column]
     return haplotypes

@@ -81,7 +81,7 @@ class VariantFile:
 
 
 def load_variant_weights(path: Path) -> VariantWeights:
-    """What `save` wrote. Raises InputError for another file."""
+    """What a `VariantFile` wrote. Raises InputError for another file."""
     try:
         table = pd.read_parquet(path)
         names = tuple(str(name) for name in table.columns if name not in _ABOUT_A_VARIANT)

@@ -28,8 +28,8 @@ class CodedColumns:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        own = self.model.network.columns
-        return tuple(c for c in self.model.network.schema.columns if c.name in own)
+        used = self.model.network.columns
+        return tuple(c for c in self.model.network.schema.columns if c.name in used)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,14 +47,14 @@ class CodedColumns:
 
     def codes(self, table: Table, frame: pd.DataFrame) -> np.ndarray:
         """(n, c) float64 of the people of `read_people`."""
-        found = [
+        columns = [
             numbers_of(column, frame[column.name], table.place)
             if column.kind == NUMBER
             else levels_of(column, frame[column.name], True, table.place)[0]
             for column in self.columns
         ]
-        found += [frame[name].to_numpy(float) for name in self.model.network.needed]
-        return np.column_stack([np.asarray(each, float) for each in found])
+        columns += [frame[name].to_numpy(float) for name in self.model.network.needed]
+        return np.column_stack([np.asarray(values, float) for values in columns])
 
     def inputs(self, codes: np.ndarray) -> np.ndarray:
         """(n, p) of the network for codes (n, c)."""
@@ -95,7 +95,7 @@ class _Fitted(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    def seen(self, X) -> np.ndarray:
+    def predicted(self, X) -> np.ndarray:
         """(n,) of two classes or a quantity, (n, classes) of several."""
         raw = raw_predictions(self.coded.model, self.coded.inputs(np.asarray(X, float)))
         return probabilities(raw, self.coded.model.origin.task)
@@ -111,8 +111,8 @@ class CodedClassifier(ClassifierMixin, _Fitted):
 
     def predict_proba(self, X) -> np.ndarray:
         """(n, classes)."""
-        seen = self.seen(X)
-        return np.column_stack([1.0 - seen, seen]) if seen.ndim == 1 else seen
+        predicted = self.predicted(X)
+        return np.column_stack([1.0 - predicted, predicted]) if predicted.ndim == 1 else predicted
 
     def predict(self, X) -> np.ndarray:
         """(n,) the likeliest class."""
@@ -124,4 +124,4 @@ class CodedRegressor(RegressorMixin, _Fitted):
 
     def predict(self, X) -> np.ndarray:
         """(n,)."""
-        return self.seen(X)
+        return self.predicted(X)

@@ -57,15 +57,15 @@ def explain(
     table, frame, notes = read_people(fetched, place, genotypes, columns_of_ids(id))
     for note in notes:
         console.print(f"warning: {note}", markup=False, highlight=False, style="yellow")
-    at, who = positions(fetched, table, place, genotypes, rows)
-    table, frame = table.rows(at), frame.iloc[at].reset_index(drop=True)
+    row_positions, who = positions(fetched, table, place, genotypes, rows)
+    table, frame = table.rows(row_positions), frame.iloc[row_positions].reset_index(drop=True)
     with console.status("explaining"):
         page = _page(fetched, table, frame, who, notes)
         folder = Path(output) / fetched.origin.study / "model"
         names = [exports.KEPT, exports.WEIGHTS, exports.INPUTS, exports.KERAS, PAGE]
-        with files_beside(folder, names) as making:
-            exports.export(fetched, making)
-            (making / PAGE).write_text(html_of(page), encoding="utf-8")
+        with files_beside(folder, names) as workspace:
+            exports.export(fetched, workspace)
+            (workspace / PAGE).write_text(html_of(page), encoding="utf-8")
     console.print(" ".join(page.answer), markup=False, highlight=False)
     console.print(f"report: {folder / PAGE}", markup=False, highlight=False)
     return folder
@@ -84,12 +84,12 @@ def _page(
     ]
     if kept:
         inputs, outcome = inputs_of(model, table, frame), known_outcome(table, origin)
-        ranked, told = kept, None
+        ranked, importance_table = kept, None
         if outcome is not None and len(np.unique(outcome.values[outcome.known])) > 1:
-            told = importances(model, inputs, outcome)
-            ranked = list(told["variable"])
-            answer.append(_most_important(told, origin.objective, who))
-            sections.append(_importance(told, origin.objective, who))
+            importance_table = importances(model, inputs, outcome)
+            ranked = list(importance_table["variable"])
+            answer.append(_most_important(importance_table, origin.objective, who))
+            sections.append(_importance(importance_table, origin.objective, who))
         codes = coded.codes(table, frame)
         sections.append(_dependence(model, dependences(coded, codes, ranked), who))
         if len(kept) > 1:
@@ -119,8 +119,8 @@ def _heat_map(model: FetchedModel, simulated: bool) -> Section:
     return Section("First layer", [about], [picture])
 
 
-def _most_important(told: pd.DataFrame, objective: str, who: str) -> str:
-    first = told.iloc[0]
+def _most_important(importance_table: pd.DataFrame, objective: str, who: str) -> str:
+    first = importance_table.iloc[0]
     metric = metric_words(objective.removeprefix("val_"))
     return (
         f"{first['variable']} matters most: on {who}, shuffling its values costs "
@@ -128,21 +128,21 @@ def _most_important(told: pd.DataFrame, objective: str, who: str) -> str:
     )
 
 
-def _importance(told: pd.DataFrame, objective: str, who: str) -> Section:
+def _importance(table: pd.DataFrame, objective: str, who: str) -> Section:
     metric = metric_words(objective.removeprefix("val_"))
-    shown = told.head(30)
+    shown = table.head(30)
     png = figures.bars(
         list(shown["variable"]), shown["importance"].to_numpy(), shown["sd"].to_numpy(),
         f"loss of {metric} when shuffled",
     )  # fmt: skip
     about = (
         f"How much of {metric} is lost on {who} when a variable's values are shuffled among them, "
-        f"all its columns together: mean of {repeats(len(told))} shuffles ± their standard "
+        f"all its columns together: mean of {repeats(len(table))} shuffles ± their standard "
         "deviation. Of variables that say the same, each looks unimportant, as the others are left."
     )
     cells = [
         [str(r.variable), f"{r.importance:.4g}", f"{r.sd:.2g}"]
-        for r in told.itertuples()
+        for r in table.itertuples()
     ]  # fmt: skip
     return Section(
         "Permutation importance", [about], [Picture(png, "Permutation importance")],
@@ -150,17 +150,19 @@ def _importance(told: pd.DataFrame, objective: str, who: str) -> Section:
     )  # fmt: skip
 
 
-def _dependence(model: FetchedModel, found: list[Dependence], who: str) -> Section:
+def _dependence(model: FetchedModel, curves_of_columns: list[Dependence], who: str) -> Section:
     task, target = model.origin.task, model.origin.target
     y = f"mean predicted {target}" if task == REGRESSION else "mean predicted probability"
-    every = np.concatenate([c for d in found for c in d.curves.values()] or [np.zeros(1)])
+    every = np.concatenate(
+        [c for d in curves_of_columns for c in d.curves.values()] or [np.zeros(1)]
+    )
     ends = float(every.min()), float(every.max())
     pictures = [
         Picture(
             figures.dependence(d.grid, _short(model, d.curves), d.column, y, d.numeric, ends),
             f"Partial dependence on {d.column}",
         )
-        for d in found
+        for d in curves_of_columns
     ]
     about = (
         f"The mean prediction for {who}, were all to have one value of a column: numbers from "
@@ -177,7 +179,7 @@ def _short(model: FetchedModel, curves: dict[str, np.ndarray]) -> dict[str, np.n
     return {str(label): c for label, c in zip(model.origin.classes, curves.values(), strict=True)}
 
 
-def _interaction(model: FetchedModel, found: pd.DataFrame) -> Section:
+def _interaction(model: FetchedModel, pairs: pd.DataFrame) -> Section:
     about = (
         "How far two variables' effects do not add up (Friedman and Popescu's H: 0 where they do, "
         "1 where neither has an effect of its own), and how large that part is on the scale of the "
@@ -187,7 +189,7 @@ def _interaction(model: FetchedModel, found: pd.DataFrame) -> Section:
     )
     cells = [
         [f"{r.first} × {r.second}", f"{r.h:.3f}", f"{r.size:.3g}"]
-        for r in found.head(SHOWN_PAIRS).itertuples()
+        for r in pairs.head(SHOWN_PAIRS).itertuples()
     ]
     return Section("Interactions", [about], head=["pair", "H", "size"], rows=cells)
 

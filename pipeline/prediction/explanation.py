@@ -53,7 +53,7 @@ def kept_names(model: FetchedModel) -> list[str]:
     for variable, row in zip(inputs.variables, np.square(first).sum(axis=1), strict=True):
         strength[variable] += float(row)
     kept = kept_variables(first, inputs)
-    return sorted((v for v, there in kept.items() if there), key=lambda v: -strength[v])
+    return sorted((v for v, is_kept in kept.items() if is_kept), key=lambda v: -strength[v])
 
 
 class _Shuffled(BaseEstimator):
@@ -69,8 +69,8 @@ class _Shuffled(BaseEstimator):
     def raw(self, rows: np.ndarray) -> np.ndarray:
         """(o, n)."""
         inputs = np.zeros((len(rows), self.inputs.shape[1]))
-        for own, columns in zip(np.asarray(rows).T, self.columns, strict=True):
-            inputs[:, columns] = self.inputs[np.ix_(own, columns)]
+        for source_rows, columns in zip(np.asarray(rows).T, self.columns, strict=True):
+            inputs[:, columns] = self.inputs[np.ix_(source_rows, columns)]
         return raw_predictions(self.model, inputs)
 
 
@@ -99,18 +99,18 @@ def importances(model: FetchedModel, inputs: np.ndarray, outcome: KnownOutcome) 
     def goodness(estimator: _Shuffled, rows: np.ndarray, y: np.ndarray) -> float:
         return sign * float(metrics.score(metric, y, estimator.raw(rows)[None], task)[0])
 
-    found = permutation_importance(
+    shuffles = permutation_importance(
         shuffled, rows, y, scoring=goodness, n_repeats=repeats(len(names)), random_state=0
     )
     table = pd.DataFrame(
-        {"variable": names, "importance": found.importances_mean, "sd": found.importances_std}
+        {"variable": names, "importance": shuffles.importances_mean, "sd": shuffles.importances_std}
     )
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
 
 
 def dependences(coded: CodedColumns, codes: np.ndarray, names: Sequence[str]) -> list[Dependence]:
     """Of each column of these variables, in their order; at most MOST_CURVES."""
-    origin, found = coded.model.origin, []
+    origin, curves_of_columns = coded.model.origin, []
     kind = CodedRegressor if origin.task == REGRESSION else CodedClassifier
     estimator = kind(coded)
     step = max(len(codes) // MOST_PEOPLE, 1)
@@ -140,51 +140,53 @@ def dependences(coded: CodedColumns, codes: np.ndarray, names: Sequence[str]) ->
             response_method="auto" if origin.task == REGRESSION else "predict_proba",
         )["average"]
         labels = list(coded.model.network.outputs)
-        found.append(Dependence(name, numeric, grid, dict(zip(labels, averages, strict=True))))
-    return found
+        curves_of_columns.append(
+            Dependence(name, numeric, grid, dict(zip(labels, averages, strict=True)))
+        )
+    return curves_of_columns
 
 
 def _sources(coded: CodedColumns, variable: str) -> list[str]:
     """The table's columns, or the genetic dimensions, behind a variable."""
     network, inputs = coded.model.network, coded.model.origin.inputs
-    found = []
-    for i, own in enumerate(inputs.variables):
-        if own != variable:
+    columns = []
+    for i, owner in enumerate(inputs.variables):
+        if owner != variable:
             continue
         if i >= len(network.chosen):
-            found.append(inputs.columns[i])
+            columns.append(inputs.columns[i])
         else:
             feature = network.schema.features[network.chosen[i]]
-            found.append(network.schema.columns[feature.column].name)
-    return [name for name in dict.fromkeys(found) if name in coded.names]
+            columns.append(network.schema.columns[feature.column].name)
+    return [name for name in dict.fromkeys(columns) if name in coded.names]
 
 
 def interactions(model: FetchedModel, inputs: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
     """first, second, h (H) and size (root mean square of the part that does not add up, on the
     scale of the last layer), the largest size first; of the first MOST_PAIRED of names."""
     names = list(names)[:MOST_PAIRED]
-    every = kept_names(model)
+    kept = kept_names(model)
     rng = np.random.default_rng(0)
     m = min(len(inputs), SAMPLE)
     people = inputs[np.sort(rng.choice(len(inputs), m, replace=False))]
-    shuffled = _Shuffled(model, people, _columns_of(model, every))
-    others = np.tile(np.arange(m), m)  # l runs fastest
+    shuffled = _Shuffled(model, people, _columns_of(model, kept))
+    averaged_over = np.tile(np.arange(m), m)  # runs fastest
     values = np.repeat(np.arange(m), m)
 
     def centered(*variables: str) -> np.ndarray:
-        rows = np.tile(others[:, None], (1, len(every)))
+        rows = np.tile(averaged_over[:, None], (1, len(kept)))
         for name in variables:
-            rows[:, every.index(name)] = values
+            rows[:, kept.index(name)] = values
         mean = shuffled.raw(rows).reshape(-1, m, m).mean(axis=2)  # (o, m)
         return mean - mean.mean(axis=1, keepdims=True)
 
     alone = {name: centered(name) for name in names}
-    found = []
+    pairs = []
     for first, second in combinations(names, 2):
-        both = centered(first, second)
-        rest = both - alone[first] - alone[second]
-        total = float(np.square(both).sum())
-        h = float(np.sqrt(np.square(rest).sum() / total)) if total > 0 else 0.0
-        found.append((first, second, h, float(np.sqrt(np.square(rest).sum(axis=0).mean()))))
-    table = pd.DataFrame(found, columns=["first", "second", "h", "size"])
+        joint = centered(first, second)
+        beyond_sum = joint - alone[first] - alone[second]
+        total = float(np.square(joint).sum())
+        h = float(np.sqrt(np.square(beyond_sum).sum() / total)) if total > 0 else 0.0
+        pairs.append((first, second, h, float(np.sqrt(np.square(beyond_sum).sum(axis=0).mean()))))
+    table = pd.DataFrame(pairs, columns=["first", "second", "h", "size"])
     return table.sort_values("size", ascending=False, kind="stable", ignore_index=True)

@@ -30,9 +30,9 @@ def _figure(width: float, height: float, x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def _png(figure: Figure) -> bytes:
-    held = io.BytesIO()
-    figure.savefig(held, format="png", dpi=_DPI)
-    return held.getvalue()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI)
+    return buffer.getvalue()
 
 
 def calibration(bins: pd.DataFrame, x: str, y: str) -> bytes:
@@ -41,9 +41,9 @@ def calibration(bins: pd.DataFrame, x: str, y: str) -> bytes:
     ends = bins[["predicted", "observed"]].to_numpy()
     low, high = float(ends.min()), float(ends.max())
     axes.plot([low, high], [low, high], color=FAINT, linewidth=1, linestyle="--")
-    around = np.abs(bins[["low", "high"]].to_numpy().T - bins["observed"].to_numpy())
+    error_bars = np.abs(bins[["low", "high"]].to_numpy().T - bins["observed"].to_numpy())
     axes.errorbar(
-        bins["predicted"], bins["observed"], yerr=np.nan_to_num(around), fmt="o-", color=BLUE,
+        bins["predicted"], bins["observed"], yerr=np.nan_to_num(error_bars), fmt="o-", color=BLUE,
         markersize=4, linewidth=1.2, elinewidth=0.8, capsize=2,
     )  # fmt: skip
     return _png(figure)
@@ -52,8 +52,8 @@ def calibration(bins: pd.DataFrame, x: str, y: str) -> bytes:
 def histogram(groups: dict[str, np.ndarray], x: str) -> bytes:
     """Predictions of people, by outcome."""
     figure, axes = _figure(4.2, 3.8, x, "people")
-    every = np.concatenate(list(groups.values()))
-    edges = [float(edge) for edge in np.histogram_bin_edges(every, bins=30)]
+    predictions = np.concatenate(list(groups.values()))
+    edges = [float(edge) for edge in np.histogram_bin_edges(predictions, bins=30)]
     for color, (name, values) in zip(COLORS, groups.items(), strict=False):
         axes.hist(values, edges, histtype="step", color=color, label=name, linewidth=1.2)
     if len(groups) > 1:
@@ -66,10 +66,10 @@ def histogram(groups: dict[str, np.ndarray], x: str) -> bytes:
 def bars(names: Sequence[str], values: np.ndarray, spread: np.ndarray, x: str) -> bytes:
     """One bar a name, the first on top, with ± spread."""
     figure, axes = _figure(5.6, 0.9 + 0.26 * len(names), x, "")
-    at = np.arange(len(names))[::-1]
-    axes.barh(at, values, xerr=spread, color=BLUE, height=0.65, error_kw={"linewidth": 0.8})
+    positions = np.arange(len(names))[::-1]
+    axes.barh(positions, values, xerr=spread, color=BLUE, height=0.65, error_kw={"linewidth": 0.8})
     axes.axvline(0.0, color=FAINT, linewidth=0.8)
-    axes.set_yticks(at, list(names), parse_math=False, fontsize=8)
+    axes.set_yticks(positions, list(names), parse_math=False, fontsize=8)
     axes.grid(axis="y", visible=False)
     return _png(figure)
 
@@ -93,8 +93,8 @@ def dependence(
         if numeric:
             axes.plot(np.asarray(grid, float), values, color=color, linewidth=1.6, label=name)
         else:
-            at = np.arange(len(grid)) + 0.1 * (i - (min(len(curves), len(COLORS)) - 1) / 2)
-            axes.plot(at, values, "o", color=color, markersize=4.5, label=name)
+            positions = np.arange(len(grid)) + 0.1 * (i - (min(len(curves), len(COLORS)) - 1) / 2)
+            axes.plot(positions, values, "o", color=color, markersize=4.5, label=name)
     if not numeric:
         shown = [text if len(text) <= 12 else text[:11] + "…" for text in map(str, grid)]
         axes.set_xticks(np.arange(len(grid)), shown, parse_math=False, fontsize=7)

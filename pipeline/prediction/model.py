@@ -33,16 +33,16 @@ class KeptModel:
         """
         ids = columns_of_ids(id)
         if isinstance(people, pd.DataFrame):
-            read = Table(people.reset_index(drop=True), "the table", "")
-            table, frame, notes = with_genotypes(self.fetched, read, genotypes, ids)
-            predictions, said = self.fetched.network.score(frame)
+            given_table = Table(people.reset_index(drop=True), "the table", "")
+            table, frame, notes = with_genotypes(self.fetched, given_table, genotypes, ids)
+            predictions, score_notes = self.fetched.network.score(frame)
             if len(predictions) == len(people):
                 predictions = predictions.set_axis(people.index)
         else:
             table, frame, notes = read_people(self.fetched, people, genotypes, ids)
             scored = score(self.fetched, table, frame)
-            predictions, said = scored.predictions, list(scored.notes)
-        for note in (*notes, *said):
+            predictions, score_notes = scored.predictions, list(scored.notes)
+        for note in (*notes, *score_notes):
             warnings.warn(note, stacklevel=2)
         return predictions
 

@@ -132,18 +132,18 @@ def _answer(model: FetchedModel, scored: Scored, validation: Validation) -> list
         people += f", {validation.cases} of them cases"
     metric = model.origin.objective.removeprefix("val_")
     row = validation.scores.set_index("metric").loc[metric]
-    said = [
+    sentences = [
         f"On {people}, {metric_words(metric)} is {_shown(row['value'])} "
         f"(95 % interval {_shown(row['low'])} to {_shown(row['high'])})."
     ]
     if scored.table.fingerprint == model.origin.data_sha256:
-        said.append(
+        sentences.append(
             "This is the table that the study learned from: its training rows are among these "
             "people, so this is no external validation."
         )
     if np.isfinite(row["study_test"]):
-        said.append(f"On the study's own test rows it was {_shown(row['study_test'])}.")
-    return said
+        sentences.append(f"On the study's own test rows it was {_shown(row['study_test'])}.")
+    return sentences
 
 
 def _write_beside(
@@ -225,15 +225,15 @@ def _pictures(
         x.get(task, "largest predicted probability"),
         y.get(task, "share whose class was right"),
     )
-    found = [Picture(first, "Observed against predicted", "The dashed line: both are equal.")]
+    pictures = [Picture(first, "Observed against predicted", "The dashed line: both are equal.")]
     if task == BINARY:
-        seen, known = scored.predictions.iloc[:, 0].to_numpy(), outcome.known
+        predicted, known = scored.predictions.iloc[:, 0].to_numpy(), outcome.known
         groups = {
-            f"{target} = {label}": seen[known & (outcome.values == i)]
+            f"{target} = {label}": predicted[known & (outcome.values == i)]
             for i, label in enumerate(model.origin.classes)
         }
-        found.append(Picture(figures.histogram(groups, "predicted probability"), "Predictions"))
-    return found
+        pictures.append(Picture(figures.histogram(groups, "predicted probability"), "Predictions"))
+    return pictures
 
 
 def _grid(validation: Validation, model: FetchedModel) -> Grid:

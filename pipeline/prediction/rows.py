@@ -37,9 +37,9 @@ def table_of_the_study(model: FetchedModel) -> Path:
 
 
 def _candidates(study: str, name: str) -> Iterator[Path]:
-    for found in (study, f"{study}.yaml"):
+    for study_file in (study, f"{study}.yaml"):
         try:
-            yield load_search_space(found).data
+            yield load_search_space(study_file).data
         except InputError:
             continue
     yield from (Path(name), Path("data") / name)
@@ -55,17 +55,17 @@ def positions(
     """
     if rows not in (AUTO, ALL, *PARTS):
         raise InputError(f"rows must be one of {', '.join((AUTO, ALL, *PARTS))}, but got {rows}")
-    own = table.fingerprint == model.origin.data_sha256
-    if rows in PARTS and not own:
+    is_study_table = table.fingerprint == model.origin.data_sha256
+    if rows in PARTS and not is_study_table:
         raise InputError(
             f"rows={rows} are of the table that the study learned from, but {table.source} is "
             "another; give rows=all"
         )
-    if rows == ALL or (rows == AUTO and not own):
+    if rows == ALL or (rows == AUTO and not is_study_table):
         return np.arange(len(table.frame)), f"all {len(table.frame)} people of {table.source}"
     part = "validation" if rows == AUTO else rows
-    found = getattr(_cohort(model, data, genotypes).split, part)
-    return found, f"the {len(found)} {part} rows of {table.source}"
+    part_rows = getattr(_cohort(model, data, genotypes).split, part)
+    return part_rows, f"the {len(part_rows)} {part} rows of {table.source}"
 
 
 def _cohort(model: FetchedModel, data: Path, genotypes: str) -> Cohort:

@@ -69,24 +69,29 @@ def validate(
             "people, or leave the column out"
         )
     table = _scores(origin.task, y, raw, study_metrics or {})
-    seen = probabilities(raw, origin.task)
+    predicted = probabilities(raw, origin.task)
     if origin.task == REGRESSION:
-        return Validation(len(y), None, table, _of_a_quantity(y, seen), _bins(y, seen))
+        return Validation(len(y), None, table, _of_a_quantity(y, predicted), _bins(y, predicted))
     if origin.task == BINARY:
-        found = _of_a_probability(y, raw[0], seen)
-        return Validation(len(y), int(y.sum()), table, found, _bins(y, seen))
-    right = seen.argmax(axis=1) == y
-    sure = seen.max(axis=1)
+        calibration = _of_a_probability(y, raw[0], predicted)
+        return Validation(len(y), int(y.sum()), table, calibration, _bins(y, predicted))
+    right = predicted.argmax(axis=1) == y
+    largest_probability = predicted.max(axis=1)
     classes = pd.DataFrame(
         {
             "class": [str(label) for label in origin.classes],
             "rows": np.bincount(y, minlength=len(origin.classes)),
-            "mean_predicted": seen.mean(axis=0),
+            "mean_predicted": predicted.mean(axis=0),
             "share": np.bincount(y, minlength=len(origin.classes)) / len(y),
         }
     )
-    found = {"mean_largest_probability": float(sure.mean()), "share_right": float(right.mean())}
-    return Validation(len(y), None, table, found, _bins(right.astype(int), sure), classes)
+    calibration = {
+        "mean_largest_probability": float(largest_probability.mean()),
+        "share_right": float(right.mean()),
+    }
+    return Validation(
+        len(y), None, table, calibration, _bins(right.astype(int), largest_probability), classes
+    )
 
 
 def _scores(task: str, y: np.ndarray, raw: np.ndarray, study: Mapping[str, float]) -> pd.DataFrame:
@@ -99,7 +104,7 @@ def _scores(task: str, y: np.ndarray, raw: np.ndarray, study: Mapping[str, float
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "study_test"])
 
 
-def _of_a_probability(y: np.ndarray, logits: np.ndarray, seen: np.ndarray) -> dict[str, float]:
+def _of_a_probability(y: np.ndarray, logits: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     def excess(shift: float) -> float:
         return float(np.mean(expit(logits + shift) - y))
 
@@ -110,30 +115,30 @@ def _of_a_probability(y: np.ndarray, logits: np.ndarray, seen: np.ndarray) -> di
     return {
         "calibration_intercept": float(brentq(excess, -50.0, 50.0)),
         "calibration_slope": slope,
-        "mean_predicted": float(seen.mean()),
+        "mean_predicted": float(predicted.mean()),
         "share_of_cases": float(y.mean()),
-        "brier_score": float(np.mean((seen - y) ** 2)),
+        "brier_score": float(np.mean((predicted - y) ** 2)),
     }
 
 
-def _of_a_quantity(y: np.ndarray, seen: np.ndarray) -> dict[str, float]:
+def _of_a_quantity(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     slope = np.nan
-    if np.ptp(seen) > 0:
-        slope = float(np.polyfit(seen, y, 1)[0])
+    if np.ptp(predicted) > 0:
+        slope = float(np.polyfit(predicted, y, 1)[0])
     return {
-        "mean_error": float(np.mean(y - seen)),
+        "mean_error": float(np.mean(y - predicted)),
         "calibration_slope": slope,
-        "mean_predicted": float(seen.mean()),
+        "mean_predicted": float(predicted.mean()),
         "mean_observed": float(y.mean()),
     }
 
 
-def _bins(y: np.ndarray, seen: np.ndarray) -> pd.DataFrame:
+def _bins(y: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
     """Tenths of the people by prediction, fewer where they are few: at least ten each."""
     count = int(np.clip(len(y) // FEWEST, 1, BINS))
-    parts = np.array_split(np.argsort(seen, kind="stable"), count)
+    parts = np.array_split(np.argsort(predicted, kind="stable"), count)
     rows = []
     for part in parts:
         mean, half = y[part].mean(), 1.96 * y[part].std(ddof=1) / np.sqrt(len(part))
-        rows.append((seen[part].mean(), mean, mean - half, mean + half, len(part)))
+        rows.append((predicted[part].mean(), mean, mean - half, mean + half, len(part)))
     return pd.DataFrame(rows, columns=["predicted", "observed", "low", "high", "rows"])

@@ -80,16 +80,16 @@ def numbers_of(column: Column, values: pd.Series, place: Place) -> np.ndarray:
             raise _no_fit(column, 0, place, "holds complex numbers")
         return _typed(column, values.to_numpy(dtype=np.float64, na_value=np.nan), kind, place)
     if column.notation.plain and not column.missing:
-        read = _plain_numbers(values)
-        if read is not None:
-            return read
+        numbers = _plain_numbers(values)
+        if numbers is not None:
+            return numbers
     codes, distinct = pd.factorize(values.astype(object))
-    read = np.array([_one_number(column, value) for value in distinct] + [np.nan])
+    numbers = np.array([_one_number(column, value) for value in distinct] + [np.nan])
     wrong = [i for i, value in enumerate(distinct) if _one_number(column, value) is None]
     if wrong:
         row = int(np.flatnonzero(np.isin(codes, wrong))[0])
         raise _no_fit(column, row, place, "has another value")
-    return read.astype(np.float64)[codes]
+    return numbers.astype(np.float64)[codes]
 
 
 def _plain_numbers(values: pd.Series) -> np.ndarray | None:
@@ -165,20 +165,22 @@ def levels_of(
     """
     codes, distinct = pd.factorize(values.astype(object))
     levels = _Levels(column)
-    found = np.array([*(levels.code(value) for value in distinct), MISSING], dtype=np.int64)
-    positions, notes = found[codes], []
+    code_of_distinct = np.array(
+        [*(levels.code(value) for value in distinct), MISSING], dtype=np.int64
+    )
+    positions, notes = code_of_distinct[codes], []
     lost = [level for level in column.levels if level in PANDAS_ALONE]
-    typed = is_missing(values)
-    if lost and not as_read and typed.any() and not np.any(positions == levels.exact[lost[0]]):
+    blank = is_missing(values)
+    if lost and not as_read and blank.any() and not np.any(positions == levels.exact[lost[0]]):
         if column.has_missing:
             raise InputError(
                 f"{column.name} has both the answer {lost[0]} and missing values in the training "
-                f"table, which pandas.read_csv reads alike ({place(int(np.flatnonzero(typed)[0]))})"
+                f"table, which pandas.read_csv reads alike ({place(int(np.flatnonzero(blank)[0]))})"
                 ": read the table with keep_default_na=False, or write NA for missing ones"
             )
-        positions[typed] = levels.exact[lost[0]]
+        positions[blank] = levels.exact[lost[0]]
         notes.append(
-            f"{column.name}: {int(typed.sum())} missing values are taken for the answer {lost[0]}, "
+            f"{column.name}: {int(blank.sum())} missing values are taken for the answer {lost[0]}, "
             "which pandas.read_csv reads as missing; the training table has no missing ones"
         )
     unknown = int(np.sum(positions == UNKNOWN))

@@ -43,33 +43,33 @@ class ServedNetwork:
     scale: tuple[float, float] = (0.0, 1.0)
 
     @property
-    def _kept(self) -> np.ndarray:
+    def _nonzero_inputs(self) -> np.ndarray:
         """(inputs,) whether any first-layer weight of the input is not exactly 0."""
         return np.any(self.layers[0][0] != 0.0, axis=1)
 
     @property
     def used(self) -> tuple[int, ...]:
         """The features that have a say: zeroed ones, and their columns, need not be known."""
-        return tuple(f for f, kept in zip(self.chosen, self._kept) if kept)
+        return tuple(f for f, nonzero in zip(self.chosen, self._nonzero_inputs) if nonzero)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The table's columns that the prediction depends on."""
-        own = sorted({self.schema.features[f].column for f in self.used})
-        return tuple(self.schema.columns[c].name for c in own)
+        positions = sorted({self.schema.features[f].column for f in self.used})
+        return tuple(self.schema.columns[c].name for c in positions)
 
     @property
     def zeroed_columns(self) -> tuple[str, ...]:
         """The columns that the network saw in training and does not use."""
-        own = sorted({self.schema.features[f].column for f in self.chosen})
+        positions = sorted({self.schema.features[f].column for f in self.chosen})
         used = self.columns
-        return tuple(n for c in own if (n := self.schema.columns[c].name) not in used)
+        return tuple(n for c in positions if (n := self.schema.columns[c].name) not in used)
 
     @property
     def needed(self) -> tuple[str, ...]:
         """Genetic dimensions with a weight that is not exactly 0."""
-        kept = self._kept[len(self.chosen) :]
-        return tuple(name for name, k in zip(self.encodings, kept, strict=True) if k)
+        nonzero = self._nonzero_inputs[len(self.chosen) :]
+        return tuple(name for name, k in zip(self.encodings, nonzero, strict=True) if k)
 
     def inputs(
         self, table: pd.DataFrame, *, as_read: bool = False, place: Place = row_number
@@ -96,9 +96,9 @@ class ServedNetwork:
         """
         inputs, notes = self.inputs(table, as_read=as_read, place=place)
         z = forward(self.layers, inputs, self.activation)
-        seen = probabilities(z.T, self.task).reshape(len(table), -1)
+        readable = probabilities(z.T, self.task).reshape(len(table), -1)
         center, unit = self.scale
-        return pd.DataFrame(seen * unit + center, list(table.index), list(self.outputs)), notes
+        return pd.DataFrame(readable * unit + center, list(table.index), list(self.outputs)), notes
 
     def predict(self, model_input: pd.DataFrame, params: Mapping | None = None) -> pd.DataFrame:
         """What MLflow calls: `score`, with a Python warning for each sentence."""

@@ -172,5 +172,4 @@ def plain_text(value: object) -> str:
 
 def as_number(text: str) -> float | None:
     """The number that pandas would make of a text, None where it would leave it a text."""
-    found = _value(text, ".", "")
-    return None if found is None else found
+    return _value(text, ".", "")

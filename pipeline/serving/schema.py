@@ -89,8 +89,8 @@ class Schema:
             column = self.columns[c]
             values = table[column.name]
             if column.kind == CATEGORY:
-                codes, said = levels_of(column, values, as_read, place)
-                notes += said
+                codes, level_notes = levels_of(column, values, as_read, place)
+                notes += level_notes
                 for i in positions:
                     yield i, (codes == self.features[i].code).astype(np.float64)
                 continue

@@ -107,7 +107,7 @@ class People:
                     cohort.outcome[train], cohort.classes, class_weight, own
                 ),
                 relationship=self._relationship if genetic else None,
-                factor=self._factor if genetic else None,
+                relationship_factor=self._factor if genetic else None,
                 rank=self.genotypes.rank if genetic and self.genotypes is not None else 1,
             )
         return self._seen[key]

@@ -47,7 +47,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def part_name() -> str:
-    """A new name for what this process is unfinished_path."""
+    """A new name for a file or folder that this process writes."""
     return f"{_prefix()}{uuid.uuid4().hex}"
 
 

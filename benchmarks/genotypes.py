@@ -80,7 +80,7 @@ def train(folder: Path, variants: int) -> dict:
         ),
         group_index=group.inputs(("clinical", "genetic"), DIMENSIONS).group_index,
         relationship=group._relationship,
-        factor=group._factor,
+        relationship_factor=group._factor,
         rank=found.rank,
     )
     shape = Architecture(cohort.features.shape[1], DIMENSIONS, (50,))

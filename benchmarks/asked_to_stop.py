@@ -98,19 +98,19 @@ def main() -> None:
             folder.mkdir()
             number = SIGNALS[i % len(SIGNALS)]
             end = stopped(write_study(folder), number, after)
-            told = "done before"
+            ending = "done before"
             if end is not None:
                 seconds, status, error = end
                 worst = max(worst, seconds)
                 sound = status == 128 + number and error.count("\n") == 1 and "stopped;" in error
-                told = f"ended in {seconds:.1f} s, {'one line' if sound else (status, error)}"
+                ending = f"ended in {seconds:.1f} s, {'one line' if sound else (status, error)}"
                 wrong += not sound
             again = start(folder)
             _, error = again.communicate()
             same = again.returncode == 0 and networks(folder).equals(expected)
             parts = [p.name for p in folder.rglob("*") if ".part" in p.name]
             wrong += not same or bool(parts)
-            print(f"{number.name} after {after:.1f} s: {told}; same numbers {same}; left {parts}",
+            print(f"{number.name} after {after:.1f} s: {ending}; same numbers {same}; left {parts}",
                   error, flush=True)  # fmt: skip
         print(f"{stops} stops, {wrong} wrong, the slowest took {worst:.1f} s")
 

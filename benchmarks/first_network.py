@@ -56,9 +56,11 @@ if __name__ == "__main__":
         for name, sizes in SHAPES.items():
             command = [sys.executable, __file__, json.dumps(sizes)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-            found = json.loads(done.stdout.splitlines()[-1])
-            ratio = f"{found['first'] / found['later']:.0f}"
-            rows.append((name, *(f"{found[k]:.2f}" for k in ("imported", "first", "later")), ratio))
+            seconds = json.loads(done.stdout.splitlines()[-1])
+            ratio = f"{seconds['first'] / seconds['later']:.0f}"
+            rows.append(
+                (name, *(f"{seconds[k]:.2f}" for k in ("imported", "first", "later")), ratio)
+            )
         names = ("TensorFlow imported, s", "first epoch, s", "a later epoch, s", "first : later")
         write(
             "Until the first network trains",

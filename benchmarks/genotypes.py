@@ -51,15 +51,15 @@ def load(folder: Path, variants: int):
     cohort, table = people(), read_table(HERE.parent / "data" / "framingham.csv")
     started = time.perf_counter()
     joined = join(table, None, open_fileset(folder / str(variants)))
-    found = load_genotypes(
+    genotypes = load_genotypes(
         joined, cohort.outcome, cohort.split.train, folder / "cache", Filters(0.01, 0.1)
     )
-    return cohort, found, time.perf_counter() - started
+    return cohort, genotypes, time.perf_counter() - started
 
 
 def relate(folder: Path, variants: int) -> dict:
-    _, found, seconds = load(folder, variants)
-    return {"seconds": seconds, "variants": found.variants}
+    _, genotypes, seconds = load(folder, variants)
+    return {"seconds": seconds, "variants": genotypes.variants}
 
 
 def train(folder: Path, variants: int) -> dict:
@@ -68,8 +68,8 @@ def train(folder: Path, variants: int) -> dict:
     from pipeline.study import People
     from pipeline.training import train_population
 
-    cohort, found, _ = load(folder, variants)
-    group = People(cohort, found)
+    cohort, genotypes, _ = load(folder, variants)
+    group = People(cohort, genotypes)
     order = np.concatenate([cohort.split.train, cohort.split.validation, cohort.split.test])
     data = TrainingData(
         columns=cohort.features[order],
@@ -80,8 +80,8 @@ def train(folder: Path, variants: int) -> dict:
         ),
         group_index=group.inputs(("clinical", "genetic"), DIMENSIONS).group_index,
         relationship=group._relationship,
-        factor=group._factor,
-        rank=found.rank,
+        relationship_factor=group._factor,
+        rank=genotypes.rank,
     )
     shape = Architecture(cohort.features.shape[1], DIMENSIONS, (50,))
     specs = [NetworkSpec(seed=s, lambda_group=1e-3) for s in range(NETWORKS)]
@@ -154,16 +154,16 @@ def run(part: str, folder: Path, variants: int) -> dict:
     """A part in a process of its own: what it found, and its peak of memory in GiB."""
     command = [sys.executable, __file__, part, str(folder), str(variants)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    print(part, variants, found, flush=True)
-    return found
+    results = json.loads(done.stdout.splitlines()[-1])
+    print(part, variants, results, flush=True)
+    return results
 
 
 def everything(folder: Path) -> pd.DataFrame:
     rows = []
 
-    def row(what: str, found: dict, seconds: float, words: str) -> None:
-        peak = f"{found['peak']:.2f}" if "peak" in found else "–"
+    def row(what: str, results: dict, seconds: float, words: str) -> None:
+        peak = f"{results['peak']:.2f}" if "peak" in results else "–"
         rows.append((what, f"{seconds:.3g}", peak, words))
 
     made = run("simulate", folder, FULL)
@@ -206,9 +206,9 @@ def everything(folder: Path) -> pd.DataFrame:
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         part, folder, variants = sys.argv[1:]
-        found = PARTS[part](Path(folder), int(variants))
+        results = PARTS[part](Path(folder), int(variants))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(json.dumps(found | {"peak": peak}))
+        print(json.dumps(results | {"peak": peak}))
     else:
         with tempfile.TemporaryDirectory() as temporary:
             table = everything(Path(temporary))

@@ -77,7 +77,7 @@ def lassonet(rows, index) -> tuple[pd.DataFrame, float]:
     if len(groups) == len(index):
         groups = None  # all columns at once, not in a loop
     LassoNetClassifier(hidden_dims=(UNITS,), n_iters=1, verbose=0).path(*train, lambda_seq=[])
-    found, seconds = [], 0.0
+    models, seconds = [], 0.0
     for seed in range(SEEDS):
         model = LassoNetClassifier(
             hidden_dims=(UNITS,), groups=groups, random_state=seed, torch_seed=seed, verbose=0
@@ -88,8 +88,8 @@ def lassonet(rows, index) -> tuple[pd.DataFrame, float]:
         for item in path:
             kept = len(np.unique(index[item.selected.numpy()]))
             model.load(item.state_dict)
-            found.append((seed, kept, auroc(model, *validation), auroc(model, *test)))
-    return pd.DataFrame(found, columns=["seed", "kept", "validation", "test"]), seconds
+            models.append((seed, kept, auroc(model, *validation), auroc(model, *test)))
+    return pd.DataFrame(models, columns=["seed", "kept", "validation", "test"]), seconds
 
 
 def auroc(model, columns, outcome) -> float:
@@ -116,14 +116,14 @@ def compared(setting: str, models: dict[str, pd.DataFrame]) -> tuple[pd.DataFram
     table: dict = {}
     failed = []
     for reading, at_most in (("exactly", False), ("at most", True)):
-        each = {name: tested(found, at_most) for name, found in models.items()}
+        each = {name: tested(path_models, at_most) for name, path_models in models.items()}
         mine, theirs = each[OURS].align(each[THEIRS])
         margin = mine["mean"] - theirs["mean"] + np.hypot(mine["se"], theirs["se"])
         table = {setting: margin.index} | table
-        for name, found in ((OURS, mine), (THEIRS, theirs)):
-            table[f"{name}, {reading}"] = [shown(*row) for row in found.to_numpy()]
-        said = np.where(margin >= 0, "yes", "**no**")
-        table[f"no lower, {reading}"] = np.where(margin.notna(), said, "–")
+        for name, scores in ((OURS, mine), (THEIRS, theirs)):
+            table[f"{name}, {reading}"] = [shown(*row) for row in scores.to_numpy()]
+        verdict = np.where(margin >= 0, "yes", "**no**")
+        table[f"no lower, {reading}"] = np.where(margin.notna(), verdict, "–")
         failed += [f"{reading} {kept} {setting}" for kept in margin.index[margin < 0]]
     return pd.DataFrame(table), failed
 
@@ -141,11 +141,13 @@ def plot(settings: dict[str, dict[str, pd.DataFrame]]) -> None:
     grid = figure.subplots(len(settings), 2, sharey=True)
     for (setting, models), row in zip(settings.items(), grid):
         for axes, at_most, what in zip(row, (False, True), ("exactly", "at most")):
-            for name, found in models.items():
-                seen = tested(found, at_most).dropna()
+            for name, path_models in models.items():
+                scores = tested(path_models, at_most).dropna()
                 marks = {"fmt": "o-", "markersize": 4, "capsize": 3, "color": COLORS[name]}
-                axes.errorbar(seen.index, seen["mean"], seen["se"], label=name, **marks)
-            axes.set(xlabel=f"{setting} kept, {what}", xticks=range(0, found["kept"].max() + 1, 2))
+                axes.errorbar(scores.index, scores["mean"], scores["se"], label=name, **marks)
+            axes.set(
+                xlabel=f"{setting} kept, {what}", xticks=range(0, path_models["kept"].max() + 1, 2)
+            )
             axes.grid(alpha=0.3)
         row[0].set_ylabel("test AUROC, mean over seeds")
     grid[0][0].legend(loc="lower right")
@@ -168,7 +170,7 @@ def timed(taken: dict[str, dict[str, tuple[pd.DataFrame, float]]]) -> pd.DataFra
 def words(rows, index, taken, tables) -> str:
     """What was measured, the times, and the tables but the last."""
     cores = len(os.sched_getaffinity(0))
-    said = (
+    text = (
         f"{len(rows[0][0]):,} rows × {len(index)} columns ({len(np.unique(index))} variables), "
         f"{UNITS} units, {SEEDS} seeds, {cores} {'core' if cores == 1 else 'cores'} for each. "
         "LassoNet comes by `pip install -r benchmarks/requirements.txt`; it weighs a group alike "
@@ -180,8 +182,8 @@ def words(rows, index, taken, tables) -> str:
         "![Test AUROC against variables kept](lassonet_path.png)"
     )
     for table, failed in tables:
-        said += f"\n\n{lower(failed)}\n\n{as_markdown(table)}"
-    return said.removesuffix(as_markdown(tables[-1][0])).rstrip()
+        text += f"\n\n{lower(failed)}\n\n{as_markdown(table)}"
+    return text.removesuffix(as_markdown(tables[-1][0])).rstrip()
 
 
 def lower(failed: list[str]) -> str:
@@ -200,7 +202,7 @@ def main() -> None:
         for setting, groups in settings.items()
     }
     models = {
-        setting: {name: found for name, (found, _) in sides.items()}
+        setting: {name: path_models for name, (path_models, _) in sides.items()}
         for setting, sides in taken.items()
     }
     tables = [compared(setting, sides) for setting, sides in models.items()]

@@ -86,11 +86,11 @@ def scope_of(name: str) -> str | None:
     if not kind or "::" in name:
         return None
     scopes = ("rows", "forward", "backward", "first_layer_step", "later_step", "loss", "validation")
-    found = next((scope for scope in scopes if f"/{scope}/" in f"/{path}"), None)
-    if found in ("forward", "backward"):
+    scope_of_kernel = next((scope for scope in scopes if f"/{scope}/" in f"/{path}"), None)
+    if scope_of_kernel in ("forward", "backward"):
         words = {"_MklMatMul": "first layer's product", "MatMul": "first layer's product"}
-        return f"{found}: {words.get(kind, 'activations and output layer')}"
-    return found and found.replace("_", " ") if found else None
+        return f"{scope_of_kernel}: {words.get(kind, 'activations and output layer')}"
+    return scope_of_kernel and scope_of_kernel.replace("_", " ") if scope_of_kernel else None
 
 
 if __name__ == "__main__":
@@ -108,13 +108,13 @@ if __name__ == "__main__":
     shares = pd.DataFrame(rows, columns=["batch", "engine GFLOP/s", "bare GFLOP/s", "share"])
     parts = pd.DataFrame(where).fillna(0.0)
     print(parts)
-    said = "; ".join(f"{name} {100 * share:.0f} %" for name, share in parts[128].items())
+    shares_in_words = "; ".join(f"{name} {100 * share:.0f} %" for name, share in parts[128].items())
     write(
         "Share of the machine",
         "machine_share.py",
         f"{NETWORKS} networks, {data.rows[0]:,} × {COLUMNS}, {UNITS} units, group lasso, {EPOCHS} "
         "epochs: all that training does (validation AUROC, best states, certificates) against the "
         "bare products. The aim is 0.4 at batch 128. Of the time of the compiled epoch at batch "
-        f"128, by TensorFlow's profiler: {said}.",
+        f"128, by TensorFlow's profiler: {shares_in_words}.",
         shares.assign(share=[f"{share:.2f}" for share in shares["share"]]),
     )

@@ -26,7 +26,7 @@ from pipeline.process import (
 
 GOES_ON = "the same command goes on from here"
 
-UNGIVEN = ("from-study", "from-environment", "newest")
+NOT_GIVEN = ("from-study", "from-environment", "newest")
 """Defaults in MLproject that mean: not given."""
 
 REPEATED = {"report": ("study",)}
@@ -47,23 +47,23 @@ def parse(entry_point: str, description: str | None, argv: list[str] | None = No
     for name, parameter in declared.items():
         default = str(parameter["default"])
         text = f"{parameter['description']} (default: {default})".replace("%", "%%")
-        again = name in REPEATED.get(entry_point, ())
+        may_repeat = name in REPEATED.get(entry_point, ())
         parser.add_argument(
             f"--{name}",
-            action="append" if again else "store",
-            default=None if again else default,
+            action="append" if may_repeat else "store",
+            default=None if may_repeat else default,
             metavar="VALUE",
             help=text,
         )
     options = vars(parser.parse_args(argv))
     for name in REPEATED.get(entry_point, ()):
         options[name] = ",".join(options[name] or [str(declared[name]["default"])])
-    ungiven = {
+    not_given = {
         name
         for name, parameter in declared.items()
-        if parameter["default"] in UNGIVEN and options[name] == parameter["default"]
+        if parameter["default"] in NOT_GIVEN and options[name] == parameter["default"]
     }
-    return {name: value for name, value in options.items() if name not in ungiven}
+    return {name: value for name, value in options.items() if name not in not_given}
 
 
 def import_tensorflow() -> None:
@@ -73,7 +73,7 @@ def import_tensorflow() -> None:
     here they go to a file, which is shown if the import fails.
     """
     sys.stderr.flush()
-    kept = os.dup(2)
+    error_output = os.dup(2)
     with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
         try:
@@ -81,13 +81,13 @@ def import_tensorflow() -> None:
 
             tf.zeros([1]).numpy()
         except Exception:
-            os.dup2(kept, 2)
+            os.dup2(error_output, 2)
             notes.seek(0)
             sys.stderr.write(notes.read().decode(errors="replace"))
             raise
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(error_output, 2)
+            os.close(error_output)
 
 
 def guarded(run: Callable[[], object], goes_on: str = GOES_ON) -> None:
@@ -111,14 +111,14 @@ def guarded(run: Callable[[], object], goes_on: str = GOES_ON) -> None:
     except Exception as error:
         if number := asked_to_stop():  # what a library or a closing file made of the signal
             stop(f"stopped; {goes_on}", 128 + number)
-        status, sentence = _told(error, goes_on)
+        status, sentence = _status_and_sentence(error, goes_on)
         print(f"error: {masked(sentence)}", file=sys.stderr)
         sys.exit(status)
     finally:
         finished()
 
 
-def _told(error: Exception, goes_on: str) -> tuple[int, str]:
+def _status_and_sentence(error: Exception, goes_on: str) -> tuple[int, str]:
     """(exit status, sentence) of what went wrong."""
     if isinstance(error, InputError):
         return 2, str(error)

@@ -70,13 +70,13 @@ class StudyProgress:
             return
         self._last_line = now
         gained = done - self._start
-        left = "–"
+        time_left = "–"
         if gained > 0:
             seconds = (now - self._started) / gained * max(self._total - done, 0.0)
-            left = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+            time_left = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
         self._console.print(
             f"networks {int(done)} of {self._total} · best mean {self._objective} {self._best} · "
-            f"time left {left}",
+            f"time left {time_left}",
             markup=False,
             highlight=False,
         )
@@ -85,8 +85,8 @@ class StudyProgress:
 class BlockProgress:
     """How many of something are done, where that takes more than a moment: nothing shows before."""
 
-    def __init__(self, console: Console, doing: str, things: str):
-        self._console, self._doing, self._things = console, doing, things
+    def __init__(self, console: Console, work: str, things: str):
+        self._console, self._work, self._things = console, work, things
         self._started = self._last_line = time.monotonic()
         self._bar: Progress | None = None
         self._task = TaskID(0)
@@ -104,7 +104,7 @@ class BlockProgress:
         if self._console.is_terminal:
             if self._bar is None and now - self._started > 0.5:
                 self._bar = Progress(
-                    TextColumn(self._doing),
+                    TextColumn(self._work),
                     BarColumn(),
                     MofNCompleteColumn(),
                     TextColumn(self._things),
@@ -118,5 +118,5 @@ class BlockProgress:
         elif now - self._last_line > LINE_EVERY_SECONDS:
             self._last_line = now
             self._console.print(
-                f"{self._doing}: {done} of {total} {self._things}", markup=False, highlight=False
+                f"{self._work}: {done} of {total} {self._things}", markup=False, highlight=False
             )

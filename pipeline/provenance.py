@@ -18,27 +18,27 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 def versions() -> dict[str, str]:
     """Python's and the libraries' versions, of those that are installed."""
-    found = {"python": platform.python_version()}
+    version_of = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = importlib.metadata.version(name)
+            version_of[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return version_of
 
 
 def git_commit(folder: Path = PROJECT) -> str | None:
     """The commit that this code is, and whether files differ from it; None outside of git."""
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(
+        completed = subprocess.run(
             ["git", "-C", str(folder), *arguments],
             capture_output=True,
             text=True,
             check=True,
             timeout=10,
         )
-        return done.stdout.strip()
+        return completed.stdout.strip()
 
     try:
         commit = git("rev-parse", "HEAD")

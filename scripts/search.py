@@ -20,7 +20,7 @@ if __name__ == "__main__":
 
         storage = arguments.pop("storage", None)
         study, scheduler, output = (arguments.pop(n) for n in ("study", "scheduler", "output"))
-        load_search_space(study, arguments)  # a slip is told before the seconds of an import
+        load_search_space(study, arguments)  # mistakes first: TensorFlow takes seconds
         import_tensorflow()
         from pipeline.study import run_study
 

@@ -18,12 +18,12 @@ import numpy as np
 import sqlalchemy as sa
 from planted_study import network
 from rich.console import Console
-from study_runs import complete_cells, of_kind, trials, working_in
+from study_runs import complete_trials, of_kind, trials, working_in
 from tiny_study import write_study
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
-CELLS = {(c, s) for c in (0, 1) for s in (0, 1)}
+REPLICATES = {(c, s) for c in (0, 1) for s in (0, 1)}
 
 
 def results_of(population, people, objective, on_epoch=None, on_encoder=None, checkpoint=None):
@@ -148,10 +148,11 @@ def faults(folder: Path) -> list[str]:
         ).fetchall()
     folders = {p.name for p in (folder / "mlruns/1").iterdir() if len(p.name) == 32}
     wrong = {
-        "networks": sorted(n.cell for n in networks) == sorted(CELLS),
+        "networks": sorted(n.key for n in networks) == sorted(REPLICATES),
         "their status": {n.status for n in networks} == {"FINISHED"},
         "their trials": {int(n.tags["trial"]) for n in networks} == {t.number for t in ended},
-        "trials": complete_cells(folder) == dict.fromkeys(CELLS, 1) and len(ended) == len(CELLS),
+        "trials": complete_trials(folder) == dict.fromkeys(REPLICATES, 1)
+        and len(ended) == len(REPLICATES),
         "study": [s.status for s in of_kind(folder, "study")] == ["FINISHED"],
         "models": bool(models) and {status for status, _ in models} == {2},
         "one model a run": len({run for _, run in models}) == len(models),

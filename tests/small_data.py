@@ -38,7 +38,9 @@ def small(task="binary", genetic_dimensions=0, rows=ROWS, row_weights=None, pena
         penalty_factor=penalty_factor,
         row_weights=row_weights,
         relationship=relationship,
-        factor=None if relationship is None else encoding_factor(relationship, rows[0]),
+        relationship_factor=None
+        if relationship is None
+        else encoding_factor(relationship, rows[0]),
         rank=min(rows[0], VARIANTS),
     )
 

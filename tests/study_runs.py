@@ -43,7 +43,7 @@ class Run:
     artifacts: Path
 
     @property
-    def cell(self) -> tuple[int, int]:
+    def key(self) -> tuple[int, int]:
         return int(self.params["configuration"]), int(self.params["seed"])
 
     @property
@@ -99,7 +99,7 @@ def trials(folder: Path) -> list[optuna.trial.FrozenTrial]:
     return [t for name in names for t in optuna.load_study(study_name=name, storage=storage).trials]
 
 
-def complete_cells(folder: Path) -> Counter:
+def complete_trials(folder: Path) -> Counter:
     """(configuration, seed) → COMPLETE trials."""
     return Counter(
         (t.params["configuration"], t.params["seed"])

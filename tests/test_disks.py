@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from study_runs import PROJECT, complete_cells, of_kind, run_here, working_in
+from study_runs import PROJECT, complete_trials, of_kind, run_here, working_in
 
 from pipeline import command_line
 from pipeline.errors import InputError
@@ -35,7 +35,7 @@ space:
 network: {hidden_layer_sizes: [2]}
 training: {epochs: 2}
 """
-CELLS = {(0, 0): 1, (0, 1): 1, (1, 0): 1, (1, 1): 1}
+REPLICATES = {(0, 0): 1, (0, 1): 1, (1, 0): 1, (1, 1): 1}
 
 
 def write_study(folder: Path) -> None:
@@ -115,10 +115,10 @@ def test_a_full_disk_is_one_sentence_and_with_space_the_study_goes_on(
     out = run_here(disk, "ask.yaml")
     assert "going on" in out
     networks = of_kind(disk, "network")
-    assert {run.cell for run in networks} == CELLS.keys()
+    assert {run.key for run in networks} == REPLICATES.keys()
     assert len(networks) == 4
     assert before <= {run.run_id for run in networks}
-    assert complete_cells(disk) == CELLS
+    assert complete_trials(disk) == REPLICATES
     assert not [path for path in disk.rglob("*") if ".part" in path.name]
 
 
@@ -197,7 +197,7 @@ def test_damaged_caches_are_made_anew(finished: Path, tmp_path: Path) -> None:
         (folder / ".lariat" / place / "odd.zip").write_bytes(b"odd")
     out = run_here(folder, "ask.yaml")
     assert "going on: 2 of 4" in out
-    assert complete_cells(folder) == CELLS
+    assert complete_trials(folder) == REPLICATES
 
 
 def test_a_file_where_the_cache_should_be_is_one_sentence(tmp_path: Path, capsys) -> None:

@@ -282,11 +282,11 @@ def test_lambda_paths_draw_a_regularizer_each():
         "regularizer": ["l1", "l1", "l2"], "lambda_l1": [0.1, 0.01, 0.0],
         "lambda_l2": [0.0, 0.0, 0.5], "val_r2_mean": [0.1, 0.2, 0.3],
         "val_r2_sd": [np.nan, 0.1, 0.0],
-        "kept": [1, 2, 3], "nothing": [0.0, 1.0, 0.5], "x": [1.0, 0.0, 0.5],
-        "configuration": [0, 1, 2],
+        "kept": [1, 2, 3], "configuration": [0, 1, 2],
     })  # fmt: skip
-    of = {"l1": "lambda_l1", "l2": "lambda_l2"}
-    plot = lambda_paths(table, of, ("val_r2", "R²"), {"kept": "k"}, ["nothing", "x"])
+    shares = pd.DataFrame({"nothing": [0.0, 1.0, 0.5], "x": [1.0, 0.0, 0.5]})
+    lambdas = {"l1": "lambda_l1", "l2": "lambda_l2"}
+    plot = lambda_paths(table, lambdas, ("val_r2", "R²"), {"kept": "k"}, shares)
     assert [len(row) for row in plot.grid] == [2, 2, 2]
     score, shares = plot.grid[0][0], plot.grid[2][0]
     (line,) = [m for m in score.marks if isinstance(m, Lines)]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from study_runs import complete_cells, of_kind, run_here, trials
+from study_runs import complete_trials, of_kind, run_here, trials
 from tiny_study import write_study
 
 
 def networks_of(folder: Path, study: str) -> dict:
-    return {n.cell: n for n in of_kind(folder, "network") if n.tags["study"] == study}
+    return {n.key: n for n in of_kind(folder, "network") if n.tags["study"] == study}
 
 
 def table_of(folder: Path, study: str) -> pd.DataFrame:
@@ -40,8 +40,8 @@ def test_a_copied_study_takes_over_what_is_trained_and_deletes_nothing(folder: P
     assert "taken over: 2 networks" in out
     copies = networks_of(folder, "other")
     assert copies.keys() == {(0, 0), (0, 1), (0, 2)}
-    for cell, original in before.items():
-        copy = copies[cell]
+    for key, original in before.items():
+        copy = copies[key]
         assert copy.tags["copied_from"] == original.run_id
         assert copy.tags["network_key"] == original.tags["network_key"]
         assert copy.tags["made_with"] == original.tags["made_with"]
@@ -103,7 +103,7 @@ def test_a_storage_with_trials_whose_runs_are_in_another_store_counts_none_twice
         (folder / name).rename(folder / f"earlier_{name}")
     run_here(folder, "tiny.yaml")
     assert len(of_kind(folder, "network")) == 2
-    assert set(complete_cells(folder).values()) == {1}
+    assert set(complete_trials(folder).values()) == {1}
     assert len(trials(folder)) == 2
 
 

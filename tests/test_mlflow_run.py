@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from study_runs import PROJECT, complete_cells, environment, of_kind, runs, study_run
+from study_runs import PROJECT, complete_trials, environment, of_kind, runs, study_run
 
 if importlib.util.find_spec("mlflow") is None:
     pytest.skip("mlflow is not installed", allow_module_level=True)
@@ -72,8 +72,8 @@ def test_the_second_call_goes_on_in_the_run_of_the_first(project: Path) -> None:
     assert (pointer.name, pointer.status) == ("l1 continued", "FINISHED")
     assert pointer.params["seeds"] == "2"
     assert study_run(project).run_id in pointer.tags["mlflow.note.content"]
-    assert {run.cell for run in of_kind(project, "network")} == {(0, 0), (0, 1)}
-    assert complete_cells(project) == {(0, 0): 1, (0, 1): 1}
+    assert {run.key for run in of_kind(project, "network")} == {(0, 0), (0, 1)}
+    assert complete_trials(project) == {(0, 0): 1, (0, 1): 1}
     assert len(runs(project)) == 1 + 1 + 2
 
 

@@ -224,6 +224,15 @@ def test_a_half_made_database_is_set_aside_and_any_other_is_left(
     assert aside == ([content] if half_made else [])
 
 
+def test_a_database_may_have_the_name_of_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "study.db" / "study.db"
+    path.parent.mkdir()
+    make_whole(
+        f"sqlite:///{path}", lambda uri: Path(uri.removeprefix("sqlite:///")).write_text("new")
+    )
+    assert path.read_text() == "new"
+
+
 def test_a_foreign_database_is_refused_and_left_as_it_is(folder: Path) -> None:
     for name, use in (("optuna.db", RunStore), ("mlflow.db", make_storage)):
         content = (folder / name).read_bytes()

@@ -24,10 +24,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score
 from study_runs import environment, run_here, working_in
 
-from pipeline.data import load_cohort
+from pipeline.data import load_cohort, read_table
 from pipeline.errors import InputError
 from pipeline.prediction import predict
-from pipeline.prediction.outcomes import KnownOutcome
+from pipeline.prediction.outcomes import KnownOutcome, known_outcome
 from pipeline.prediction.validation import validate
 from pipeline.results import Inputs
 from pipeline.tracking import fetch_model
@@ -247,3 +247,35 @@ def test_outcomes_that_are_unknown_are_left_out_and_one_class_is_refused() -> No
     assert (found.rows, found.scores["value"].iloc[0]) == (39, 1.0)
     with pytest.raises(InputError, match="two outcomes or more"):
         validate(origin("binary", (0, 1)), KnownOutcome(y * 0, known), z[None])
+
+
+def test_calibration_of_predictions_that_are_very_sure() -> None:
+    z = np.repeat([-120.0, 120.0], 50)
+    y = (z > 0).astype(int)
+    y[:3] = 1
+    found = validate(origin("binary", (0, 1)), KnownOutcome(y, np.ones(100, bool)), z[None])
+    shifted = 1 / (1 + np.exp(-(z + found.calibration["calibration_intercept"])))
+    assert shifted.mean() == pytest.approx(y.mean())
+
+
+@pytest.mark.parametrize(
+    ("written", "task"),
+    [
+        (["TRUE", "FALSE"], "binary"),
+        (["true", "false"], "binary"),
+        ([f"{v},5" for v in range(90)], "regression"),
+        ([f"{v} mg" for v in range(90)], "regression"),
+    ],
+)
+def test_an_outcome_is_read_as_training_reads_it(tmp_path, written, task) -> None:
+    n, rng = 180, np.random.default_rng(2)
+    y = [written[i % len(written)] for i in rng.permutation(n)]
+    path = tmp_path / "people.csv"
+    pd.DataFrame({"a": rng.normal(size=n), "y": y}).to_csv(path, index=False)
+    cohort = load_cohort(path, "y")
+    assert cohort.task == task
+    found = known_outcome(read_table(path), origin(task, cohort.classes))
+    np.testing.assert_array_equal(found.values, cohort.outcome)
+    pd.DataFrame({"a": [1, 2], "y": [y[0], "?"]}).to_csv(path, index=False)
+    with pytest.raises(InputError, match=r"in line [23]"):
+        known_outcome(read_table(path), origin(task, cohort.classes))

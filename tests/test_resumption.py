@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 from study_runs import (
     Run,
-    complete_cells,
+    complete_trials,
     of_kind,
     run_here,
     start,
@@ -45,7 +45,7 @@ class Moment:
     networks: dict[tuple[int, int], str]
     study: Run
     statuses: set[str]
-    cells: dict
+    complete_trials: dict
     states: list[TrialState]
     out: str = ""
     err: str = ""
@@ -54,12 +54,12 @@ class Moment:
 
 def moment(folder: Path, out: str = "", err: str = "", code: int = 0) -> Moment:
     networks = of_kind(folder, "network")
-    assert len({n.cell for n in networks}) == len(networks)
+    assert len({n.key for n in networks}) == len(networks)
     return Moment(
-        networks={n.cell: n.run_id for n in networks},
+        networks={n.key: n.run_id for n in networks},
         study=study_run(folder),
         statuses={n.status for n in networks},
-        cells=dict(complete_cells(folder)),
+        complete_trials=dict(complete_trials(folder)),
         states=[t.state for t in trials(folder)],
         out=out,
         err=err,
@@ -84,15 +84,15 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Moment]:
     """One study: killed, gone on and interrupted, ended, called again, and made larger."""
     folder = tmp_path_factory.mktemp("story")
     (folder / "small.yaml").write_text(STUDY)
-    told = {"killed": stopped(folder, signal.SIGKILL, 2)}
-    told["interrupted"] = stopped(folder, signal.SIGINT, 4)
-    told["ended"] = moment(folder, run_here(folder, "small.yaml"))
-    told["again"] = moment(folder, run_here(folder, "small.yaml"))
-    told["larger"] = moment(folder, run_here(folder, "small.yaml", configurations=4, seeds=3))
-    return told
+    moments = {"killed": stopped(folder, signal.SIGKILL, 2)}
+    moments["interrupted"] = stopped(folder, signal.SIGINT, 4)
+    moments["ended"] = moment(folder, run_here(folder, "small.yaml"))
+    moments["again"] = moment(folder, run_here(folder, "small.yaml"))
+    moments["larger"] = moment(folder, run_here(folder, "small.yaml", configurations=4, seeds=3))
+    return moments
 
 
-def cells(configurations: int, seeds: int) -> set[tuple[int, int]]:
+def replicates(configurations: int, seeds: int) -> set[tuple[int, int]]:
     return {(c, s) for c in range(configurations) for s in range(seeds)}
 
 
@@ -101,9 +101,9 @@ def test_a_killed_study_has_lost_nothing_that_was_recorded(story: dict[str, Mome
     assert killed.code == -signal.SIGKILL
     assert 2 <= len(killed.networks) < 6
     assert killed.study.status == "RUNNING"  # nobody was left to end it
-    told = {cell: story["interrupted"].networks[cell] for cell in killed.cells}
-    assert told == {cell: killed.networks[cell] for cell in killed.cells}
-    assert len(told) >= 2
+    networks = {key: story["interrupted"].networks[key] for key in killed.complete_trials}
+    assert networks == {key: killed.networks[key] for key in killed.complete_trials}
+    assert len(networks) >= 2
 
 
 def test_ctrl_c_says_one_sentence_and_leaves_nothing_running(story: dict[str, Moment]) -> None:
@@ -118,9 +118,11 @@ def test_ctrl_c_says_one_sentence_and_leaves_nothing_running(story: dict[str, Mo
 
 def test_the_same_command_ends_a_study_with_every_network_once(story: dict[str, Moment]) -> None:
     done = story["ended"]
-    assert f"going on: {len(story['interrupted'].cells)} of 6 networks are done" in done.out
-    assert done.networks.keys() == cells(3, 2)
-    assert done.cells == dict.fromkeys(cells(3, 2), 1)
+    assert (
+        f"going on: {len(story['interrupted'].complete_trials)} of 6 networks are done" in done.out
+    )
+    assert done.networks.keys() == replicates(3, 2)
+    assert done.complete_trials == dict.fromkeys(replicates(3, 2), 1)
     assert (done.study.status, done.statuses) == ("FINISHED", {"FINISHED"})
     assert TrialState.RUNNING not in done.states
     assert done.study.run_id == story["killed"].study.run_id
@@ -136,7 +138,7 @@ def test_the_same_command_does_nothing_twice(story: dict[str, Moment]) -> None:
 def test_more_configurations_and_more_seeds_add_to_a_study(story: dict[str, Moment]) -> None:
     larger, done = story["larger"], story["ended"]
     assert "going on: 6 of 12 networks are done" in larger.out
-    assert larger.networks.keys() == cells(4, 3)
-    assert larger.cells == dict.fromkeys(cells(4, 3), 1)
+    assert larger.networks.keys() == replicates(4, 3)
+    assert larger.complete_trials == dict.fromkeys(replicates(4, 3), 1)
     assert larger.networks.items() >= done.networks.items()
     assert larger.study.run_id == done.study.run_id

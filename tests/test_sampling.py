@@ -8,7 +8,9 @@ import warnings
 import optuna
 import pytest
 
+from pipeline.search_space.combinations import at_quantile
 from pipeline.search_space.sampling import Sampling, distributions, frozen_params
+from pipeline.search_space.space import Range
 from pipeline.search_space.study_file import load_search_space
 
 LASSO = """\
@@ -46,14 +48,14 @@ def score(configuration):
     return -sum(abs(math.log(value / 0.004)) for value in used) - 5 * (not used)
 
 
-def run(space, at_most=None, known=None):
+def run(space, at_most=None, recorded=None):
     """Number → params of all configurations of a study, trained batch by batch."""
-    return {c.number: dict(c.params) for c in trained(space, at_most, known)}
+    return {c.number: dict(c.params) for c in trained(space, at_most, recorded)}
 
 
-def trained(space, at_most=None, known=None):
+def trained(space, at_most=None, recorded=None):
     """All configurations of a study by number, each trained once, batch by batch."""
-    sampling, done, finished = Sampling(space, known), [], {}
+    sampling, done, finished = Sampling(space, recorded), [], {}
     while batch := sampling.next(finished, at_most):
         done += batch
         finished |= {c.number: score(c) for c in batch}
@@ -125,7 +127,7 @@ def test_crossed_keys_are_numbered_round_by_round_and_none_has_one_round(study):
     found = run(study(CROSSED, cross="regularizer,inputs", configurations=2))
     both = [("clinical",), ("clinical", "genetic")]
     first = list(itertools.product(("none", "l1", "elastic_net"), map("+".join, both)))
-    expected = first + [cell for cell in first if cell[0] != "none"]
+    expected = first + [choice for choice in first if choice[0] != "none"]
     assert [(found[n]["regularizer"], found[n]["inputs"]) for n in sorted(found)] == expected
 
 
@@ -300,3 +302,8 @@ def test_optuna_is_silent_here_and_as_loud_as_before_elsewhere(study, capsys):
     finally:
         optuna.logging.set_verbosity(level)
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_highest_quantile_of_many_uneven_steps_stays_within_the_range():
+    steps = Range(low=0, high=30_002, integer=True, step=3)
+    assert at_quantile(steps, 0.999999) == 30_000

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from faulty_server import NAME, PASSWORD, Proxy, proxied, signed
 from study_runs import (
-    complete_cells,
+    complete_trials,
     environment,
     mlflow_server,
     of_kind,
@@ -48,7 +48,7 @@ space:
 network: {hidden_layer_sizes: [2]}
 training: {epochs: 2}
 """
-CELLS = {(0, 0): 1, (0, 1): 1, (1, 0): 1, (1, 1): 1}
+REPLICATES = {(0, 0): 1, (0, 1): 1, (1, 0): 1, (1, 1): 1}
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +68,9 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "AGAIN_SECONDS", 0.05)
 
 
-def cells_of(server_folder: Path, study_id: str) -> Counter:
+def trials_of(server_folder: Path, study_id: str) -> Counter:
     return Counter(
-        run.cell
+        run.key
         for run in of_kind(server_folder, "network")
         if run.tags["study_id"] == study_id and run.status == "FINISHED"
     )
@@ -100,7 +100,7 @@ def test_results_wait_on_the_disk_and_arrive_once(
         run.delivery.finish(lambda _: None)
         assert {run.status for run in run.recorded()} == {"FINISHED"}
         run.interrupt()
-    assert cells_of(folder, record.study_id) == Counter(CELLS)
+    assert trials_of(folder, record.study_id) == Counter(REPLICATES)
 
 
 def run_record(study: str):
@@ -165,8 +165,8 @@ def test_a_study_trains_on_without_its_server_and_the_next_start_delivers(
     assert "going on: 4 of 4 networks are done" in out
     run = next(run for run in of_kind(folder, "study") if run.name == "ask")
     assert run.status == "FINISHED"
-    assert cells_of(folder, run.tags["study_id"]) == Counter(CELLS)
-    assert complete_cells(tmp_path) == CELLS
+    assert trials_of(folder, run.tags["study_id"]) == Counter(REPLICATES)
+    assert complete_trials(tmp_path) == REPLICATES
     assert not list((tmp_path / ".lariat/spool").rglob("*.zip"))
 
 
@@ -183,10 +183,10 @@ def test_trials_wait_for_their_storage(tmp_path: Path, monkeypatch: pytest.Monke
         patch.setattr(Trials, "add", away)
         with pytest.raises(InputError, match="the Optuna storage must answer"):
             run_here(tmp_path, "ask.yaml")
-    assert complete_cells(tmp_path) == {}
-    assert {run.cell for run in of_kind(tmp_path, "network")} == CELLS.keys()
+    assert complete_trials(tmp_path) == {}
+    assert {run.key for run in of_kind(tmp_path, "network")} == REPLICATES.keys()
     run_here(tmp_path, "ask.yaml")
-    assert complete_cells(tmp_path) == CELLS
+    assert complete_trials(tmp_path) == REPLICATES
     assert study_run(tmp_path).status == "FINISHED"
 
 

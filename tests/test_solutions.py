@@ -285,6 +285,16 @@ def test_flags_say_border_failures_and_residuals_in_words():
     assert flag.startswith("lambda_group 0.00105") and "lower end" in flag
 
 
+def test_the_smallest_value_tried_is_no_border_inside_a_range():
+    tried = [0.005, 0.006, 0.007]
+    nets = [network(BOTH, c, 0, keep_best=("age",), keep_last=("age",), val=0.6 - c / 100,
+                    lambdas={"lambda_group": tried[c]}) for c in range(3)]  # fmt: skip
+    assert summarize(StudyResults(record(), tuple(nets))).flags == ()
+    settings = {"space": {"lambda_group": tried}}
+    (flag,) = summarize(StudyResults(record(settings=settings), tuple(nets))).flags
+    assert flag.startswith("lambda_group 0.005") and "lower end" in flag
+
+
 def test_the_answer_is_three_sentences_with_the_planted_truth():
     seed, how_good, which = summarize(group_lasso_study()).answer
     assert "configuration 1" in how_good and "0.720 ± 0.006 over 10 seeds" in how_good

@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-from study_runs import TABLE, command, complete_cells, files_of, of_kind, study_run, trials
+from study_runs import TABLE, command, complete_trials, files_of, of_kind, study_run, trials
 
 EDUCATION = [f"education={level}" for level in (1, 2, 3, 4, "missing")]
 MEASURES = [
@@ -58,11 +58,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_network_is_a_run_with_the_documented_names(finished: Path) -> None:
     parent, networks = study_run(finished), of_kind(finished, "network")
-    assert {n.cell for n in networks} == {(c, s) for c in range(5) for s in (0, 1)}
+    assert {n.key for n in networks} == {(c, s) for c in range(5) for s in (0, 1)}
     assert len(networks) == 10
     for network in networks:
         regularizer = network.params["regularizer"]
-        assert network.name == "{} c{} s{}".format(regularizer, *network.cell)
+        assert network.name == "{} c{} s{}".format(regularizer, *network.key)
         assert (network.status, network.parent) == ("FINISHED", parent.run_id)
         assert {"lambda_l1", "lambda_l2", "lambda_group", "inputs"} <= network.params.keys()
         assert network.params["hidden_layer_sizes"] == "[8]"
@@ -95,16 +95,16 @@ def test_a_trial_is_a_network_and_its_seed_a_trial_parameter(finished: Path) -> 
     for network in networks:
         trial = by_number[int(network.tags["trial"])]
         assert trial.state == optuna.trial.TrialState.COMPLETE
-        assert (trial.params["configuration"], trial.params["seed"]) == network.cell
+        assert (trial.params["configuration"], trial.params["seed"]) == network.key
         assert trial.params["regularizer"] == network.params["regularizer"]
         assert trial.value == network.metrics["val_auroc"]
-    assert set(complete_cells(finished).values()) == {1}
+    assert set(complete_trials(finished).values()) == {1}
 
 
 def test_the_best_configuration_has_the_best_mean_over_its_seeds(finished: Path) -> None:
     scores = defaultdict(list)
     for network in of_kind(finished, "network"):
-        scores[network.cell[0]].append(network)
+        scores[network.key[0]].append(network)
     best = max(scores.values(), key=lambda seeds: np.mean([n.metrics["val_auroc"] for n in seeds]))
     metrics = study_run(finished).metrics
     for name in MEASURES:

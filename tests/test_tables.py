@@ -345,6 +345,16 @@ MIXED = {
 }
 
 
+def test_a_code_for_missing_beside_numbers_with_a_unit_may_come_as_a_number(load):
+    doses = ["-9" if i % 10 == 0 else f"{v} mg" for i, v in enumerate(WHOLE)]
+    cohort = load(written(dose=doses), missing={"dose": [-9]})
+    new = pd.DataFrame({"age": AGE[:1], "dose": [-9]})
+    features = cohort.schema.transform(new)[0]
+    np.testing.assert_array_equal(features, cohort.features[:1])
+    with pytest.raises(InputError, match="a bare number in row 2"):
+        cohort.schema.transform(pd.DataFrame({"age": AGE[:2], "dose": [-9, 5]}))
+
+
 def test_a_person_has_the_same_features_whatever_else_is_in_the_table(load, tmp_path):
     text = written(**MIXED)
     cohort = load(text)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from planted_study import case_study, group_lasso_study, record
+from planted_study import case_study, group_lasso_study, network, record
 
 from pipeline.errors import InputError
 from pipeline.inspection.configurations import configuration_table
@@ -11,8 +11,10 @@ from pipeline.inspection.importance import importances, searched_values
 from pipeline.inspection.tipping import dividing_words
 from pipeline.networks import LAMBDAS
 from pipeline.report.page import compare_studies, markdown_summary
+from pipeline.report.pictures import lambda_pictures
+from pipeline.report.plots import Boxes
 from pipeline.report.summary import summarize
-from pipeline.results import StudyResults
+from pipeline.results import Inputs, StudyResults
 
 
 def dividing(study: StudyResults) -> tuple[str, ...]:
@@ -88,6 +90,20 @@ def test_studies_are_compared_on_one_page_with_their_names(tmp_path):
     table = pd.read_csv(tmp_path / "results.csv")
     assert dict(table.groupby("study").size()) == {"group_lasso": 3, "none": 2}
     assert (tmp_path / "2_group_lasso_trajectories_c1.png").exists()
+
+
+def test_a_variable_that_is_called_like_a_column_of_the_table_is_drawn_along_lambda():
+    inputs = Inputs(("failed", "age"), ("failed", "age"), ("clinical", "clinical"))
+    networks = [
+        network(inputs, c, s, keep_best=("failed", "age"), keep_last=keep, val=0.6,
+                lambdas={"lambda_group": lam})
+        for c, (lam, keep) in enumerate([(0.002, ("failed", "age")), (0.01, ("failed",))])
+        for s in range(2)
+    ]  # fmt: skip
+    (picture,) = lambda_pictures(summarize(StudyResults(record(), tuple(networks))))
+    boxes = [m for m in picture.plot.marks() if isinstance(m, Boxes)]
+    shares = {box.label: (box.top - box.bottom).tolist() for box in boxes}
+    assert shares == {"failed": [0.0, 1.0], "all 2 clinical": [1.0, 0.0]}
 
 
 def test_studies_of_different_targets_are_not_compared(tmp_path):

@@ -56,10 +56,10 @@ def network(configuration: int = 0, seed: int = 0, **changes: object) -> Network
     weights = rng.standard_normal((5, 4)).astype(np.float32)
     weights[1:3] = 0.0
     weights[0, 0] = np.float32(1e-38)
-    cell = {"seed": seed, "configuration": configuration}
+    key = {"seed": seed, "configuration": configuration}
     fixed = {"hidden_layer_sizes": "50", "batch_size": 128, "ratio": 2.0}
     result = NetworkResult(
-        params={"regularizer": "l1", "lambda_l1": 0.1, "inputs": "clinical+genetic"} | cell | fixed,
+        params={"regularizer": "l1", "lambda_l1": 0.1, "inputs": "clinical+genetic"} | key | fixed,
         inputs=INPUTS,
         metrics={"val_auroc": 0.1 + seed / 7, "zeroed_clinical": 1.0, "train_seconds": 1.5},
         curves={"train_loss": rng.random(3), "kept_clinical": np.array([3.0, 2.0, math.nan])},

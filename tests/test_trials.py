@@ -13,7 +13,7 @@ from pipeline.search_space.sampling import Sampling
 from pipeline.search_space.study_file import load_search_space
 from pipeline.study.recording import outcome_of
 from pipeline.study.scores import Scores
-from pipeline.study.trials import Trials
+from pipeline.study.trials import Trials, refused_storage
 
 STUDY = """
 target: y
@@ -47,13 +47,13 @@ def recorded(tmp_path, objective: str) -> tuple[Trials, Scores, optuna.Study]:
 
 def add(trials: Trials, scores: Scores, configuration, result) -> None:
     """A network is recorded, as the run `r<configuration>-<seed>`."""
-    cell = {"seed": result.seed, "configuration": result.configuration}
+    key = {"seed": result.seed, "configuration": result.configuration}
     result = replace(
         result,
-        params={**configuration.params, **cell},
+        params={**configuration.params, **key},
         solution=None if result.failure else solution_label(result),
     )
-    outcome = outcome_of(result, "r{configuration}-{seed}".format(**cell), scores.space.objective)
+    outcome = outcome_of(result, "r{configuration}-{seed}".format(**key), scores.space.objective)
     scores.add(outcome)
     assert trials.add([outcome])[outcome.run_id] == trials.next_number - 1
 
@@ -79,6 +79,37 @@ def test_a_configurations_objectives_are_over_its_seeds(tmp_path, objective, wan
     assert list(by_number) == list(range(8))
     assert by_number[0].values[0] == pytest.approx(0.6)
     assert by_number[7].user_attrs["run_id"] == "r1-3"
+
+
+def test_trials_that_a_failing_storage_did_take_are_not_added_again(tmp_path, monkeypatch):
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY)
+    space = load_search_space(str(path))
+    trials = Trials(space, "0f", f"sqlite:///{tmp_path}/optuna.db")
+    configuration = Sampling(space).next({})[0]
+    outcomes = []
+    for seed in range(3):
+        result = network(BOTH, 0, seed, keep_best=(), keep_last=(), val=0.5)
+        params = {**configuration.params, "seed": seed, "configuration": 0}
+        outcomes.append(outcome_of(replace(result, params=params), f"r{seed}", space.objective))
+    calls = []
+    add_trial = optuna.Study.add_trial
+
+    def away_at_the_second(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        calls.append(trial)
+        if len(calls) == 2:
+            raise ConnectionError
+        add_trial(study, trial)
+
+    monkeypatch.setattr(optuna.Study, "add_trial", away_at_the_second)
+    with pytest.raises(ConnectionError):
+        trials.add(outcomes)
+    assert trials.add(outcomes) == {"r0": 0, "r1": 1, "r2": 2}
+    assert len(trials._study.trials) == 3
+
+
+def test_a_storage_that_fails_without_a_word_is_refused_by_the_kind_of_error():
+    assert "NotImplementedError" in str(refused_storage("sqlite:///a.db", NotImplementedError()))
 
 
 def test_a_network_that_failed_counts_for_nothing(tmp_path):

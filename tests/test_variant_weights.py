@@ -132,7 +132,7 @@ def test_networks_in_the_new_coordinates_are_those_on_the_variants(
         rows=rows,
         group_index=np.arange(COLUMNS + DIMENSIONS),
         relationship=relationship,
-        factor=encoding_factor(relationship, rows[0]),
+        relationship_factor=encoding_factor(relationship, rows[0]),
         rank=min(rows[0], variants),
     )
     spec = NetworkSpec(

@@ -215,7 +215,7 @@ def texts_of(hints: Hints, *ids: str | None) -> tuple[str, ...]:
 
 
 def _by_column(stated: object) -> dict:
-    """What a study says of all columns (under "") or of some."""
+    """What a study states of all columns (under "") or of some, as column → statement."""
     if isinstance(stated, Mapping):
         return dict(stated)
     return {"": stated} if stated else {}

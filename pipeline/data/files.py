@@ -114,7 +114,10 @@ def _parse_parquet(content: bytes, source: str) -> tuple[pd.DataFrame, tuple[str
 
 
 def tidy(column: pd.Series, as_text: bool = False) -> pd.Series:
-    """Text stripped, missing where it says so, and as numbers where all of it is and may be."""
+    """Text without outer spaces, MISSING_TEXTS as missing; numbers where every text is one.
+
+    as_text: it stays text, and so does what a number would lose (`_loses`), and booleans.
+    """
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column
     if pd.api.types.is_object_dtype(column.dtype):

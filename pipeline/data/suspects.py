@@ -1,5 +1,5 @@
 """Columns that are no variables though they look like ones: row numbers, ids, codes for missing,
-and columns that know the outcome."""
+and columns that reveal the outcome."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What the columns of a table seem to be: no variables, codes, one-hot columns of one category.
 
 Nothing here decides for a person: each is a proposal with its reason, which stands in the study
-file as a comment. Only names of columns and counts are told, never a value.
+file as a comment. It has names of columns and counts, never a value.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from pipeline.errors import InputError
 
 
 @contextmanager
-def _to_the_end() -> Iterator[None]:
-    """Where the input ends, it is told."""
+def _refusing_an_early_end() -> Iterator[None]:
+    """InputError where the input ends before a question is answered."""
     try:
         yield
     except EOFError:
@@ -37,7 +37,7 @@ class Questions:
         """A line, or the default."""
         if not self.attached:
             return default
-        with _to_the_end():
+        with _refusing_an_early_end():
             answer = Prompt.ask(
                 question,
                 console=self._console,
@@ -76,7 +76,7 @@ class Questions:
         """Yes or no."""
         if not self.attached:
             return default
-        with _to_the_end():
+        with _refusing_an_early_end():
             return Confirm.ask(
                 question, console=self._console, default=default, stream=self._answers
             )

@@ -31,11 +31,11 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from pipeline.errors import InputError
 from pipeline.estimators.fitting import (
-    Problem,
+    FitData,
     Rows,
     certify_best,
+    fit_data,
     fitted_network,
-    problem,
     train_networks,
     training_data,
 )
@@ -82,7 +82,7 @@ class _SparseMLP(BaseEstimator):
     batch_seed: int = 0
 
     def __sklearn_clone__(self):
-        # A fitted transformer given as groups says what X is; cloning it would make it forget.
+        # A fitted transformer given as groups says what X is; a clone of it would not be fitted.
         copy = super().__sklearn_clone__()
         if isinstance(self.groups, BaseEstimator):
             copy.groups = self.groups
@@ -94,25 +94,29 @@ class _SparseMLP(BaseEstimator):
         With validation_data (X, y), or validation_fraction, each network keeps the weights of its
         best epoch; without, those of the last, finished until the certificate holds.
         """
-        given = self._prepared(X, y, sample_weight, validation_data)
-        self._train(given)
+        fit_data = self._checked_data(X, y, sample_weight, validation_data)
+        self._train(fit_data)
         return self
 
-    def _prepared(self, X, y, sample_weight, validation_data, test_data=None) -> Problem:
-        """What is trained on, once parameters and data have been found to keep their laws."""
+    def _checked_data(self, X, y, sample_weight, validation_data, test_data=None) -> FitData:
+        """Check parameters and data; the rows and variables to train on."""
         check_parameters(self)
         rows, classes = self._rows(X, y, sample_weight)
         rows, validation = self._split(rows, validation_data, classes)
-        return self._problem(rows, validation, None if test_data is None else self._seen(test_data))
+        return self._fit_data(
+            rows, validation, None if test_data is None else self._scored_rows(test_data)
+        )
 
     def _rows(self, X, y, sample_weight):
         """Rows of weight above 0, and classes_ if there are any."""
         check_distinct_names(X)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=is_regressor(self))
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        weighted = weights > 0
-        target, classes = self._target(y[weighted])
-        return Rows(X[weighted], target, weights[weighted]), classes
+        row_weights = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+        has_weight = row_weights > 0
+        target, classes = self._target(y[has_weight])
+        return Rows(X[has_weight], target, row_weights[has_weight]), classes
 
     def _split(self, rows, validation_data, classes):
         """(training rows, validation rows or None)."""
@@ -122,7 +126,7 @@ class _SparseMLP(BaseEstimator):
                     "validation rows are either given or held out, but got validation_data and "
                     f"validation_fraction={self.validation_fraction}; set one of them to None"
                 )
-            return rows, self._seen(validation_data)
+            return rows, self._scored_rows(validation_data)
         if self.validation_fraction is None:
             return rows, None
         if classes is not None and (single := int(np.sum(np.bincount(rows.target) == 1))):
@@ -139,7 +143,7 @@ class _SparseMLP(BaseEstimator):
         )
         return rows[np.sort(held_in)], rows[np.sort(held_out)]
 
-    def _seen(self, data) -> Rows:
+    def _scored_rows(self, data) -> Rows:
         """Rows that are only predicted, from (X, y)."""
         if not isinstance(data, tuple | list) or len(data) != 2:
             raise InputError(f"validation_data is a pair (X, y), but got {type(data).__name__}")
@@ -149,66 +153,66 @@ class _SparseMLP(BaseEstimator):
         )
         return Rows(X, self._position(y), np.ones(len(y)))
 
-    def _problem(self, rows, validation, test) -> Problem:
+    def _fit_data(self, rows, validation, test) -> FitData:
         rows = self._weighted(rows)
         names = getattr(self, "feature_names_in_", None)
         groups = column_groups(self.groups, rows.columns.shape[1], names, self.unpenalized)
         one_batch = self.batch_size is None or len(rows) <= self.batch_size
         one_batch = one_batch and not self.dropout
-        return problem(rows, validation, self._task(), groups, one_batch=one_batch, test=test)
+        return fit_data(rows, validation, self._task(), groups, one_batch=one_batch, test=test)
 
-    def _train(self, given: Problem) -> None:
+    def _train(self, fit_data: FitData) -> None:
         from pipeline.networks import NetworkSpec
 
-        used = {name: getattr(self, name) for name in LAMBDAS_OF[self.penalty]}
+        lambdas = {name: getattr(self, name) for name in LAMBDAS_OF[self.penalty]}
         rates = {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay}
         specs = [
-            NetworkSpec(seed=seed, **rates, **used)
+            NetworkSpec(seed=seed, **rates, **lambdas)
             for seed in network_seeds(self.random_state, self.n_seeds)
         ]
-        data, architecture = training_data(given), self._architecture(given)
-        schedule = self._schedule(given, self.epochs)
+        data, architecture = training_data(fit_data), self._architecture(fit_data)
+        schedule = self._schedule(fit_data, self.epochs)
         trained = train_networks(data, architecture, specs, schedule)
-        if given.validation is not None:
+        if fit_data.validation is not None:
             certify_best(data, architecture, specs, trained)
         self.networks_ = [
-            fitted_network(network, spec, given, self.activation)
+            fitted_network(network, spec, fit_data, self.activation)
             for network, spec in zip(trained, specs, strict=True)
         ]
-        self.variables_ = given.groups.names
-        self._describe(certified=given.validation is None)
+        self.variables_ = fit_data.groups.names
+        self._describe(certified=fit_data.validation is None)
 
-    def _architecture(self, given: Problem):
+    def _architecture(self, fit_data: FitData):
         from pipeline.networks import Architecture
 
         return Architecture(
-            shared_columns=given.train.columns.shape[1],
+            shared_columns=fit_data.train.columns.shape[1],
             genetic_dimensions=0,
             hidden_layer_sizes=hidden_sizes(self.hidden_layer_sizes),
-            outputs=len(self.classes_) if given.task == "multiclass" else 1,
+            outputs=len(self.classes_) if fit_data.task == "multiclass" else 1,
             activation=self.activation,
             dropout=float(self.dropout),
         )
 
-    def _schedule(self, given: Problem, epochs: int):
+    def _schedule(self, fit_data: FitData, epochs: int):
         from pipeline.networks import Schedule
 
         return Schedule(
             epochs=epochs,
-            batch_size=len(given.train) if self.batch_size is None else self.batch_size,
+            batch_size=len(fit_data.train) if self.batch_size is None else self.batch_size,
             final_learning_rate=self.final_learning_rate,
             patience_epochs=epochs if self.patience is None else self.patience,
             batch_seed=self.batch_seed,
-            objective=metric_of(self.validation_metric, given.task),
-            tolerance=self.tol if given.validation is None else None,
+            objective=metric_of(self.validation_metric, fit_data.task),
+            tolerance=self.tol if fit_data.validation is None else None,
             finish_steps=self.finish_steps,
         )
 
     def _describe(self, certified: bool) -> None:
-        """The attributes that sum the networks up, and warnings about those that went wrong."""
-        good = self._good()
+        """Set the attributes of the fit; warn of networks that diverged or are not at a minimum."""
+        trained = self._trained_networks()
         failed = [network for network in self.networks_ if network.failure is not None]
-        if not good:
+        if not trained:
             raise InputError(
                 "training must stay finite, but every network "
                 f"{failed[0].failure}; standardize X (and y in regression), or lower learning_rate"
@@ -220,14 +224,14 @@ class _SparseMLP(BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        each = np.full((len(self.networks_), *good[0].first_layer.shape), np.nan)
+        first_layers = np.full((len(self.networks_), *trained[0].first_layer.shape), np.nan)
         for i, network in enumerate(self.networks_):
             if network.failure is None:
-                each[i] = network.first_layer
-        self.first_layer_ = each[0] if self.n_seeds == 1 else each
-        self.zeroed_ = self.variables_[np.all([network.zeroed for network in good], axis=0)]
-        self.kkt_residual_ = max(network.kkt_residual for network in good)
-        self.kkt_residual_absolute_ = max(network.kkt_residual_absolute for network in good)
+                first_layers[i] = network.first_layer
+        self.first_layer_ = first_layers[0] if self.n_seeds == 1 else first_layers
+        self.zeroed_ = self.variables_[np.all([network.zeroed for network in trained], axis=0)]
+        self.kkt_residual_ = max(network.kkt_residual for network in trained)
+        self.kkt_residual_absolute_ = max(network.kkt_residual_absolute for network in trained)
         histories = [network.history for network in self.networks_]
         self.history_ = histories[0] if self.n_seeds == 1 else histories
         self.n_iter_ = max(network.final_epoch for network in self.networks_)
@@ -239,7 +243,8 @@ class _SparseMLP(BaseEstimator):
                 stacklevel=4,
             )
 
-    def _good(self):
+    def _trained_networks(self):
+        """Those that have not diverged."""
         return [network for network in self.networks_ if network.failure is None]
 
     def _columns(self, X) -> np.ndarray:
@@ -282,13 +287,13 @@ class SparseMLPClassifier(ClassifierMixin, _SparseMLP):
         return np.searchsorted(self.classes_, y)
 
     def _weighted(self, rows: Rows) -> Rows:
-        weights = compute_class_weight(
+        class_weights = compute_class_weight(
             self.class_weight,
             classes=self.classes_,
             y=self.classes_[rows.target],
-            sample_weight=rows.weights,
+            sample_weight=rows.row_weights,
         )
-        return Rows(rows.columns, rows.target, rows.weights * weights[rows.target])
+        return Rows(rows.columns, rows.target, rows.row_weights * class_weights[rows.target])
 
     def _task(self) -> str:
         return "binary" if len(self.classes_) == 2 else "multiclass"
@@ -310,7 +315,7 @@ class SparseMLPClassifier(ClassifierMixin, _SparseMLP):
 
     def _log_probabilities(self, X):
         columns = self._columns(X)
-        return mean_log_probabilities(self._good(), columns)
+        return mean_log_probabilities(self._trained_networks(), columns)
 
 
 class SparseMLPRegressor(RegressorMixin, _SparseMLP):
@@ -336,4 +341,6 @@ class SparseMLPRegressor(RegressorMixin, _SparseMLP):
     def predict(self, X):
         """(rows,): the mean of the networks' predictions."""
         columns = self._columns(X)
-        return np.mean([network.outputs(columns)[:, 0] for network in self._good()], axis=0)
+        return np.mean(
+            [network.outputs(columns)[:, 0] for network in self._trained_networks()], axis=0
+        )

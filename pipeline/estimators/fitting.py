@@ -30,22 +30,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """columns (n, p) float64, target (n,) class positions or quantities, weights (n,)."""
+    """columns (n, p) float64, target (n,) class positions or quantities, row_weights (n,)."""
 
     columns: np.ndarray
     target: np.ndarray
-    weights: np.ndarray
+    row_weights: np.ndarray
 
     def __len__(self) -> int:
         return len(self.target)
 
     def __getitem__(self, which: np.ndarray) -> Rows:
-        return Rows(self.columns[which], self.target[which], self.weights[which])
+        return Rows(self.columns[which], self.target[which], self.row_weights[which])
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
-    """What networks are fitted to: training rows, then those that are only scored, and groups."""
+class FitData:
+    """The rows that networks are trained on, those that are only predicted, and the variables."""
 
     train: Rows
     validation: Rows | None
@@ -65,7 +65,7 @@ class Problem:
         return self.train, self.validation, self.test
 
 
-def problem(
+def fit_data(
     train: Rows,
     validation: Rows | None,
     task: str,
@@ -73,42 +73,42 @@ def problem(
     *,
     one_batch: bool,
     test: Rows | None = None,
-) -> Problem:
-    """Rows of weight 0 leave, and where every step sees all rows, equal rows become one.
+) -> FitData:
+    """Rows of weight 0 are left out, and where every step takes all rows, equal rows become one.
 
     Σ_i w_i·loss_i / Σ_i w_i is the same whether a row comes twice or once with twice its weight.
-    Where a step sees all rows, training is the same too, and merging makes it so to the last bit.
-    (Mini-batches are drawn by row, so there the two differ by the luck of the draw.)
+    Where a step takes all rows, training is the same too, and merging makes it so to the last bit.
+    (Mini-batches are drawn by row, so there the two differ by which rows are drawn.)
 
     A quantity is centered by its weighted mean, which is exactly a first value of the unpenalized
     bias: neither the objective nor the meaning of λ changes. It is not scaled, since that would
     change both.
     """
-    train = train[train.weights > 0]
+    train = train[train.row_weights > 0]
     if one_batch:
         train = merged(train)
     offset = 0.0
     if task == "regression":
-        offset = float(np.average(train.target, weights=train.weights))
-    return Problem(train, validation, test, task, groups, offset)
+        offset = float(np.average(train.target, weights=train.row_weights))
+    return FitData(train, validation, test, task, groups, offset)
 
 
 def merged(rows: Rows) -> Rows:
     """Distinct rows in lexicographic order, their weights summed."""
     table = np.column_stack([rows.columns, rows.target])
     distinct, first_of = np.unique(table, axis=0, return_inverse=True)
-    weights = np.bincount(first_of.ravel(), rows.weights)
-    return Rows(distinct[:, :-1], distinct[:, -1], weights)
+    row_weights = np.bincount(first_of.ravel(), rows.row_weights)
+    return Rows(distinct[:, :-1], distinct[:, -1], row_weights)
 
 
-def training_data(given: Problem) -> TrainingData:
-    """The engine's view of a problem."""
+def training_data(fit_data: FitData) -> TrainingData:
+    """The same as the training engine takes it, in float32."""
     from pipeline.networks import TrainingData
 
-    parts = [part for part in given.parts if part is not None]
+    parts = [part for part in fit_data.parts if part is not None]
     with np.errstate(over="ignore"):
         columns = np.concatenate([part.columns for part in parts]).astype(np.float32)
-        target = np.concatenate([part.target for part in parts]) - given.offset
+        target = np.concatenate([part.target for part in parts]) - fit_data.offset
         finite = np.isfinite(columns).all() and np.isfinite(target.astype(np.float32)).all()
     if not finite:
         raise InputError(
@@ -118,11 +118,11 @@ def training_data(given: Problem) -> TrainingData:
     return TrainingData(
         columns=columns,
         target=target,
-        task=given.task,
-        rows=given.rows,
-        group_index=given.groups.index,
-        penalty_factor=given.groups.factor,
-        row_weights=given.train.weights,
+        task=fit_data.task,
+        rows=fit_data.rows,
+        group_index=fit_data.groups.index,
+        penalty_factor=fit_data.groups.factor,
+        row_weights=fit_data.train.row_weights,
     )
 
 
@@ -133,14 +133,14 @@ def train_networks(
     schedule: Schedule,
     initial: Weights | None = None,
 ) -> list[TrainedNetwork]:
-    """One network a spec, in populations as large as memory likes; initial holds (K, …) arrays."""
+    """One network a spec, in populations as large as memory allows; initial holds (K, …) arrays."""
     from pipeline.networks import networks_at_once, split_networks
     from pipeline.training import train_population
 
     trained: list[TrainedNetwork] = []
-    for own in split_networks(len(specs), networks_at_once(data, architecture, schedule)):
-        start = None if initial is None else part_of(initial, own)
-        trained += train_population(data, architecture, specs[own], schedule, initial=start)
+    for networks in split_networks(len(specs), networks_at_once(data, architecture, schedule)):
+        start = None if initial is None else part_of(initial, networks)
+        trained += train_population(data, architecture, specs[networks], schedule, initial=start)
     return trained
 
 
@@ -150,11 +150,11 @@ def part_of(weights: Weights, networks: slice | np.ndarray) -> Weights:
     return type(weights)(weights.first[networks], later)
 
 
-def stacked(each: Sequence[Weights]) -> Weights:
+def stacked(networks: Sequence[Weights]) -> Weights:
     """The weights of networks, one by one → (K, …) arrays."""
-    layers = zip(*(weights.later for weights in each), strict=True)
+    layers = zip(*(weights.later for weights in networks), strict=True)
     later = tuple(type(same[0])(*(np.stack(x) for x in zip(*same))) for same in layers)
-    return type(each[0])(np.stack([weights.first for weights in each]), later)
+    return type(networks[0])(np.stack([weights.first for weights in networks]), later)
 
 
 def certify_best(
@@ -170,8 +170,8 @@ def certify_best(
     problems = Problems(data, architecture)
     for spec, network in zip(specs, trained, strict=True):
         if network.failure is None and network.weights is not None:
-            one = problems.of(spec, network.weights.later)
-            certificate, network.objective = certified(network.weights.first, one)
+            solver_problem = problems.of(spec, network.weights.later)
+            certificate, network.objective = certified(network.weights.first, solver_problem)
             network.kkt_residual, network.kkt_residual_absolute = certificate
 
 
@@ -185,25 +185,25 @@ def zeroed_variables(first_layer: np.ndarray, groups: ColumnGroups) -> np.ndarra
 def fitted_network(
     network: TrainedNetwork,
     spec: NetworkSpec,
-    given: Problem,
+    fit_data: FitData,
     activation: str,
     *,
     last: bool = False,
 ) -> FittedNetwork:
     """What an estimator keeps of a trained network: its best epoch's weights, or its last ones."""
-    groups = given.groups
+    groups = fit_data.groups
     columns_kept = np.array(network.kept, bool).reshape(len(network.kept), len(groups.index))
-    kept = [np.unique(groups.index[row]).size for row in columns_kept]
-    made = FittedNetwork(
+    variables_kept = [np.unique(groups.index[row]).size for row in columns_kept]
+    fitted = FittedNetwork(
         seed=spec.seed,
         layers=(),
         activation=activation,
-        offset=given.offset,
+        offset=fit_data.offset,
         zeroed=np.zeros(len(groups.names), bool),
         history={
             "train_loss": np.array(network.curves["train_loss"]),
             "validation_score": np.array(network.curves["score"]),
-            "kept": np.array(kept, dtype=np.int64),
+            "kept": np.array(variables_kept, dtype=np.int64),
         },
         kkt_residual=network.kkt_residual,
         kkt_residual_absolute=network.kkt_residual_absolute,
@@ -213,7 +213,7 @@ def fitted_network(
         failure=network.failure,
     )
     if network.failure is not None:
-        return made
+        return fitted
     weights = network.final_weights if last else network.weights
     layers = plain_layers(weights, FirstLayer(len(groups.index)), np.float64)
-    return replace(made, layers=layers, zeroed=zeroed_variables(layers[0][0], groups))
+    return replace(fitted, layers=layers, zeroed=zeroed_variables(layers[0][0], groups))

@@ -48,16 +48,16 @@ def column_groups(
     names        of the columns, or None where X has none; positions stand for them then.
     unpenalized  columns (names or positions) or variables that no λ touches.
     """
-    own = list(range(columns)) if names is None else [str(name) for name in names]
-    labels = _labels(groups, own, names is not None)
+    column_names = list(range(columns)) if names is None else [str(name) for name in names]
+    labels = _labels(groups, column_names, names is not None)
     variables = list(dict.fromkeys(labels))
     position = {variable: i for i, variable in enumerate(variables)}
     index = np.array([position[label] for label in labels], dtype=np.int64)
     factor = np.ones(columns)
-    factor[_unpenalized(unpenalized, own, labels)] = 0.0
+    factor[_unpenalized(unpenalized, column_names, labels)] = 0.0
     for i, variable in enumerate(variables):
         if np.ptp(factor[index == i]) > 0:
-            touched = [own[j] for j in np.flatnonzero((index == i) & (factor == 0))]
+            touched = [column_names[j] for j in np.flatnonzero((index == i) & (factor == 0))]
             raise InputError(
                 "a variable is penalized as a whole or not at all, but unpenalized names only "
                 f"{touched} of the columns of variable {variable!r}; name the variable instead"
@@ -68,28 +68,28 @@ def column_groups(
 def _as_array(labels: list) -> np.ndarray:
     if all(isinstance(label, int | np.integer) for label in labels):
         return np.array(labels, dtype=np.int64)
-    made = np.empty(len(labels), dtype=object)
-    made[:] = labels
-    return made
+    array = np.empty(len(labels), dtype=object)
+    array[:] = labels
+    return array
 
 
-def _labels(groups: object, own: list, named: bool) -> list:
+def _labels(groups: object, column_names: list, named: bool) -> list:
     """The variable of every column."""
-    columns = len(own)
+    columns = len(column_names)
     if groups is None:
-        return own
+        return column_names
     if isinstance(groups, BaseEstimator):
         labels = source_labels(groups)
         what = f"the output of {type(groups).__name__}"
     elif isinstance(groups, Mapping):
-        return _labels_of_mapping(groups, own)
+        return _labels_of_mapping(groups, column_names)
     elif callable(groups):
         if not named:
             raise InputError(
                 "a function as groups maps column names to variables, but X has no column names; "
                 "fit with a pandas DataFrame, or give a label for each column"
             )
-        return [groups(name) for name in own]
+        return [groups(name) for name in column_names]
     elif isinstance(groups, Sequence | np.ndarray | pd.Series) and not isinstance(groups, str):
         labels, what = list(groups), "groups"
     else:
@@ -105,18 +105,18 @@ def _labels(groups: object, own: list, named: bool) -> list:
     return labels
 
 
-def _labels_of_mapping(groups: Mapping, own: list) -> list:
-    labels = list(own)
+def _labels_of_mapping(groups: Mapping, column_names: list) -> list:
+    labels = list(column_names)
     taken: dict = {}
     for variable, columns in groups.items():
-        for i in column_positions(columns, own):
+        for i in column_positions(columns, column_names):
             if i in taken:
                 raise InputError(
-                    f"a column belongs to one variable, but groups names column {own[i]!r} for "
-                    f"{taken[i]!r} and for {variable!r}"
+                    "a column belongs to one variable, but groups names column "
+                    f"{column_names[i]!r} for {taken[i]!r} and for {variable!r}"
                 )
             taken[i], labels[i] = variable, variable
-    for i, name in enumerate(own):
+    for i, name in enumerate(column_names):
         if i not in taken and name in groups:
             raise InputError(
                 f"column {name!r} is in no variable of groups, so it would be one of its own, but "
@@ -125,39 +125,39 @@ def _labels_of_mapping(groups: Mapping, own: list) -> list:
     return labels
 
 
-def _unpenalized(chosen: object, own: list, labels: list) -> list[int]:
+def _unpenalized(chosen: object, column_names: list, labels: list) -> list[int]:
     if chosen is None:
         return []
-    found: list[int] = []
-    for one in [chosen] if isinstance(chosen, str) else list(np.asarray(chosen, object).ravel()):
-        if one not in own and one in labels:
-            found += [i for i, label in enumerate(labels) if label == one]
+    positions: list[int] = []
+    for name in [chosen] if isinstance(chosen, str) else list(np.asarray(chosen, object).ravel()):
+        if name not in column_names and name in labels:
+            positions += [i for i, label in enumerate(labels) if label == name]
         else:
-            found += column_positions([one], own)
-    return found
+            positions += column_positions([name], column_names)
+    return positions
 
 
-def column_positions(columns: Any, own: Sequence) -> list[int]:
+def column_positions(columns: Any, column_names: Sequence) -> list[int]:
     """Positions of the columns that scikit-learn's column selectors mean: a name or position, a
     list of either, a slice, or a mask."""
     if isinstance(columns, str | int | np.integer):
         columns = [columns]
     if isinstance(columns, slice):
         start, stop = (
-            end if end is None or not isinstance(end, str) else _position(end, own) + shift
+            end if end is None or not isinstance(end, str) else _position(end, column_names) + shift
             for end, shift in ((columns.start, 0), (columns.stop, 1))
         )
-        return list(range(len(own)))[slice(start, stop, columns.step)]
+        return list(range(len(column_names)))[slice(start, stop, columns.step)]
     chosen = list(columns)
     if chosen and all(isinstance(one, bool | np.bool_) for one in chosen):
         return np.flatnonzero(chosen).tolist()
-    return [_position(one, own) for one in chosen]
+    return [_position(one, column_names) for one in chosen]
 
 
-def _position(column: object, own: Sequence) -> int:
-    if isinstance(column, int | np.integer) and -len(own) <= column < len(own):
-        return int(column) % len(own)
-    names = list(own)
+def _position(column: object, column_names: Sequence) -> int:
+    if isinstance(column, int | np.integer) and -len(column_names) <= column < len(column_names):
+        return int(column) % len(column_names)
+    names = list(column_names)
     if column in names:
         return names.index(column)
     raise InputError(
@@ -205,9 +205,9 @@ def sources(transformer: Any, features: int, names: Sequence | None = None) -> l
         return list(range(features)) if transformer == "passthrough" else []
     for kind, rule in _RULES:
         if isinstance(transformer, kind):
-            found = rule(transformer, features, names)
-            if found is not None:
-                return [int(i) for i in found]
+            positions = rule(transformer, features, names)
+            if positions is not None:
+                return [int(i) for i in positions]
     if features == 1:
         return [0] * _outputs(transformer)
     raise _unknown(transformer, f"mixes or rearranges its {features} features")
@@ -233,38 +233,42 @@ def _outputs(transformer: Any) -> int:
 
 
 def _of_pipeline(pipeline: Pipeline, features: int, names: Sequence | None) -> list[int]:
-    made = list(range(features))
+    origins = list(range(features))
     steps = [step for _, step in pipeline.steps if step not in (None, "passthrough")]
     for i, step in enumerate(steps):
         # A function of one feature does not say how many columns it made; the next step does.
         after = getattr(steps[i + 1], "n_features_in_", None) if i + 1 < len(steps) else None
-        if len(made) == 1 and after is not None:
-            found = [0] * after
+        if len(origins) == 1 and after is not None:
+            step_sources = [0] * after
         else:
-            found = sources(step, len(made), names if i == 0 else None)
-        made = [made[j] for j in found]
-    return made
+            step_sources = sources(step, len(origins), names if i == 0 else None)
+        origins = [origins[j] for j in step_sources]
+    return origins
 
 
 def _of_column_transformer(
     transformer: ColumnTransformer, features: int, names: Sequence | None
 ) -> list[int]:
-    own = getattr(transformer, "feature_names_in_", range(features))
+    feature_names = getattr(transformer, "feature_names_in_", range(features))
     columns = max((part.stop for part in transformer.output_indices_.values()), default=0)
-    made = [0] * columns
+    origins = [0] * columns
     for name, fitted, chosen in transformer.transformers_:
         part = transformer.output_indices_[name]
         if part.stop <= part.start:
             continue
-        given = column_positions(chosen, own)
-        if len(given) == 1:  # whatever was done to it
-            found = [0] * (part.stop - part.start)
+        chosen_positions = column_positions(chosen, feature_names)
+        if len(chosen_positions) == 1:  # whatever was done to it
+            part_sources = [0] * (part.stop - part.start)
         else:
-            found = sources(fitted, len(given), [own[i] for i in given])
-        if len(found) != part.stop - part.start:
-            raise _unknown(fitted, f"made {part.stop - part.start} columns, not {len(found)}")
-        made[part] = [given[i] for i in found]
-    return made
+            part_sources = sources(
+                fitted, len(chosen_positions), [feature_names[i] for i in chosen_positions]
+            )
+        if len(part_sources) != part.stop - part.start:
+            raise _unknown(
+                fitted, f"made {part.stop - part.start} columns, not {len(part_sources)}"
+            )
+        origins[part] = [chosen_positions[i] for i in part_sources]
+    return origins
 
 
 def _of_union(union: FeatureUnion, features: int, names: Sequence | None) -> list[int]:
@@ -275,11 +279,11 @@ def _of_union(union: FeatureUnion, features: int, names: Sequence | None) -> lis
 def _of_one_hot(encoder: OneHotEncoder, features: int, names: Sequence | None) -> np.ndarray:
     infrequent = getattr(encoder, "infrequent_categories_", [None] * features)
     dropped = [None] * features if encoder.drop_idx_ is None else encoder.drop_idx_
-    made = [
+    widths = [
         len(categories) - (0 if rare is None else len(rare) - 1) - (drop is not None)
         for categories, rare, drop in zip(encoder.categories_, infrequent, dropped, strict=True)
     ]
-    return np.repeat(np.arange(features), made)
+    return np.repeat(np.arange(features), widths)
 
 
 def _of_bins(binned: KBinsDiscretizer, features: int, names: Sequence | None) -> np.ndarray:
@@ -294,8 +298,8 @@ def _of_imputer(imputer: Any, features: int, names: Sequence | None) -> list[int
     marked = [] if indicator is None else list(indicator.features_)
     if not hasattr(imputer, "indicator_"):
         return None
-    given = getattr(imputer, "feature_names_in_", [f"x{i}" for i in range(features)])
-    place = {name: i for i, name in enumerate(given)}
+    feature_names = getattr(imputer, "feature_names_in_", [f"x{i}" for i in range(features)])
+    place = {name: i for i, name in enumerate(feature_names)}
     kept = imputer.get_feature_names_out()
     kept = kept[: len(kept) - len(marked)]
     return [*(place[name] for name in kept), *marked]

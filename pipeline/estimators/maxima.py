@@ -24,12 +24,12 @@ def largest_lambdas(
     the loss depends on no penalized column.
     """
     kind = SparseMLPRegressor if task == "regression" else SparseMLPClassifier
-    face = kind(penalty="group_lasso", epochs=epochs, **network)
-    problem = face._prepared(X, y, None, validation_data)
-    walk = Walk(face, problem, range(seeds), shares("group_lasso", 1.0), epochs_per_lambda=1)
+    estimator = kind(penalty="group_lasso", epochs=epochs, **network)
+    fit_data = estimator._checked_data(X, y, None, validation_data)
+    walk = Walk(estimator, fit_data, range(seeds), shares("group_lasso", 1.0), epochs_per_lambda=1)
     walk.start_dense()
     gradients = walk.empty_gradients()
     return {
-        key: max(vanishing_lambda(g, problem.groups, shares(penalty, 1.0)) for g in gradients)
+        key: max(vanishing_lambda(g, fit_data.groups, shares(penalty, 1.0)) for g in gradients)
         for key, penalty in OF_LAMBDA.items()
     }

@@ -1,4 +1,4 @@
-"""The laws that an estimator's parameters must keep, checked when fit is called."""
+"""What an estimator's parameters must be, checked when fit is called."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ LAWS = {
 
 
 def check_number(name: str, value: object) -> None:
-    """Raise InputError unless the number keeps its law."""
+    """Raise InputError unless the number is what LAWS says."""
     law = LAWS[name]
     if value is None and law.optional:
         return
-    right = isinstance(value, law.kind) and not isinstance(value, bool | np.bool_)
-    if not (right and law.holds(value)):
+    right_kind = isinstance(value, law.kind) and not isinstance(value, bool | np.bool_)
+    if not (right_kind and law.holds(value)):
         none = ", or None" if law.optional else ""
         raise InputError(f"{name} must be {law.words}{none}, but got {value!r}")
 
@@ -65,7 +65,7 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise InputError at the first parameter that breaks its law."""
+    """Raise InputError at the first parameter that is not what it must be."""
     for name in LAWS:
         check_number(name, getattr(estimator, name))
     check_choice("penalty", estimator.penalty, REGULARIZERS)
@@ -179,7 +179,7 @@ SHARED_DOCUMENTATION = """
 
 
 def check_distinct_names(X) -> None:
-    """InputError if X is a table in which a column's name occurs twice."""
+    """Raise InputError if X is a table in which a column's name occurs twice."""
     columns = getattr(X, "columns", None)
     if columns is None:
         return

@@ -29,7 +29,7 @@ MOST_INFERRED_CLASSES = 20
 """As in a study's table (pipeline.data.outcome)."""
 
 ABOVE = 1.001
-"""The planned path ends this far above λ_max, where rounding does not decide what is zero."""
+"""The planned path ends at so many times λ_max, so that rounding does not decide what is zero."""
 
 
 def lambda_path(
@@ -76,7 +76,7 @@ def lambda_path(
         penalty, l1_ratio, n_lambdas, lambda_ratio, epochs_per_lambda, fill_up_to, judged_on, seeds
     )
     kind = SparseMLPRegressor if _task(y, task) == "regression" else SparseMLPClassifier
-    face = kind(
+    estimator = kind(
         penalty=penalty,
         epochs=epochs,
         validation_fraction=validation_fraction if validation_data is None else None,
@@ -84,8 +84,8 @@ def lambda_path(
         finish_steps=finish_steps,
         **network,
     )
-    problem = face._prepared(X, y, sample_weight, validation_data, test_data)
-    walk = Walk(face, problem, seeds, shares(penalty, l1_ratio), epochs_per_lambda)
+    fit_data = estimator._checked_data(X, y, sample_weight, validation_data, test_data)
+    walk = Walk(estimator, fit_data, seeds, shares(penalty, l1_ratio), epochs_per_lambda)
     return _walked(walk, n_lambdas, lambda_ratio, fill_up_to)
 
 
@@ -94,14 +94,14 @@ def _walked(walk: Walk, n_lambdas: int, lambda_ratio: float, fill_up_to: int) ->
     that were skipped."""
     walk.start_dense()
     largest = walk.lambda_max()
-    factor = lambda_ratio ** (-1.0 / (n_lambdas - 1))
+    growth = lambda_ratio ** (-1.0 / (n_lambdas - 1))
     for step in range(2 * n_lambdas):
-        if not walk.alive:
+        if not walk.remaining_networks:
             break
-        walk.step(ABOVE * largest * factor ** (step + 1 - n_lambdas))
-    if walk.alive:
+        walk.step(ABOVE * largest * growth ** (step + 1 - n_lambdas))
+    if remaining := len(walk.remaining_networks):
         warnings.warn(
-            f"{len(walk.alive)} of {len(walk.seeds)} networks still keep a variable at "
+            f"{remaining} of {len(walk.seeds)} networks still keep a variable at "
             f"{walk.lambdas[-1] / largest:.3g}·λ_max, where the path stops; larger weights of the "
             "later layers make up for smaller ones of the first: set weight_decay above 0",
             ConvergenceWarning,
@@ -114,7 +114,7 @@ def _walked(walk: Walk, n_lambdas: int, lambda_ratio: float, fill_up_to: int) ->
 def _checked(
     penalty, l1_ratio, n_lambdas, lambda_ratio, epochs_per_lambda, fill_up_to, validation, seeds
 ) -> list[int]:
-    """The seeds; raise InputError where a parameter of the path breaks its law."""
+    """The seeds; raise InputError where a parameter of the path is not what it must be."""
     if penalty not in ZEROING:
         raise InputError(
             f"a path ends where no variable is left, which takes one of {', '.join(ZEROING)}, but "

@@ -1,4 +1,4 @@
-"""A path while it is walked: networks at one λ after the other, and what each step leaves.
+"""A path while it is computed: networks at one λ after the other, and the variables they keep.
 
 λ_max is the smallest λ at which a first layer of zeros is stationary. With ∇ the (h, p) gradient of
 the mean loss at zero penalized weights, biases and unpenalized columns fitted, that is
@@ -29,7 +29,7 @@ from sklearn.exceptions import ConvergenceWarning
 from pipeline.errors import InputError
 from pipeline.estimators.estimators import SparseMLPClassifier, SparseMLPRegressor
 from pipeline.estimators.fitting import (
-    Problem,
+    FitData,
     certify_best,
     fitted_network,
     stacked,
@@ -47,18 +47,18 @@ if TYPE_CHECKING:
     from pipeline.training import Problems
 
 ALL_ZERO = 1e6
-"""A λ that leaves no penalized weight."""
+"""A λ at which every penalized weight is zero."""
 
 EMPTY_EPOCHS, EMPTY_FINISH_STEPS = 10, 100
-"""What fits the biases and the unpenalized columns of the networks that tell λ_max."""
+"""Epochs and full-batch steps that fit biases and unpenalized columns where λ_max is computed."""
 
 HALVINGS = 3
-"""A size that was skipped is sought down to an eighth of a step."""
+"""Times that a step of log λ is halved in search of a number of variables that was skipped."""
 
 
 @dataclass(frozen=True, eq=False)
 class LambdaPath:
-    """What a path found.
+    """The networks of a path, and the best of them at every number of variables.
 
     networks      one row a network and λ: step, lambda, lambda_l1, lambda_l2, lambda_group, seed,
                   kept (number of variables), variables (their names), score (validation rows),
@@ -91,19 +91,26 @@ def vanishing_lambda(
     l1, _, group = shares
     largest = 0.0
     for variable in np.unique(groups.index[groups.factor > 0]):
-        own = np.abs(gradient[:, groups.index == variable])
-        root = np.sqrt(own.size)  # √(|g|·h)
+        variable_gradient = np.abs(gradient[:, groups.index == variable])
+        root = np.sqrt(variable_gradient.size)  # √(|g|·h)
 
-        def excess(value: float, own=own, root=root) -> float:
-            return np.linalg.norm(np.maximum(own - l1 * value, 0.0)) - group * value * root
+        def excess(value: float, variable_gradient=variable_gradient, root=root) -> float:
+            return (
+                np.linalg.norm(np.maximum(variable_gradient - l1 * value, 0.0))
+                - group * value * root
+            )
 
         if group == 0.0:
-            found = own.max() / l1
+            vanishing = variable_gradient.max() / l1
         elif l1 == 0.0:
-            found = np.linalg.norm(own) / (group * root)
+            vanishing = np.linalg.norm(variable_gradient) / (group * root)
         else:
-            found = brentq(excess, 0.0, own.max() / l1, rtol=1e-12) if own.any() else 0.0
-        largest = max(largest, float(found))
+            vanishing = (
+                brentq(excess, 0.0, variable_gradient.max() / l1, rtol=1e-12)
+                if variable_gradient.any()
+                else 0.0
+            )
+        largest = max(largest, float(vanishing))
     return largest
 
 
@@ -116,7 +123,7 @@ def first_layer_gradient(network, spec, problems: Problems) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class _At:
+class PathPoint:
     """A network on the path: its λ and last weights, how many variables it keeps, and whether a
     penalized one is among them."""
 
@@ -132,8 +139,8 @@ class _Gap:
 
     seed: int
     step: int
-    low: _At
-    high: _At
+    low: PathPoint
+    high: PathPoint
 
     def skips(self, largest: int) -> bool:
         """Whether it skipped a size of at most so many variables."""
@@ -144,38 +151,39 @@ class _Gap:
 class Walk:
     """The path while it is walked."""
 
-    face: SparseMLPClassifier | SparseMLPRegressor
-    problem: Problem
+    estimator: SparseMLPClassifier | SparseMLPRegressor
+    fit_data: FitData
     seeds: Sequence[int]
     shares: tuple[float, float, float]
     epochs_per_lambda: int
-    alive: dict = field(default_factory=dict)  # seed → the network that goes on, an _At
+    # seed → PathPoint of a network that still keeps a penalized variable
+    remaining_networks: dict = field(default_factory=dict)
     gaps: list = field(default_factory=list)
     lambdas: list = field(default_factory=list)
     rows: list = field(default_factory=list)
     models: dict = field(default_factory=dict)  # variables kept → (goodness, network)
 
     def __post_init__(self) -> None:
-        self.data = training_data(self.problem)
-        self.architecture = self.face._architecture(self.problem)
-        self.metric = metric_of(self.face.validation_metric, self.problem.task)
+        self.data = training_data(self.fit_data)
+        self.architecture = self.estimator._architecture(self.fit_data)
+        self.metric = metric_of(self.estimator.validation_metric, self.fit_data.task)
         self.maximize = metrics.MAXIMIZED[self.metric]
 
     def _train(self, seeds, values, epochs, tolerance, initial=None, finish_steps=0):
         """Networks of these seeds, each at its λ of values; finish_steps: at least so many."""
         from pipeline.networks import NetworkSpec
 
-        schedule = self.face._schedule(self.problem, epochs)
+        schedule = self.estimator._schedule(self.fit_data, epochs)
         schedule = replace(
             schedule,
             tolerance=tolerance,
             patience_epochs=epochs,
             keep_best=initial is None,
-            follow_kinks=False,  # a stop on the way, not an end
-            batch_seed=self.face.batch_seed + len(self.lambdas),
+            follow_kinks=False,  # the next λ starts from here; only ends are worth the time
+            batch_seed=self.estimator.batch_seed + len(self.lambdas),
             finish_steps=max(finish_steps, schedule.finish_steps),
         )
-        rates = self.face.learning_rate, self.face.weight_decay
+        rates = self.estimator.learning_rate, self.estimator.weight_decay
         specs = [
             NetworkSpec(seed, *(value * share for share in self.shares), *rates)
             for seed, value in zip(seeds, values, strict=True)
@@ -194,12 +202,12 @@ class Walk:
     def start_dense(self) -> None:
         """Networks without a penalty, at their best epoch."""
         values = [0.0] * len(self.seeds)
-        specs, trained = self._train(self.seeds, values, self.face.epochs, None)
+        specs, trained = self._train(self.seeds, values, self.estimator.epochs, None)
         certify_best(self.data, self.architecture, specs, trained)
         for spec, network in zip(specs, trained, strict=True):
             if network.failure is None:
-                self.alive[spec.seed] = self._record(0, 0.0, spec, network, last=False)
-        if not self.alive:
+                self.remaining_networks[spec.seed] = self._record(0, 0.0, spec, network, last=False)
+        if not self.remaining_networks:
             raise InputError(
                 f"training must stay finite, but every network {trained[0].failure}; standardize "
                 "X (and y in regression), or lower learning_rate"
@@ -207,7 +215,7 @@ class Walk:
 
     def lambda_max(self) -> float:
         """The largest λ_max of the networks, each with the later layers it has without inputs."""
-        groups = self.problem.groups
+        groups = self.fit_data.groups
         return max(vanishing_lambda(each, groups, self.shares) for each in self.empty_gradients())
 
     def empty_gradients(self) -> list[np.ndarray]:
@@ -215,10 +223,15 @@ class Walk:
         layers were trained on from the dense start."""
         from pipeline.training import Problems
 
-        initial = stacked([at.weights for at in self.alive.values()])
-        values = [ALL_ZERO] * len(self.alive)
+        initial = stacked([at.weights for at in self.remaining_networks.values()])
+        values = [ALL_ZERO] * len(self.remaining_networks)
         specs, trained = self._train(
-            list(self.alive), values, EMPTY_EPOCHS, self.face.tol, initial, EMPTY_FINISH_STEPS
+            list(self.remaining_networks),
+            values,
+            EMPTY_EPOCHS,
+            self.estimator.tol,
+            initial,
+            EMPTY_FINISH_STEPS,
         )
         problems = Problems(self.data, self.architecture)
         gradients = [
@@ -226,7 +239,7 @@ class Walk:
             for spec, network in zip(specs, trained, strict=True)
             if network.failure is None
         ]
-        penalized = self.problem.groups.factor > 0
+        penalized = self.fit_data.groups.factor > 0
         if not any(np.any(each[:, penalized]) for each in gradients):
             raise InputError(
                 "λ_max must be above 0, but the loss does not depend on any penalized column; "
@@ -235,19 +248,19 @@ class Walk:
         return gradients
 
     def step(self, value: float) -> None:
-        """All networks that still keep a variable, at the next λ."""
+        """Train the networks that still keep a penalized variable at the next λ."""
         self.lambdas.append(value)
-        step, before = len(self.lambdas), self.alive
-        after = self._continued([(seed, step, at, value) for seed, at in before.items()])
-        self.alive = {}
-        for (seed, low), high in zip(before.items(), after, strict=True):
+        step, points_before = len(self.lambdas), self.remaining_networks
+        points = self._continued([(seed, step, at, value) for seed, at in points_before.items()])
+        self.remaining_networks = {}
+        for (seed, low), high in zip(points_before.items(), points, strict=True):
             if high is not None and high.penalized:
-                self.alive[seed] = high
+                self.remaining_networks[seed] = high
             if high is not None and low.value > 0.0:
                 self.gaps.append(_Gap(seed, step, low, high))
 
     def fill(self, largest: int) -> None:
-        """Seek the sizes of at most so many variables that a network skipped."""
+        """Train at λs between two steps where a network skipped a size of at most `largest`."""
         for _ in range(HALVINGS):
             gaps = [gap for gap in self.gaps if gap.skips(largest)]
             if not gaps:
@@ -265,23 +278,23 @@ class Walk:
                 for half in (replace(gap, high=at), replace(gap, low=at))
             ]
 
-    def _continued(self, each: list[tuple[int, int, _At, float]]) -> list[_At | None]:
-        """Networks (seed, step, where it is, its next λ) there, recorded; None where one failed."""
-        seeds, steps, starts, values = zip(*each, strict=True)
-        initial = stacked([at.weights for at in starts])
+    def _continued(self, moves: list[tuple[int, int, PathPoint, float]]) -> list[PathPoint | None]:
+        """Train networks (seed, step, start, λ) and record them; None for one that failed."""
+        seeds, steps, points, values = zip(*moves, strict=True)
+        initial = stacked([at.weights for at in points])
         specs, trained = self._train(
-            seeds, values, self.epochs_per_lambda, self.face.tol, initial=initial
+            seeds, values, self.epochs_per_lambda, self.estimator.tol, initial=initial
         )
         return [
             self._record(step, value, spec, network, last=True) if network.failure is None else None
             for step, value, spec, network in zip(steps, values, specs, trained, strict=True)
         ]
 
-    def _record(self, step, value, spec, network, *, last: bool) -> _At:
-        """Note one network at one λ."""
+    def _record(self, step, value, spec, network, *, last: bool) -> PathPoint:
+        """Record one network at one λ: its row, and its model if it is the best of its size."""
         predictions = network.final_predictions if last else network.predictions
         layer = network.first_layer_final if last else network.first_layer
-        groups = self.problem.groups
+        groups = self.fit_data.groups
         kept = ~zeroed_variables(layer, groups)
         n, validation, _ = self.data.rows
         row = {
@@ -296,21 +309,23 @@ class Walk:
             "kkt_residual": network.kkt_residual,
             "epochs": network.final_epoch if last else network.best_epoch,
         }
-        if self.problem.test is not None:
+        if self.fit_data.test is not None:
             row["test_score"] = self._score(slice(n + validation, None), predictions)
         self.rows.append(row)
         goodness = row["score"] if self.maximize else -row["score"]
         if row["kept"] not in self.models or goodness > self.models[row["kept"]][0]:
-            model = fitted_network(network, spec, self.problem, self.face.activation, last=last)
+            model = fitted_network(
+                network, spec, self.fit_data, self.estimator.activation, last=last
+            )
             self.models[row["kept"]] = goodness, model
         penalized = np.unique(groups.index[groups.factor > 0])
         weights = network.final_weights if last else network.weights
-        return _At(value, weights, row["kept"], bool(kept[penalized].any()))
+        return PathPoint(value, weights, row["kept"], bool(kept[penalized].any()))
 
     def _score(self, part: slice, predictions: np.ndarray) -> float:
         target = self.data.target[part]
         return float(
-            metrics.score(self.metric, target, predictions[None, :, part], self.problem.task)[0]
+            metrics.score(self.metric, target, predictions[None, :, part], self.fit_data.task)[0]
         )
 
     def result(self, largest: float) -> LambdaPath:
@@ -329,5 +344,5 @@ class Walk:
             lambda_max=largest,
             metric=self.metric,
             maximize=self.maximize,
-            variables=self.problem.groups.names,
+            variables=self.fit_data.groups.names,
         )

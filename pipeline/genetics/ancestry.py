@@ -6,7 +6,7 @@ With K_tt = U·Λ·Uᵀ of the n training people, λ_1 ≥ λ_2 ≥ …, compone
 
 over training people j, or variants v. Over the training people it has mean 0 and variance 1, since
 their standardized genotypes have mean 0 (Price et al. 2006). Everyone else is projected: the sum
-over variants makes a component of anybody with genotypes, and nobody else has a say in it. Where
+over variants gives the component of anybody with genotypes, and depends on nobody else's. Where
 variants are many more than people, people who are projected lie nearer to 0 than those in training.
 
 The sign of u_k, which is arbitrary, is such that its entry of largest absolute value is positive.

@@ -16,7 +16,8 @@ from pipeline.process import OWNER_ONLY, whole_file
 class Encoders:
     """A network's key → C (n, d) and scale a of its best epoch, in a folder.
 
-    The key says what decided the network's numbers, so every study that has the network finds it.
+    The key is a hash of all that decides the network's numbers, so every study with the network
+    finds it.
     """
 
     def __init__(self, cache: Path):

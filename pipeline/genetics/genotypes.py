@@ -185,8 +185,11 @@ def _digest(numbers: np.ndarray) -> str:
 
 
 def simulated_for(outcome: np.ndarray, cache: Path) -> Fileset:
-    """The fileset of the default simulation for this outcome; its name says what it was drawn of,
-    and its files are renamed to it one by one, .bed last, only when they are whole."""
+    """The fileset of the default simulation for this outcome, drawn if the cache does not have it.
+
+    Its name has the hash of all that decides it. Its files get their names one by one, .bed last,
+    only when they are whole.
+    """
     identity = {"version": SIMULATION_VERSION, **asdict(Simulation()), "outcome": _digest(outcome)}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     prefix = cache / f"simulated-{digest[:16]}"

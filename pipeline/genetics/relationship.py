@@ -189,7 +189,7 @@ def encoding_factor(relationship: np.ndarray, training_rows: int) -> np.ndarray:
     It turns standard normal z (n, d) into the initial encodings E₀ = G·V₀ of everyone, whose
     weights V₀ = G_tᵀ·L⁻ᵀ·z are normal with variance 1/variants in the span of the training
     people's genotypes, and 0 outside it: a dense encoder's weights there never get a gradient, and
-    would add noise to everyone who is not trained on. Nobody else's genotypes have a say in V₀.
+    would add noise to everyone who is not trained on. V₀ depends on nobody else's genotypes.
     """
     lower = cholesky(relationship[:training_rows, :training_rows])
     factors = np.empty((len(relationship), training_rows), np.float32)

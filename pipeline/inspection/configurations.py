@@ -35,12 +35,12 @@ def lambdas_text(params: Mapping[str, Any]) -> str:
 
 def other_searched(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """The keys of `space`, of several values, besides regularizer, inputs and lambdas."""
-    known = ("regularizer", "inputs", *LAMBDAS)
+    named = ("regularizer", "inputs", *LAMBDAS)
     space = settings.get("space") or {}
     return tuple(
         key
         for key, values in space.items()
-        if key not in known and (isinstance(values, Mapping) or len(values) > 1)
+        if key not in named and (isinstance(values, Mapping) or len(values) > 1)
     )
 
 

@@ -42,8 +42,8 @@ def importances(values: pd.DataFrame, target: Sequence[float]) -> dict[str, floa
     Assessing Hyperparameter Importance", ICML 2014.
     """
     scores = np.asarray(target, float)
-    known = np.isfinite(scores)
-    values, scores = values[known], scores[known]
+    scored = np.isfinite(scores)
+    values, scores = values[scored], scores[scored]
     values = values.loc[:, [c for c in values.columns if values[c].nunique() > 1]]
     too_few = len(scores) < FEWEST_CONFIGURATIONS or values.shape[1] == 0
     if too_few or np.ptp(scores) <= 1e-12 * np.abs(scores).max():

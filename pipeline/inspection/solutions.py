@@ -1,7 +1,7 @@
 """Networks across seeds → configurations, solutions and how far the seeds agree.
 
 A solution is what is kept of each family. The dimensions of a learned representation
-(`EXCHANGEABLE` families) are compared by how many are left, all other variables by name.
+(`EXCHANGEABLE` families) are compared by how many are kept, all other variables by name.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def family_totals(network: NetworkResult) -> dict[str, int]:
 
 
 def kept_names(network: NetworkResult, epoch: str = "last") -> dict[str, tuple[str, ...]] | None:
-    """Family → the variables left at the best or last epoch; None where weights are missing."""
+    """Family → the variables kept at the best or last epoch; None where weights are missing."""
     layer = network.first_layer if epoch == "best" else network.first_layer_final
     if layer is None:
         return None
@@ -79,7 +79,7 @@ def kept_names(network: NetworkResult, epoch: str = "last") -> dict[str, tuple[s
 
 
 def kept_counts(network: NetworkResult, epoch: str = "last") -> dict[str, int] | None:
-    """Family → number of variables left, from the weights, else from the logged metrics."""
+    """Family → number of variables kept, from the weights, else from the logged metrics."""
     names = kept_names(network, epoch)
     if names is not None:
         return {family: len(kept) for family, kept in names.items()}
@@ -101,9 +101,9 @@ def _single_family_label(network: NetworkResult, epoch: str, family: str, count:
 
 
 def solution_label(network: NetworkResult, epoch: str = "last") -> str:
-    """What is left, from this network alone, so that it serves as its tag in MLflow.
+    """What is kept, from this network alone, so that it serves as its tag in MLflow.
 
-    Several families: those of which anything is left (`clinical only`, `clinical + genetic`,
+    Several families: those of which anything is kept (`clinical only`, `clinical + genetic`,
     `nothing`). One family: `all 15 clinical`, `nothing`, the names while there are at most 4
     (`age + male`) and otherwise, or where dimensions are exchangeable, `7 of 15 clinical`.
     A failed network is `failed`; without weights and counts, `unknown`.
@@ -123,7 +123,7 @@ def solution_label(network: NetworkResult, epoch: str = "last") -> str:
 
 @dataclass(frozen=True)
 class FamilyKept:
-    """What a solution's networks leave of one family, and when it died in those that lost it."""
+    """What a solution's networks keep of one family, and when it died in those that lost it."""
 
     family: str
     total: int
@@ -144,7 +144,7 @@ class FamilyKept:
 
 @dataclass(frozen=True)
 class Solution:
-    """The networks of one configuration that leave the same, at the best or at the last epoch.
+    """The networks of one configuration that keep the same, at the best or at the last epoch.
 
     variables       variable → share of these networks that keep it, largest first; only those kept
                     at least once, and no exchangeable ones.

@@ -73,9 +73,11 @@ def selection_stability(selected: np.ndarray, confidence: float = 0.95) -> Stabi
     z = np.asarray(selected, dtype=float)  # (M, d)
     networks, variables = z.shape
     phi = _value(z)
+    if networks < FEWEST:
+        return Stability(phi, np.nan, np.nan, networks, variables)
     without = np.array([_value(np.delete(z, i, axis=0)) for i in range(networks)])
     spread = float(np.sqrt((networks - 1) / networks * np.sum(np.square(without - without.mean()))))
-    if networks < FEWEST or not spread > 0.0:
+    if not spread > 0.0:
         return Stability(phi, np.nan, np.nan, networks, variables)
     reach = float(student.ppf(0.5 + confidence / 2, networks - 1)) * spread
     return Stability(phi, phi - reach, min(phi + reach, 1.0), networks, variables)
@@ -99,7 +101,7 @@ def died_epochs(kept: np.ndarray, variables: Sequence[str]) -> dict[str, int]:
 def death_epoch(kept: np.ndarray) -> int | None:
     """The first epoch (epoch 1 first) from which the number of kept variables stays 0.
 
-    None when something is left at the last epoch.
+    None when something is kept at the last epoch.
     """
     alive = np.flatnonzero(np.asarray(kept) > 0)
     last_alive_epoch = int(alive[-1]) + 1 if alive.size else 0

@@ -29,9 +29,11 @@ def resamples(rows: int, count: int = RESAMPLES) -> np.ndarray:
     rng = np.random.default_rng([SEED, rows])
     times = np.empty((rows, count), np.uint16)
     for start in range(0, count, _DRAWN):
-        some = slice(start, min(start + _DRAWN, count))
-        drawn = [rng.integers(rows, size=rows) for _ in range(count)[some]]
-        times[:, some] = np.transpose([np.bincount(own, minlength=rows) for own in drawn])
+        block = slice(start, min(start + _DRAWN, count))
+        drawn = [rng.integers(rows, size=rows) for _ in range(count)[block]]
+        times[:, block] = np.transpose(
+            [np.bincount(drawn_rows, minlength=rows) for drawn_rows in drawn]
+        )
     return times
 
 
@@ -45,10 +47,10 @@ def resampled(
     """
     rows, count = times.shape
     block = max(_BLOCK // max(rows, 1), 1)
-    of = _BY_TASK[task, metric]
+    formula = _BY_TASK[task, metric]
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = [
-            of(outcome, predictions, times[:, start : start + block].astype(np.float32))
+            formula(outcome, predictions, times[:, start : start + block].astype(np.float32))
             for start in range(0, count, block)
         ]
     return np.concatenate(parts).astype(np.float64)
@@ -73,12 +75,12 @@ def interval(values: Sequence[np.ndarray], confidence: float = 0.95) -> tuple[fl
 
 def named_intervals(objective: str, values: Mapping[str, np.ndarray]) -> dict[str, float]:
     """`test_auroc_low`, `test_auroc_high` and, of the last epoch, `final_test_auroc_low` …."""
-    found: dict[str, float] = {}
+    intervals: dict[str, float] = {}
     for epoch, prefix in (("best", ""), ("last", "final_")):
         low, high = interval([values[epoch]] if epoch in values else [])
         name = f"{prefix}test_{objective.removeprefix('val_')}"
-        found |= {f"{name}_low": low, f"{name}_high": high} if np.isfinite(low) else {}
-    return found
+        intervals |= {f"{name}_low": low, f"{name}_high": high} if np.isfinite(low) else {}
+    return intervals
 
 
 def auroc(outcome: np.ndarray, score: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -128,24 +130,26 @@ def _binary_accuracy(outcome, predictions, times):
 
 
 def _one_against_the_rest(outcome, predictions, times):
-    seen = probabilities(predictions, "multiclass")
-    return np.mean([auroc(outcome == c, p, times) for c, p in enumerate(seen.T)], axis=0)
+    probability = probabilities(predictions, "multiclass")
+    return np.mean([auroc(outcome == c, p, times) for c, p in enumerate(probability.T)], axis=0)
 
 
-def _right(outcome, predictions):
+def _correct(outcome, predictions):
     return predictions.argmax(axis=0) == outcome
 
 
 def _balanced_accuracy(outcome, predictions, times):
     """Mean recall of the classes that a resample has, as scikit-learn has it."""
-    right, members = _right(outcome, predictions), np.unique(outcome)
-    recalls = [_mean(right[outcome == c], times[outcome == c]) for c in members]
+    correct, members = _correct(outcome, predictions), np.unique(outcome)
+    recalls = [_mean(correct[outcome == c], times[outcome == c]) for c in members]
     return np.nanmean(recalls, axis=0)
 
 
 def _multiclass_log_loss(outcome, predictions, times):
-    seen = probabilities(predictions, "multiclass")[np.arange(len(outcome)), outcome.astype(int)]
-    return _mean(-np.log(np.maximum(seen, np.finfo(float).eps)), times)
+    probability = probabilities(predictions, "multiclass")[
+        np.arange(len(outcome)), outcome.astype(int)
+    ]
+    return _mean(-np.log(np.maximum(probability, np.finfo(float).eps)), times)
 
 
 def _r2(outcome, predictions, times):
@@ -161,7 +165,7 @@ _BY_TASK = {
     ("binary", "accuracy"): _binary_accuracy,
     ("binary", "log_loss"): _binary_log_loss,
     ("multiclass", "auroc"): _one_against_the_rest,
-    ("multiclass", "accuracy"): lambda y, f, w: _mean(_right(y, f), w),
+    ("multiclass", "accuracy"): lambda y, f, w: _mean(_correct(y, f), w),
     ("multiclass", "balanced_accuracy"): _balanced_accuracy,
     ("multiclass", "log_loss"): _multiclass_log_loss,
     ("regression", "r2"): _r2,

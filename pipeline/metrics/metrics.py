@@ -48,10 +48,10 @@ def score(metric: str, outcome: np.ndarray, predictions: np.ndarray, task: str) 
     """
     if task == "binary":
         return _BINARY[metric](outcome, predictions[:, 0, :])
-    seen = probabilities(predictions, task)
+    predicted = probabilities(predictions, task)
     if task == "regression":
-        return np.array([_REGRESSION[metric](outcome, each) for each in seen])
-    return np.array([_multiclass(metric, outcome, each) for each in seen])
+        return np.array([_REGRESSION[metric](outcome, each) for each in predicted])
+    return np.array([_multiclass(metric, outcome, each) for each in predicted])
 
 
 def auroc(outcome: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -65,11 +65,11 @@ def auroc(outcome: np.ndarray, scores: np.ndarray) -> np.ndarray:
     pairs = cases.shape[1] * controls.shape[1]
     if pairs == 0:
         return np.full(len(scores), np.nan)
-    right = [
+    twice_ordered = [
         np.searchsorted(below, case, "left").sum() + np.searchsorted(below, case, "right").sum()
         for case, below in zip(cases, controls, strict=True)
     ]
-    return 0.5 * np.array(right) / pairs
+    return 0.5 * np.array(twice_ordered) / pairs
 
 
 def average_precision(outcome: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -80,12 +80,12 @@ def average_precision(outcome: np.ndarray, scores: np.ndarray) -> np.ndarray:
         return np.full(len(scores), np.nan)
     order = np.argsort(-scores, axis=1)
     ranked = np.take_along_axis(scores, order, axis=1)
-    found = np.cumsum(outcome[order] == 1, axis=1)
+    cases_so_far = np.cumsum(outcome[order] == 1, axis=1)
     last = np.ones(scores.shape, bool)  # of a run of equal scores
     last[:, :-1] = ranked[:, :-1] != ranked[:, 1:]
     position = np.where(last, np.arange(scores.shape[1]), scores.shape[1])
     position = np.minimum.accumulate(position[:, ::-1], axis=1)[:, ::-1]
-    precision = np.take_along_axis(found, position, axis=1) / (position + 1.0)
+    precision = np.take_along_axis(cases_so_far, position, axis=1) / (position + 1.0)
     return np.sum(precision * (outcome[order] == 1), axis=1) / cases
 
 
@@ -106,7 +106,9 @@ _BINARY = {
 }
 
 _REGRESSION = {
-    "r2": lambda outcome, seen: sk.r2_score(outcome, seen) if len(outcome) > 1 else np.nan,
+    "r2": lambda outcome, predicted: (
+        sk.r2_score(outcome, predicted) if len(outcome) > 1 else np.nan
+    ),
     "mean_squared_error": sk.mean_squared_error,
     "mean_absolute_error": sk.mean_absolute_error,
 }
@@ -120,7 +122,7 @@ def _multiclass(metric: str, outcome: np.ndarray, probability: np.ndarray) -> fl
         return sk.roc_auc_score(outcome, probability, multi_class="ovr", labels=labels)
     if metric == "log_loss":
         return sk.log_loss(outcome, probability, labels=labels)
-    guess = probability.argmax(axis=1)
+    predicted_class = probability.argmax(axis=1)
     return {"accuracy": sk.accuracy_score, "balanced_accuracy": sk.balanced_accuracy_score}[metric](
-        outcome, guess
+        outcome, predicted_class
     )

@@ -1,7 +1,7 @@
 from .epoch import Constants as Constants
 from .epoch import Epoch as Epoch
+from .epoch import EpochResult as EpochResult
 from .epoch import Program as Program
-from .epoch import Seen as Seen
 from .epoch import program as program
 from .epoch import tensor_specs as tensor_specs
 from .first_layer import FirstLayer as FirstLayer

@@ -59,8 +59,8 @@ class Epoch(NamedTuple):
     seed: tf.Tensor
 
 
-class Seen(NamedTuple):
-    """Of every slot after an epoch.
+class EpochResult(NamedTuple):
+    """What an epoch gives, for every slot.
 
     losses       (K,) mean training loss, of each batch before its step
     kept         (K, p) whether a column has a weight that is not exactly 0
@@ -83,7 +83,7 @@ class Program(NamedTuple):
     """The compiled functions for one architecture and task, and a number of slots.
 
     train_epoch(state, hyperparameters, initial encodings (N, K, d), constants, epoch, start, stop)
-    → (state, Seen), with predictions of people start … stop
+    → (state, EpochResult), with predictions of people start … stop
     predict(first, later, encoder, initial encodings, constants, start, stop) → (K, o, stop − start)
     """
 
@@ -97,49 +97,55 @@ def tensor_specs(
     """Shapes of what compiled functions take: numbers of rows are open, so that another split,
     table or batch is no new compilation. precision is that of the constants."""
 
-    def of(*shape, dtype=tf.float32):
+    def spec(*shape, dtype=tf.float32):
         return tf.TensorSpec(shape, dtype)
 
-    def exact(*shape):
-        return of(*shape, dtype=precision)
+    def data_spec(*shape):
+        return spec(*shape, dtype=precision)
 
     d = architecture.genetic_dimensions
     p, h = columns + d, architecture.layer_sizes[0]
     q = len(architecture.decayed)
-    few = p if p <= penalties.MOST_MEMBERS else 0
-    index = of(p, dtype=tf.int32)
-    groups = penalties.Groups(index, of(dtype=tf.int32), exact(p), exact(p), exact(few, few))
+    member_columns = p if p <= penalties.MOST_MEMBERS else 0
+    index = spec(p, dtype=tf.int32)
+    groups = penalties.Groups(
+        index,
+        spec(dtype=tf.int32),
+        data_spec(p),
+        data_spec(p),
+        data_spec(member_columns, member_columns),
+    )
     encoder: optimizer.Encoder | tuple[()] = ()
     if d:
-        dual = of(None, slots, d)
-        encoder = optimizer.Encoder(dual, dual, of(slots, d), of(slots, 1))
-    first, later, each = of(slots, h, p), of(slots, q), of(slots)
+        dual = spec(None, slots, d)
+        encoder = optimizer.Encoder(dual, dual, spec(slots, d), spec(slots, 1))
+    first, later, each = spec(slots, h, p), spec(slots, q), spec(slots)
     lambdas = penalties.Lambdas(each, each, each)
-    steps = of(None)
+    steps = spec(None)
     return {
-        "state": optimizer.State(first, first, of(slots, p), later, later, later, encoder),
+        "state": optimizer.State(first, first, spec(slots, p), later, later, later, encoder),
         "hyper": optimizer.Hyperparameters(lambdas, each, each, each, each),
-        "initial": of(None, slots, d),
+        "initial": spec(None, slots, d),
         "constants": Constants(
-            exact(None, columns),
-            exact(architecture.outputs, None),
-            exact(None),
-            exact(None, None),
-            exact(),
+            data_spec(None, columns),
+            data_spec(architecture.outputs, None),
+            data_spec(None),
+            data_spec(None, None),
+            data_spec(),
             groups,
         ),
         "epoch": Epoch(
-            of(None, dtype=tf.int32),
-            of(dtype=tf.int32),
+            spec(None, dtype=tf.int32),
+            spec(dtype=tf.int32),
             optimizer.Rates(steps, steps, steps),
-            of(dtype=tf.int32),
+            spec(dtype=tf.int32),
         ),
-        "position": of(dtype=tf.int32),
+        "position": spec(dtype=tf.int32),
         "layers": tuple(
-            Layer(of(slots, h_out, h_in), of(slots, h_out, 1))
+            Layer(spec(slots, h_out, h_in), spec(slots, h_out, 1))
             for h_in, h_out in itertools.pairwise(architecture.layer_sizes)
         ),
-        "encodings": of(slots, d, None),
+        "encodings": spec(slots, d, None),
     }
 
 
@@ -160,38 +166,68 @@ def _step(architecture: Architecture, task: str, uses: penalties.Uses) -> Callab
                 encodings = optimizer.encode(state.encoder, tf.gather(initial, batch), related)
         with tf.name_scope("forward"):
             weights = Weights(state.first, later_layers(state.later, architecture))
-            seen = forward(weights, columns, encodings, architecture, dropout_seed)
+            activations = forward(weights, columns, encodings, architecture, dropout_seed)
         with tf.name_scope("backward"):
-            upstream = loss_gradient(seen.predictions, target, task) * share
-            gradient, to_encodings = backward(
-                weights, columns, encodings, seen, upstream, architecture
+            upstream = loss_gradient(activations.predictions, target, task) * share
+            gradient, encodings_gradient = backward(
+                weights, columns, encodings, activations, upstream, architecture
             )
         with tf.name_scope("first_layer_step"):
-            rate = (hyper.learning_rate * rates.factor)[:, None]
+            rate = (hyper.learning_rate * rates.learning_rate_share)[:, None]
             first = optimizer.first_layer_step(
                 state, gradient.first, rate, rates, strengths, constants.groups, uses
             )
         with tf.name_scope("later_step"):
-            own = flat_gradient(gradient.later, state.first.shape[0])
-            later = optimizer.later_step(state, own, rate, rates, decay)
+            later_gradient = flat_gradient(gradient.later, state.first.shape[0])
+            later = optimizer.later_step(state, later_gradient, rate, rates, decay)
         encoder = state.encoder
         if architecture.genetic_dimensions:
             with tf.name_scope("encoder_step"):
                 encoder = optimizer.encoder_step(
                     encoder,
-                    to_encodings,
+                    encodings_gradient,
                     batch,
                     tf.gather(related, batch, axis=1),
                     constants.rank,
-                    hyper.genetic_learning_rate * rates.factor,
+                    hyper.genetic_learning_rate * rates.learning_rate_share,
                     hyper.genetic_weight_decay,
                     rates,
                 )
         with tf.name_scope("loss"):
-            loss = tf.linalg.matvec(row_losses(seen.predictions, target, task), row_weights)
+            loss = tf.linalg.matvec(row_losses(activations.predictions, target, task), row_weights)
         return optimizer.State(*first, *later, encoder), loss
 
     return step
+
+
+def _prediction(architecture: Architecture, slots: int) -> Callable:
+    """Predictions (K, o, stop − start) of people start … stop, ROWS_AT_ONCE of them at a time."""
+
+    def predict(first, later, encoder, initial, constants, start, stop):
+        weights = Weights(first, later_layers(later, architecture))
+
+        def block_predictions(begin, end):
+            """(rows, K, o)"""
+            encodings = None
+            if architecture.genetic_dimensions:
+                related = constants.relationship[begin:end]
+                encodings = optimizer.encode(encoder, initial[begin:end], related)
+            columns = constants.columns[begin:end]
+            predictions = forward(weights, columns, encodings, architecture).predictions
+            return tf.transpose(predictions, [2, 0, 1])
+
+        def body(i, blocks):
+            begin = start + i * ROWS_AT_ONCE
+            end = tf.minimum(begin + ROWS_AT_ONCE, stop)
+            return i + 1, blocks.write(i, block_predictions(begin, end))
+
+        count = -((start - stop) // ROWS_AT_ONCE)
+        shape = [None, slots, architecture.outputs]
+        blocks = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=shape)
+        _, blocks = tf.while_loop(lambda i, _: i < count, body, (0, blocks), parallel_iterations=1)
+        return tf.transpose(blocks.concat(), [1, 2, 0])
+
+    return predict
 
 
 @lru_cache(maxsize=64)
@@ -201,33 +237,10 @@ def program(
     """The functions for K slots and c columns of the data's tensor; compiled at the first call."""
     specs = tensor_specs(architecture, slots, columns)
     step = _step(architecture, task, uses)
-
-    def predicted(first, later, encoder, initial, constants, start, stop):
-        weights = Weights(first, later_layers(later, architecture))
-
-        def some(begin, end):
-            """(rows, K, o)"""
-            encodings = None
-            if architecture.genetic_dimensions:
-                related = constants.relationship[begin:end]
-                encodings = optimizer.encode(encoder, initial[begin:end], related)
-            columns = constants.columns[begin:end]
-            seen = forward(weights, columns, encodings, architecture).predictions
-            return tf.transpose(seen, [2, 0, 1])
-
-        def body(i, parts):
-            begin = start + i * ROWS_AT_ONCE
-            end = tf.minimum(begin + ROWS_AT_ONCE, stop)
-            return i + 1, parts.write(i, some(begin, end))
-
-        count = -((start - stop) // ROWS_AT_ONCE)
-        shape = [None, slots, architecture.outputs]
-        parts = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=shape)
-        _, parts = tf.while_loop(lambda i, _: i < count, body, (0, parts), parallel_iterations=1)
-        return tf.transpose(parts.concat(), [1, 2, 0])
+    predict = _prediction(architecture, slots)
 
     def train_epoch(state, hyper, initial, constants, epoch, start, stop):
-        rows, steps = tf.shape(epoch.order)[0], tf.shape(epoch.rates.factor)[0]
+        rows, steps = tf.shape(epoch.order)[0], tf.shape(epoch.rates.learning_rate_share)[0]
         strengths = penalties.strengths(hyper.lambdas, constants.groups, state.first.shape[1])
         decay = hyper.weight_decay[:, None] * architecture.decayed
         fixed = strengths, decay, hyper
@@ -247,17 +260,18 @@ def program(
             size = tf.reduce_sum(tf.abs(state.first), axis=[1, 2])
             size += tf.reduce_sum(state.first_second, axis=1)
             kept = tf.reduce_any(state.first != 0.0, axis=1)
-            shown = state.first, state.later, state.encoder, initial, constants
-            predictions = predicted(*shown, start, stop)
-        return state, Seen(losses / tf.cast(rows, tf.float32), kept, size, predictions)
+            prediction_inputs = state.first, state.later, state.encoder, initial, constants
+            predictions = predict(*prediction_inputs, start, stop)
+        return state, EpochResult(losses / tf.cast(rows, tf.float32), kept, size, predictions)
 
-    of, position = specs["state"], specs["position"]
-    given = [specs[name] for name in ("state", "hyper", "initial", "constants", "epoch")]
-    shown = [of.first, of.later, of.encoder, specs["initial"], specs["constants"]]
-    # Concrete functions: a call of a polymorphic one checks every tensor for 2 ms.
-    return Program(
-        *(
-            tf.function(each, input_signature=[*own, position, position]).get_concrete_function()
-            for each, own in ((train_epoch, given), (predicted, shown))
-        )
-    )
+    state, position = specs["state"], specs["position"]
+    epoch_specs = [specs[name] for name in ("state", "hyper", "initial", "constants", "epoch")]
+    data = specs["initial"], specs["constants"]
+    prediction_specs = [state.first, state.later, state.encoder, *data]
+
+    def compiled(function, taken):
+        # Concrete functions: a call of a polymorphic one checks every tensor for 2 ms.
+        signature = [*taken, position, position]
+        return tf.function(function, input_signature=signature).get_concrete_function()
+
+    return Program(compiled(train_epoch, epoch_specs), compiled(predict, prediction_specs))

@@ -83,10 +83,10 @@ WIDEST_PANEL = 48
 
 
 def spare_networks(architecture: Architecture) -> int:
-    """How many networks that are nobody's stand at the end, so that a network's place is no matter.
+    """How many unused networks follow the used ones, so that a network's place changes no number.
 
-    Matrix products and vector instructions treat what is left at the end of a tensor in their own
-    way, with other roundings: rows of the first layer, columns of the encoder.
+    Matrix products and vector instructions round otherwise at the end of a tensor, where they have
+    less than a full vector: in the rows of the first layer and the columns of the encoder.
     """
     spare = -(-WIDEST_PANEL // architecture.layer_sizes[0])
     if architecture.genetic_dimensions:
@@ -270,11 +270,11 @@ def backward(
             a *= kept
         upstream = _activation_gradient(upstream, z, a, architecture.activation)
     first = _first_layer_gradient(upstream, columns, encodings)
-    to_encodings = None
+    encodings_gradient = None
     if encodings is not None:
         shared = tf.shape(columns)[1]
-        to_encodings = tf.matmul(weights.first[:, :, shared:], upstream, transpose_a=True)
-    return Weights(first, tuple(reversed(later))), to_encodings
+        encodings_gradient = tf.matmul(weights.first[:, :, shared:], upstream, transpose_a=True)
+    return Weights(first, tuple(reversed(later))), encodings_gradient
 
 
 def _over_rows(upstream: tf.Tensor) -> tf.Tensor:
@@ -301,15 +301,15 @@ def _gated_backward(weights, columns, encodings, activated, upstream):
     units = layer.weights.shape[2]
     gated = tf.raw_ops.ReluGrad(gradients=tf.tile(upstream, [1, units, 1]), features=activated)
     reached = _first_layer_gradient(gated, columns, encodings)
-    to_outgoing = tf.reduce_sum(weights.first * reached, axis=2)[:, None, :]
+    outgoing_gradient = tf.reduce_sum(weights.first * reached, axis=2)[:, None, :]
     outgoing = tf.reshape(layer.weights, [-1, units, 1])
-    to_encodings = None
+    encodings_gradient = None
     if encodings is not None:
         shared = tf.shape(columns)[1]
         through = weights.first[:, :, shared:] * outgoing
-        to_encodings = tf.matmul(through, gated, transpose_a=True)
-    later = (Layer(to_outgoing, _over_rows(upstream)),)
-    return Weights(reached * outgoing, later), to_encodings
+        encodings_gradient = tf.matmul(through, gated, transpose_a=True)
+    later = (Layer(outgoing_gradient, _over_rows(upstream)),)
+    return Weights(reached * outgoing, later), encodings_gradient
 
 
 def row_losses(predictions: tf.Tensor, target: tf.Tensor, task: str) -> tf.Tensor:

@@ -48,12 +48,12 @@ class Hyperparameters(NamedTuple):
 class Rates(NamedTuple):
     """Of every step of an epoch, each (steps,), or of one step, each ().
 
-    factor    multiplies the learning rates
-    momentum  (1 − β1)/(1 − β1^t), which makes m̂ of Σ β1^i·∇
-    second    1/(1 − β2^t), which makes v̂ of v
+    learning_rate_share  multiplies the learning rates
+    momentum             (1 − β1)/(1 − β1^t), which makes m̂ of Σ β1^i·∇
+    second               1/(1 − β2^t), which makes v̂ of v
     """
 
-    factor: tf.Tensor
+    learning_rate_share: tf.Tensor
     momentum: tf.Tensor
     second: tf.Tensor
 
@@ -97,11 +97,11 @@ def start(first: np.ndarray, later: np.ndarray, rows: int, genetic_dimensions: i
     return State(first, tf.zeros_like(first), second, later, zeros, zeros, encoder)
 
 
-def rates(factor: np.ndarray, done_steps: int) -> Rates:
-    """Rates of the steps after done_steps; factor (steps,)."""
-    t = done_steps + 1.0 + np.arange(len(factor))
+def rates(learning_rate_share: np.ndarray, done_steps: int) -> Rates:
+    """Rates of the steps after done_steps; learning_rate_share (steps,)."""
+    t = done_steps + 1.0 + np.arange(len(learning_rate_share))
     momentum, second = (1.0 - BETA_1) / (1.0 - BETA_1**t), 1.0 / (1.0 - BETA_2**t)
-    return Rates(*(tf.constant(x, tf.float32) for x in (factor, momentum, second)))
+    return Rates(*(tf.constant(x, tf.float32) for x in (learning_rate_share, momentum, second)))
 
 
 def first_layer_step(
@@ -161,8 +161,8 @@ def encoder_step(
     """
     delta = tf.transpose(gradient, [2, 0, 1])  # (b, K, d)
     shape = tf.shape(delta)
-    seen = tf.matmul(relationship, tf.reshape(delta, [shape[0], shape[1] * shape[2]]))
-    square = tf.reduce_sum(tf.reshape(seen, shape) * delta, axis=0)
+    related = tf.matmul(relationship, tf.reshape(delta, [shape[0], shape[1] * shape[2]]))
+    square = tf.reduce_sum(tf.reshape(related, shape) * delta, axis=0)
     second = BETA_2 * encoder.second + (1.0 - BETA_2) * tf.nn.relu(square) / rank
     momentum = tf.tensor_scatter_nd_add(BETA_1 * encoder.momentum, batch[:, None], delta)
     scale = encoder.scale * (1.0 - learning_rate * weight_decay)[:, None]

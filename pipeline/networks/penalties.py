@@ -85,9 +85,9 @@ def groups(group_index: np.ndarray, factor: np.ndarray | None = None, dtype=tf.f
     """
     group_index = np.asarray(group_index)
     factor = np.ones(len(group_index)) if factor is None else np.asarray(factor, float)
-    one_of_it = np.zeros(group_index.max(initial=-1) + 1)
-    one_of_it[group_index] = factor
-    differing = group_index[factor != one_of_it[group_index]]
+    factor_of_variable = np.zeros(group_index.max(initial=-1) + 1)
+    factor_of_variable[group_index] = factor
+    differing = group_index[factor != factor_of_variable[group_index]]
     if len(differing):
         variable = differing.min()
         raise ValueError(
@@ -95,13 +95,13 @@ def groups(group_index: np.ndarray, factor: np.ndarray | None = None, dtype=tf.f
             f"{variable} has {sorted(set(factor[group_index == variable]))}; give them one"
         )
     sizes = np.bincount(group_index)
-    few = group_index if len(group_index) <= MOST_MEMBERS else group_index[:0]
+    members = group_index if len(group_index) <= MOST_MEMBERS else group_index[:0]
     return Groups(
         tf.constant(group_index, tf.int32),
         tf.constant(len(sizes)),
         tf.constant(sizes[group_index], dtype),
         tf.constant(factor, dtype),
-        tf.constant(few[:, None] == few, dtype),
+        tf.constant(members[:, None] == members, dtype),
     )
 
 
@@ -113,9 +113,9 @@ def _over_units(per_weight: tf.Tensor) -> tf.Tensor:
     if (per_weight.shape[2] or 1) % LANES == 0:
         return tf.reduce_sum(per_weight, axis=1)
     networks, units, columns = tf.unstack(tf.shape(per_weight))
-    owner = tf.repeat(tf.range(networks), units)
+    network_of_row = tf.repeat(tf.range(networks), units)
     rows = tf.reshape(per_weight, [networks * units, columns])
-    return tf.math.unsorted_segment_sum(rows, owner, networks)
+    return tf.math.unsorted_segment_sum(rows, network_of_row, networks)
 
 
 def _of_variables(per_column: tf.Tensor, groups: Groups) -> tf.Tensor:
@@ -177,22 +177,22 @@ def proximal_step(
 def shrunk(
     weights: tf.Tensor,
     step: tf.Tensor,
-    given: Strengths,
+    column_strengths: Strengths,
     groups: Groups,
     uses: Uses = EVERY,
 ) -> tf.Tensor:
-    """The proximal step, given the strengths that stay the same from step to step."""
+    """`proximal_step` with strengths computed beforehand: they are the same in every step."""
     if uses.l1:
-        threshold = (step * given.l1)[:, None, :]
+        threshold = (step * column_strengths.l1)[:, None, :]
         weights = weights - tf.clip_by_value(weights, -threshold, threshold)
     share = tf.ones_like(step)
     if uses.group:
         norms = tf.sqrt(_over_variables(_over_units(tf.square(weights)), groups))
         # A zero norm gives a share of 1, of weights that are all 0.
-        share = tf.nn.relu(1.0 - tf.math.divide_no_nan(step * given.group, norms))
+        share = tf.nn.relu(1.0 - tf.math.divide_no_nan(step * column_strengths.group, norms))
     if uses.l2:
         # Never 1/x, of which TensorFlow makes an approximation that is not 1 at x = 1.
-        share = tf.math.divide_no_nan(share, 1.0 + step * given.l2)
+        share = tf.math.divide_no_nan(share, 1.0 + step * column_strengths.l2)
     return weights * share[:, None, :]
 
 

@@ -31,7 +31,7 @@ def cores() -> int:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What every network of a population sees; rows in the order training, validation, test.
+    """What every network of a population trains on; rows in the order training, validation, test.
 
     columns        (N, p_s) float32, standardized; p_s may be 0
     target         (N,) class positions 0, 1, … or quantities
@@ -42,8 +42,8 @@ class TrainingData:
     row_weights    (n,) of the training rows, any positive scale; None means 1
     relationship   (N, n) float32, of everyone with the training rows, or None; more columns are
                    not used
-    factor         (N, n) float32: standard normal draws → initial encodings; of its first n rows
-                   factor·factorᵀ is nearly relationship
+    relationship_factor  (N, n) float32 F: standard normal draws → initial encodings; of its first
+                   n rows F·Fᵀ is nearly relationship
     rank           r of pipeline.networks.optimizer: min(training people, variants)
     """
 
@@ -55,13 +55,13 @@ class TrainingData:
     penalty_factor: np.ndarray | None = None
     row_weights: np.ndarray | None = None
     relationship: np.ndarray | None = None
-    factor: np.ndarray | None = None
+    relationship_factor: np.ndarray | None = None
     rank: int = 1
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What one network has of its own. The seed decides the initial weights alone."""
+    """How one network differs from others. The seed decides the initial weights alone."""
 
     seed: int
     lambda_l1: float = 0.0
@@ -89,7 +89,7 @@ class Schedule:
     epochs               at most
     batch_size           rows of a step
     final_learning_rate  share of the learning rate left at the last step, falling linearly
-    patience_epochs      a network leaves after so many epochs without a better validation score
+    patience_epochs      a network stops after so many epochs without a better validation score
     batch_seed           decides the order of the rows in every epoch
     objective            metric of the validation rows that decides the best epoch
     tolerance            the last state is finished on all rows at once until its relative
@@ -97,8 +97,9 @@ class Schedule:
                          until finish_steps are done; None leaves it as it is
     finish_steps         at most so many full-batch steps at a time (`pipeline.solvers.finish`)
     keep_best            whether the best epoch by the validation score is wanted, or the last alone
-    follow_kinks         ReLU networks that those leave above the tolerance go on to their kinks;
-                         otherwise their kkt_residual is the gradient's
+    follow_kinks         ReLU networks whose residual is above the tolerance after these steps are
+                         moved onto their kinks (`pipeline.solvers.kinks`); otherwise their
+                         kkt_residual is the gradient's
     """
 
     epochs: int = 60
@@ -151,7 +152,7 @@ class TrainedNetwork:
 
 
 def _bytes_of_one(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
-    """What a step of one network touches, 4·(3·Σ weights + 3·b·Σ units + 2·n·d) bytes:
+    """What one network's step reads and writes, 4·(3·Σ weights + 3·b·Σ units + 2·n·d) bytes:
 
     weights with their moments, activations of b rows with their gradients, and the encoder's
     coefficients with their moment.
@@ -166,8 +167,8 @@ def _bytes_of_one(data: TrainingData, architecture: Architecture, schedule: Sche
 
 def networks_of_a_part(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
     """Networks that train on one core: as many as keep a step's tensors within PART_BYTES."""
-    one = _bytes_of_one(data, architecture, schedule)
-    return int(np.clip(PART_BYTES // one, 1, MOST_OF_A_PART))
+    bytes_of_one = _bytes_of_one(data, architecture, schedule)
+    return int(np.clip(PART_BYTES // bytes_of_one, 1, MOST_OF_A_PART))
 
 
 def bytes_of_a_network(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
@@ -184,11 +185,11 @@ def bytes_of_a_network(data: TrainingData, architecture: Architecture, schedule:
 def networks_at_once(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
     """K, the networks of one population: a part for each core (so that a study that is killed loses
     little), or as many as POPULATION_BYTES hold."""
-    one = bytes_of_a_network(data, architecture, schedule)
-    return int(np.clip(POPULATION_BYTES // one, 1, MOST_OF_A_PART * cores()))
+    bytes_of_one = bytes_of_a_network(data, architecture, schedule)
+    return int(np.clip(POPULATION_BYTES // bytes_of_one, 1, MOST_OF_A_PART * cores()))
 
 
 def split_networks(networks: int, most: int) -> list[slice]:
-    """All networks in populations of the most that there may be, and what is left: parts have a
-    fixed number of slots, so full ones cost least."""
+    """All networks in populations of `most` networks, and a smaller last one: parts have a fixed
+    number of slots, so full ones cost least."""
     return [slice(start, min(start + most, networks)) for start in range(0, networks, most)]

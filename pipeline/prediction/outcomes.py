@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.data import REGRESSION, Table, named
+from pipeline.data import REGRESSION, Table, named, read_outcome
 from pipeline.errors import InputError
 from pipeline.tracking import Origin
 
@@ -24,7 +24,7 @@ class KnownOutcome:
 
 
 def _text(value: object) -> str:
-    """A label as text: 1, 1.0, True and `1` are told apart only where the texts differ."""
+    """A label as text, whole numbers without a point: 1, 1.0 and "1" are one label, True is not."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -41,18 +41,13 @@ def known_outcome(table: Table, origin: Origin) -> KnownOutcome | None:
     if not known.any():
         return None
     if origin.task == REGRESSION:
-        values = pd.to_numeric(column, errors="coerce")
-        wrong = np.flatnonzero(known & values.isna().to_numpy())
-        if len(wrong):
-            raise InputError(
-                f"{origin.target} must be a quantity, as in the study, but {table.source} has text "
-                f"in {table.place(int(wrong[0]))}; correct it, or leave the column out"
-            )
-        return KnownOutcome(values.to_numpy(float), known)
+        return KnownOutcome(_quantities(table, origin.target, known), known)
     position = {_text(label): i for i, label in enumerate(origin.classes)}
     if len(origin.classes) == 2 and set(position) == {"0", "1"}:
         position |= {"False": position["0"], "True": position["1"]}
     texts = [_text(v) if k else "" for v, k in zip(column.astype(object), known)]
+    if set(position) == {"False", "True"}:  # in whatever case, as in training
+        texts = [t.capitalize() for t in texts]
     wrong = np.flatnonzero([k and t not in position for t, k in zip(texts, known)])
     if len(wrong):
         raise InputError(
@@ -61,3 +56,21 @@ def known_outcome(table: Table, origin: Origin) -> KnownOutcome | None:
             f"({len(wrong)} such rows); correct it, or leave the column out"
         )
     return KnownOutcome(np.array([position.get(t, 0) for t in texts], np.int64), known)
+
+
+def _quantities(table: Table, target: str, known: np.ndarray) -> np.ndarray:
+    """(n,) float64; texts are read as a study reads them, by the one notation that all have."""
+    values = pd.to_numeric(table.frame[target], errors="coerce").to_numpy(float)
+    wrong = np.flatnonzero(known & np.isnan(values))
+    if not len(wrong):
+        return values
+    rows = np.flatnonzero(known)
+    try:
+        values = np.full(len(known), np.nan)
+        values[rows] = read_outcome(table.rows(rows), target, REGRESSION).values
+    except InputError:
+        raise InputError(
+            f"{target} must be a quantity, as in the study, but {table.source} has text "
+            f"in {table.place(int(wrong[0]))}; correct it, or leave the column out"
+        ) from None
+    return values

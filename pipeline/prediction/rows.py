@@ -48,7 +48,7 @@ def _candidates(study: str, name: str) -> Iterator[Path]:
 def positions(
     model: FetchedModel, table: Table, data: Path, genotypes: str, rows: str
 ) -> tuple[np.ndarray, str]:
-    """(positions of the people in the table, who they are in words).
+    """(positions of the people's rows in the table, a description of these people).
 
     rows: `auto`, the validation rows of the study's own table and all of another; `all`; or a part
     of the study's own table. Raises InputError.

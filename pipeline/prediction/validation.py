@@ -1,4 +1,4 @@
-"""A model on people whose outcome is known, and who had no say in it: external validation.
+"""A model on people whose outcome is known and who did not train it: external validation.
 
 The same metrics as in the study, with bootstrap intervals over these people, and calibration.
 
@@ -108,12 +108,15 @@ def _of_a_probability(y: np.ndarray, logits: np.ndarray, predicted: np.ndarray) 
     def excess(shift: float) -> float:
         return float(np.mean(expit(logits + shift) - y))
 
+    # Far enough out that everyone is predicted to be no case, and a case.
+    lowest = min(-50.0, -30.0 - float(logits.max()))
+    highest = max(50.0, 30.0 - float(logits.min()))
     slope = np.nan
     if np.ptp(logits) > 0:
         fitted = LogisticRegression(C=np.inf, max_iter=1000).fit(logits[:, None], y)
         slope = float(fitted.coef_[0, 0])
     return {
-        "calibration_intercept": float(brentq(excess, -50.0, 50.0)),
+        "calibration_intercept": float(brentq(excess, lowest, highest)),
         "calibration_slope": slope,
         "mean_predicted": float(predicted.mean()),
         "share_of_cases": float(y.mean()),

@@ -1,5 +1,6 @@
 from .faults import causes as causes
 from .faults import disk_trouble as disk_trouble
+from .faults import first_line as first_line
 from .faults import keep_traceback as keep_traceback
 from .files import OWNER_ONLY as OWNER_ONLY
 from .files import abandoned as abandoned

@@ -1,4 +1,4 @@
-"""What went wrong: a disk that refuses, told from a defect; tracebacks kept in files."""
+"""What went wrong, a disk or the program itself; tracebacks kept in files."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ KEPT_LOGS = 20
 """Of the newest tracebacks; older ones are removed."""
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
-"""Only a disk says so."""
+"""Errors that only a disk has."""
 
 _PLACE = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
-"""What stands in the way at a path; a defect may say so too."""
+"""Errors of a path, which a defect of the program may raise too."""
 
 _SQLITE = {
     sqlite3.SQLITE_PERM,
@@ -34,7 +34,7 @@ _SQLITE = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_NOTADB,
 }
-"""Of a file, and not of a statement."""
+"""Errors of the database file, not of a statement."""
 
 _DEFECTS = (
     ArithmeticError,
@@ -71,11 +71,16 @@ def disk_trouble(error: BaseException) -> str | None:
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
     """The error, what it was raised from or while handling, and so on."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    visited: set[int] = set()
+    while error is not None and id(error) not in visited:
+        visited.add(id(error))
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or what kind it is where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def keep_traceback(error: BaseException) -> Path:

@@ -32,7 +32,7 @@ _PART = re.compile(r"\.part-([0-9a-f]{8})-(\d+)-\w+")
 
 
 def _prefix() -> str:
-    """`.part-<host>-<process>-`: what is in the making says who makes it."""
+    """`.part-<host>-<process>-`: the name of an unfinished file says which process writes it."""
     return f".part-{zlib.crc32(socket.gethostname().encode()):08x}-{os.getpid()}-"
 
 
@@ -47,7 +47,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def part_name() -> str:
-    """A new name for what this process is making."""
+    """A new name for a file or folder that this process writes."""
     return f"{_prefix()}{uuid.uuid4().hex}"
 
 
@@ -77,14 +77,14 @@ def whole_file(path: str | Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    making = path.parent / part_name()
+    unfinished_path = path.parent / part_name()
     exclusively = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    with unfinished(lambda: making.unlink(missing_ok=True)):
-        with open(os.open(making, exclusively, mode), "wb") as handle:
+    with unfinished(lambda: unfinished_path.unlink(missing_ok=True)):
+        with open(os.open(unfinished_path, exclusively, mode), "wb") as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        os.replace(making, path)
+        os.replace(unfinished_path, path)
     _sync_folder(path.parent)
 
 
@@ -101,42 +101,42 @@ def files_beside(folder: str | Path, names: Sequence[str]) -> Iterator[Path]:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
-    making = Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder))
+    unfinished_path = Path(tempfile.mkdtemp(prefix=_prefix(), dir=folder))
     try:
-        with unfinished(lambda: shutil.rmtree(making, ignore_errors=True)):
-            yield making
+        with unfinished(lambda: shutil.rmtree(unfinished_path, ignore_errors=True)):
+            yield unfinished_path
             for name in names:
-                with (making / name).open("rb") as handle:
+                with (unfinished_path / name).open("rb") as handle:
                     os.fsync(handle.fileno())
-                os.replace(making / name, folder / name)
+                os.replace(unfinished_path / name, folder / name)
         _sync_folder(folder)
     finally:
-        shutil.rmtree(making, ignore_errors=True)
+        shutil.rmtree(unfinished_path, ignore_errors=True)
 
 
 def abandoned(folder: str | Path, below: bool = False) -> list[Path]:
     """What processes that are gone were making in the folder, or also below it.
 
-    Theirs is what a process of this host left that runs no more, and all that is a day old.
+    That is what a process of this host left behind that has ended, and all that is a day old.
     """
-    theirs = []
+    paths = []
     for path in list(Path(folder).glob("**/.part-*" if below else ".part-*")):
-        known = _PART.fullmatch(path.name)
+        made_by = _PART.fullmatch(path.name)
         with suppress(OSError):
             old = time.time() - path.stat().st_mtime > ABANDONED_SECONDS
-            if old or (known and _is_gone(known[1], int(known[2]))):
-                theirs.append(path)
-    return theirs
+            if old or (made_by and _is_gone(made_by[1], int(made_by[2]))):
+                paths.append(path)
+    return paths
 
 
 def sweep(folder: str | Path, below: bool = False) -> int:
     """Remove what is abandoned in the folder, or also below it; returns how many files and
     folders."""
-    theirs = abandoned(folder, below)
-    for path in theirs:
+    paths = abandoned(folder, below)
+    for path in paths:
         with suppress(OSError):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return len(theirs)
+    return len(paths)
 
 
 def sweep_cache(folder: str | Path, patterns: Sequence[str]) -> int:

@@ -39,8 +39,8 @@ def has_password(address: str) -> bool:
     return masked(address) != address
 
 
-def _without_password(found: re.Match) -> str:
-    if found["password"]:
-        return f"{found['scheme']}{found['user']}:{HIDDEN}@"
-    is_token = found["scheme"].lower().startswith("http")
-    return f"{found['scheme']}{HIDDEN if is_token else found['user']}@"
+def _without_password(address: re.Match) -> str:
+    if address["password"]:
+        return f"{address['scheme']}{address['user']}:{HIDDEN}@"
+    is_token = address["scheme"].lower().startswith("http")
+    return f"{address['scheme']}{HIDDEN if is_token else address['user']}@"

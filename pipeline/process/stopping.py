@@ -28,20 +28,20 @@ SIGNALS = tuple(
 
 
 class Stopped(KeyboardInterrupt):
-    """Raised in the main thread by a signal; which one, `asked_to_stop` says."""
+    """Raised in the main thread by a signal; `asked_to_stop` has its number."""
 
 
 class _Watch:
-    """One a process: what was asked, what the last line says, what an abrupt end still removes."""
+    """One a process: the signal that came, the last line to print, what an abrupt end removes."""
 
     def __init__(self, line: str) -> None:
-        self.line, self.asked, self.over = line, 0, False
+        self.line, self.asked, self.work_is_done = line, 0, False
         self.removals: list[Callable[[], object]] = []
-        self._told = threading.Lock()
+        self._is_announced = threading.Lock()
         self._error_output = os.dup(2)  # imports may point 2 elsewhere for a while
-        self._ear, self._mouth = os.pipe()
-        os.set_blocking(self._mouth, False)
-        signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
+        self._signals_out, self._signals_in = os.pipe()
+        os.set_blocking(self._signals_in, False)
+        signal.set_wakeup_fd(self._signals_in, warn_on_full_buffer=False)
         for number in SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` sets SIGHUP
                 signal.signal(number, self._raise)
@@ -49,7 +49,7 @@ class _Watch:
         threading.Thread(target=self._listen, name="signals", daemon=True).start()
 
     def _raise(self, number: int, frame: object) -> None:
-        if self.over:
+        if self.work_is_done:
             self.end(number)
         if not self.asked:
             self.asked = number
@@ -79,15 +79,15 @@ class _Watch:
 
     def _next(self, seconds: float | None, wanted: int | None = None) -> int:
         """The next of SIGNALS, or `wanted` alone; 0 where none comes in time."""
-        while select.select([self._ear], [], [], seconds)[0]:
-            number = os.read(self._ear, 1)[0]
+        while select.select([self._signals_out], [], [], seconds)[0]:
+            number = os.read(self._signals_out, 1)[0]
             if number in SIGNALS and wanted in (None, number):
                 return number
         return 0
 
-    def tell(self) -> None:
+    def announce(self) -> None:
         """The last line, once."""
-        if self._told.acquire(blocking=False):
+        if self._is_announced.acquire(blocking=False):
             with suppress(OSError):  # the terminal may be gone
                 os.write(self._error_output, f"{self.line}\n".encode())
 
@@ -96,12 +96,12 @@ class _Watch:
         for remove in list(self.removals):
             with suppress(Exception):
                 remove()
-        self.tell()
+        self.announce()
         os._exit(128 + number)
 
 
 def _raise_in_the_main_thread() -> None:
-    """Another signal would count as a second wish."""
+    """By no other signal, which would count as the second and end the process at once."""
     main = ctypes.c_ulong(threading.main_thread().ident or 0)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(main, ctypes.py_object(Stopped))
 
@@ -138,7 +138,7 @@ def stop(line: str, status: int) -> NoReturn:
 def finished() -> None:
     """The work is done: a signal from now on ends the process without an exception."""
     if _watch is not None:
-        _watch.over = True
+        _watch.work_is_done = True
 
 
 @contextmanager

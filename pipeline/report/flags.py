@@ -24,8 +24,9 @@ def _border_side(value: float, tried: Sequence[float], space: object) -> str | N
         scale = math.log if space.get("log") and low > 0 else float
         if high > low:
             place = (scale(value) - scale(low)) / (scale(high) - scale(low))
-            if place <= BORDER or place >= 1 - BORDER:
-                return "lower" if place <= BORDER else "upper"
+            if BORDER < place < 1 - BORDER:
+                return None
+            return "lower" if place <= BORDER else "upper"
     elif not isinstance(space, (list, tuple)):
         return None
     distinct = sorted(set(tried))

@@ -117,10 +117,10 @@ def _chapter(summary: Summary, letters: Mapping[str, str]) -> Chapter:
         for f in summary.focus
         if f in foremost or f.selects
     ]
-    pairs = report_pictures.kept_and_score(summary)
+    tables = report_pictures.kept_and_score(summary)
     front = None
-    if pairs:
-        means = pairs[1]
+    if tables:
+        means = tables[1]
         on_front = pareto_front(
             means["kept"].to_numpy(), means["score"].to_numpy(), summary.record.maximize
         )

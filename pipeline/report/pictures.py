@@ -280,19 +280,16 @@ def lambda_pictures(summary: Summary) -> list[Picture]:
                 part[f"kept_{family}"] = (
                     part[f"total_{family}"] - part[f"final_zeroed_{family}_mean"]
                 )
-                said = family_words(family, summary.record)
-                kept[f"kept_{family}"] = f"{said}\nkept, last epoch"
+                words = family_words(family, summary.record)
+                kept[f"kept_{family}"] = f"{words}\nkept, last epoch"
         shares = _solution_shares(summary, part["configuration"].tolist())
-        part = part.merge(shares, left_on="configuration", right_index=True)
         score = (objective, f"{metric_words(objective)}\nmean ± sd over seeds")
-        plot = plots.lambda_paths(
-            part, searched, score, kept, tuple(shares.columns), color_order(summary)
-        )
-        said = inputs_words(inputs, summary.record)
+        plot = plots.lambda_paths(part, searched, score, kept, shares, color_order(summary))
+        words = inputs_words(inputs, summary.record)
         few = len(searched) * (len(kept) + 2) <= MOST_AXES
         pictures.append(Picture(
-            f"lambda_{len(pictures)}", figures.picture(plot), f"λ against score on {said}",
-            f"Inputs: {said}.", plot if few else None,
+            f"lambda_{len(pictures)}", figures.picture(plot), f"λ against score on {words}",
+            f"Inputs: {words}.", plot if few else None,
         ))  # fmt: skip
     return pictures
 
@@ -324,7 +321,7 @@ def kept_and_score(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame] | None
 
 def pareto(*summaries: Summary) -> Picture | None:
     """Score against number of kept variables, of all networks of the studies."""
-    tables_of_studies = [pair for s in summaries if (pair := kept_and_score(s))]
+    tables_of_studies = [tables for s in summaries if (tables := kept_and_score(s))]
     if not tables_of_studies:
         return None
     networks, means = (

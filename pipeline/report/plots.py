@@ -286,13 +286,13 @@ def _against(part: pd.DataFrame, lam: str, column: str, joined: bool) -> tuple[M
 
 
 def _shares(
-    part: pd.DataFrame, lam: str, solutions: Sequence[str], order: Sequence[str]
+    part: pd.DataFrame, lam: str, shares: pd.DataFrame, order: Sequence[str]
 ) -> tuple[Boxes, ...]:
     """Stacked boxes, one a configuration: the share of its seeds that end in each solution."""
-    styles, x = style_of([*order, *solutions], SOLUTION_COLORS), part[lam].to_numpy(float)
+    styles, x = style_of([*order, *shares.columns], SOLUTION_COLORS), part[lam].to_numpy(float)
     bottom, boxes = np.zeros(len(part)), []
-    for label, hatch in zip(solutions, itertools.cycle(HATCHES)):
-        share = part[label].to_numpy(float)
+    for label, hatch in zip(shares.columns, itertools.cycle(HATCHES)):
+        share = shares.loc[part["configuration"], label].to_numpy(float)
         tips = {
             "": [f"c{n}" for n in part["configuration"]], lam: [f"{v:.4g}" for v in x],
             "ends with": [label] * len(x), "seeds": [f"{s:.0%}" for s in share],
@@ -308,16 +308,17 @@ def lambda_paths(
     lambdas: Mapping[str, str],
     score: tuple[str, str],
     kept: Mapping[str, str],
-    solutions: Sequence[str] = (),
+    shares: pd.DataFrame | None = None,
     order: Sequence[str] = (),
 ) -> Plot:
     """λ against score, kept variables by family and share of seeds by solution.
 
     table    one row a configuration: `configuration`, `regularizer`, the lambdas, `<score>_mean`
-             and `_sd`, the columns of `kept`, and one column of shares for each of `solutions`.
+             and `_sd`, and the columns of `kept`.
     lambdas  regularizer → its lambda: one column of axes each.
     score    (column without `_mean`, title).
     kept     column → title, one row of axes each.
+    shares   configuration × solution → share of its seeds.
     """
     shown, columns = {f"{score[0]}_mean": score[1], **kept}, []
     for regularizer, lam in lambdas.items():
@@ -330,8 +331,8 @@ def lambda_paths(
                  title=regularizer if i == 0 else "", ticks=ticks)
             for i, (column, title) in enumerate(shown.items())
         ]  # fmt: skip
-        if solutions:
-            boxes = _shares(part, lam, solutions, order)
+        if shares is not None:
+            boxes = _shares(part, lam, shares, order)
             column_axes.append(Axes(boxes, y="share of seeds", log_x=True, ticks=ticks))
         last = column_axes[-1]
         column_axes[-1] = Axes(last.marks, last.title, lam, last.y, True, last.counts, ticks=ticks)

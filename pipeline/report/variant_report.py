@@ -117,8 +117,8 @@ def _rows(shown: pd.DataFrame) -> Rows:
         "with start",
         "rank",
     ]
-    known = "causal" in shown
-    if known:
+    simulated = "causal" in shown
+    if simulated:
         head.append("nearest causal variant")
         distance = _distance(lead, shown[shown["causal"].astype(bool)])
     rows = []
@@ -126,7 +126,7 @@ def _rows(shown: pd.DataFrame) -> Rows:
         texts = [row.id, row.chromosome, f"{row.position:,}", f"{row.allele_1} / {row.allele_2}"]
         texts += [f"{float(row.frequency):.3f}", f"{float(row.learned):.3g}"]
         texts += [f"{float(row.weight):.3g}", f"{int(row.rank):,}"]
-        if known:
+        if simulated:
             far = not np.isfinite(distance[i])
             texts.append("–" if far else "itself" if distance[i] == 0 else _kilobases(distance[i]))
         rows.append(texts)

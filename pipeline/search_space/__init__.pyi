@@ -1,4 +1,4 @@
-from .combinations import encoded as encoded
+from .combinations import as_recorded as as_recorded
 from .sampling import Configuration as Configuration
 from .sampling import Sampling as Sampling
 from .sampling import distributions as distributions

@@ -20,7 +20,7 @@ from pipeline.search_space.study_file import SearchSpace
 MOST_COUNTED = 10_000
 
 
-def encoded(key: str, value: Any) -> Any:
+def as_recorded(key: str, value: Any) -> Any:
     """A value as MLflow and Optuna record it: tuples and mappings as text, the rest as it is."""
     if isinstance(value, Mapping):
         return str(dict(value))
@@ -53,7 +53,7 @@ def grid_axis(key: str, values: tuple | Range) -> list | None:
     None for a continuous range without `points`.
     """
     if not isinstance(values, Range):
-        return [encoded(key, value) for value in values]
+        return [as_recorded(key, value) for value in values]
     if values.points is None:
         return spread(values)
     space = np.geomspace if values.log else np.linspace
@@ -68,15 +68,16 @@ def at_quantile(values: tuple | Range, quantile: float) -> object:
     """The value at a quantile in [0, 1) of what a key may be."""
     if not isinstance(values, Range):
         return values[int(quantile * len(values))]
-    every = spread(values)
-    if every is not None:
-        return every[int(quantile * len(every))]
+    all_values = spread(values)
+    if all_values is not None:
+        return all_values[int(quantile * len(all_values))]
     if values.log:
         value = min(values.low * (values.high / values.low) ** quantile, values.high)
     else:
         value = values.low + (values.high - values.low) * quantile
     if values.integer or values.step is not None:
-        return _stepped(values, round((value - values.low) / (values.step or 1)))
+        step = round((value - values.low) / (values.step or 1))
+        return _stepped(values, min(step, _steps(values)))
     return value
 
 
@@ -88,21 +89,21 @@ class Combination:
     free: Mapping[str, tuple | Range]
 
     def effective(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
-        """Drawn or recorded values → the values that the network depends on, decoded."""
+        """Drawn or recorded values → those that the network depends on, as the study has them."""
         values = dict(self.fixed)
-        for key, known in self.free.items():
+        for key, choices in self.free.items():
             value = drawn.get(key)
-            if not isinstance(known, Range):
-                value = {encoded(key, choice): choice for choice in known}.get(value)
+            if not isinstance(choices, Range):
+                value = {as_recorded(key, choice): choice for choice in choices}.get(value)
             values[key] = value
         regularizer, inputs = values["regularizer"], values["inputs"]
         return {key: value for key, value in values.items() if uses(key, regularizer, inputs)}
 
     def counts(self, on_grid: bool) -> float:
         """How many distinct configurations there are; infinite with a continuous range."""
-        either = {**{key: (value,) for key, value in self.fixed.items()}, **self.free}
+        possible = {**{key: (value,) for key, value in self.fixed.items()}, **self.free}
         total = 0.0
-        for regularizer, inputs in itertools.product(either["regularizer"], either["inputs"]):
+        for regularizer, inputs in itertools.product(possible["regularizer"], possible["inputs"]):
             branch = 1.0
             for key, values in self.free.items():
                 if key not in ("regularizer", "inputs") and uses(key, regularizer, inputs):
@@ -121,7 +122,7 @@ class Combination:
         generator = np.random.default_rng(seed)
         for _ in range(MOST_COUNTED):
             yield {
-                key: encoded(key, at_quantile(values, generator.random()))
+                key: as_recorded(key, at_quantile(values, generator.random()))
                 for key, values in self.free.items()
             }
 
@@ -129,25 +130,25 @@ class Combination:
 def _every(key: str, values: tuple | Range) -> list | None:
     if isinstance(values, Range):
         return spread(values)
-    return [encoded(key, value) for value in values]
+    return [as_recorded(key, value) for value in values]
 
 
 def _size(key: str, values: tuple | Range, on_grid: bool) -> float:
     if not isinstance(values, Range):
         return len(values)
-    found = grid_axis(key, values) if on_grid else spread(values)
-    return math.inf if found is None else len(found)
+    distinct = grid_axis(key, values) if on_grid else spread(values)
+    return math.inf if distinct is None else len(distinct)
 
 
 def signature(effective: Mapping[str, Any]) -> tuple:
     """What two configurations share if and only if they are the same."""
-    return tuple(sorted((key, encoded(key, value)) for key, value in effective.items()))
+    return tuple(sorted((key, as_recorded(key, value)) for key, value in effective.items()))
 
 
 def combinations(space: SearchSpace) -> list[Combination]:
     """The combinations of the crossed keys, in the order of `cross`, each once."""
     constant = {k: v[0] for k, v in space.space.items() if isinstance(v, tuple) and len(v) == 1}
-    found: dict[tuple, Combination] = {}
+    distinct: dict[tuple, Combination] = {}
     for combination in itertools.product(*(space.space[key] for key in space.cross)):
         fixed = {**constant, **dict(zip(space.cross, combination, strict=True))}
         free = {key: values for key, values in space.space.items() if key not in fixed}
@@ -161,5 +162,5 @@ def combinations(space: SearchSpace) -> list[Combination]:
             {k: v for k, v in part.items() if any(uses(k, *branch) for branch in branches)}
             for part in (fixed, free)
         )
-        found.setdefault((signature(fixed), *free), Combination(fixed, free))
-    return list(found.values())
+        distinct.setdefault((signature(fixed), *free), Combination(fixed, free))
+    return list(distinct.values())

@@ -15,15 +15,15 @@ PROJECT = Path(__file__).resolve().parents[2]
 def located(text: str, source: Source, key: str, study: Path) -> Path:
     """A path of a study file is relative to the file or the project; a parameter's, to here."""
     path = Path(text).expanduser()
-    near = Path.cwd() if key in source.given else study.resolve().parent
+    near = Path.cwd() if key in source.parameters else study.resolve().parent
     for base in (near, PROJECT):
         if (base / path).exists() or (base / f"{path}.bed").exists():
             return base / path
-    return (near if key in source.given else PROJECT) / path
+    return (near if key in source.parameters else PROJECT) / path
 
 
 _OF_A_FILESET = (".bed", ".bim", ".fam", ".pgen")
-"""One of them is enough here: what is wrong with the others is said where they are read."""
+"""One of them is enough here: whether the others are right is checked where they are read."""
 
 
 def located_genotypes(genotypes: str, source: Source, study: Path) -> str:

@@ -35,9 +35,9 @@ from optuna.trial import TrialState, create_trial
 from pipeline.networks import LAMBDAS, REGULARIZERS
 from pipeline.search_space.combinations import (
     Combination,
+    as_recorded,
     at_quantile,
     combinations,
-    encoded,
     grid_axis,
     signature,
 )
@@ -93,7 +93,7 @@ class _TPE(_WithinKnownSpace, optuna.samplers.TPESampler):
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Optuna without its information and its warnings, for us and not for the user."""
+    """Without Optuna's information and warnings, which do not concern the user."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -107,7 +107,7 @@ def _quietly() -> Iterator[None]:
 def _distribution(key: str, values: tuple | Range) -> BaseDistribution:
     """What a sampler draws `key` from."""
     if not isinstance(values, Range):
-        return CategoricalDistribution([encoded(key, value) for value in values])
+        return CategoricalDistribution([as_recorded(key, value) for value in values])
     with _quietly():
         if values.integer:
             low, high, step = int(values.low), int(values.high), int(values.step or 1)
@@ -121,7 +121,7 @@ class _Progress:
 
     numbers  the configuration number of each of its rounds.
     drawn    what its score-free sequence gave so far, distinct, and the signatures of that.
-    chosen   round → the values it was given, drawn or known.
+    chosen   round → its values, drawn or recorded earlier.
     """
 
     combination: Combination
@@ -136,7 +136,7 @@ class _Progress:
 class Sampling:
     """The configurations of a study, in the order of their numbers.
 
-    known: configuration number → its recorded params, from an earlier session of the same study;
+    recorded: configuration number → its recorded params, from an earlier session of the same study;
     they are taken as they are instead of being drawn again. For `qmc`, `random` and `grid` the
     draws repeat exactly without it. `tpe` needs it to repeat them when the scores that led to them
     have changed since, as with more seeds.
@@ -149,22 +149,21 @@ class Sampling:
     def __init__(
         self,
         space: SearchSpace,
-        known: Mapping[int, Mapping[str, Any]] | None = None,
+        recorded: Mapping[int, Mapping[str, Any]] | None = None,
     ) -> None:
         self.space = space
         rounds = []
         for combination in combinations(space):
-            found = {key: _distribution(key, values) for key, values in combination.free.items()}
-            rounds.append(
-                (_Progress(combination, found), combination.counts(space.sampler == "grid"))
-            )
+            free = combination.free.items()
+            progress = _Progress(combination, {key: _distribution(key, v) for key, v in free})
+            rounds.append((progress, combination.counts(space.sampler == "grid")))
         self._schedule: list[tuple[_Progress, int]] = []
         for round_ in range(space.configurations):
             for progress, count in rounds:
                 if round_ < count:
                     progress.numbers.append(len(self._schedule))
                     self._schedule.append((progress, round_))
-        for number, params in (known or {}).items():
+        for number, params in (recorded or {}).items():
             if 0 <= number < len(self._schedule):
                 progress, round_ = self._schedule[number]
                 progress.chosen[round_] = _recorded(progress.combination, number, params)
@@ -282,9 +281,9 @@ class Sampling:
         and a constant in their place would look to TPE like a preference."""
         generator = np.random.default_rng([self.space.sampler_seed, round_])
         values: dict[str, Any] = {}
-        for key, known in combination.free.items():
-            unused = at_quantile(known, generator.random())
-            values[key] = encoded(key, effective.get(key, unused))
+        for key, possible in combination.free.items():
+            unused = at_quantile(possible, generator.random())
+            values[key] = as_recorded(key, effective.get(key, unused))
         return values
 
 
@@ -319,7 +318,7 @@ def _recorded(combination: Combination, number: int, params: Mapping[str, Any]) 
     """Recorded params → effective values. Raises ValueError if they are of another study."""
     effective = combination.effective(params)
     for key, value in effective.items():
-        if value is None or params.get(key, encoded(key, value)) != encoded(key, value):
+        if value is None or params.get(key, as_recorded(key, value)) != as_recorded(key, value):
             raise ValueError(
                 f"configuration {number} must have the study's `{key}`, "
                 f"but was recorded with {params.get(key)!r}"
@@ -341,8 +340,8 @@ def _configuration(space: SearchSpace, number: int, effective: Mapping[str, Any]
     params = {
         "regularizer": effective["regularizer"],
         **{name: float(effective.get(name, 0.0)) for name in LAMBDAS},
-        "inputs": encoded("inputs", effective["inputs"]),
-        **{key: encoded(key, value) for key, value in (*network, *training)},
+        "inputs": as_recorded("inputs", effective["inputs"]),
+        **{key: as_recorded(key, value) for key, value in (*network, *training)},
     }
     return Configuration(number, params, effective["inputs"], network, training)
 
@@ -375,7 +374,7 @@ def _recording(key: str, values: tuple | Range, unused: tuple) -> BaseDistributi
     """A distribution that contains all values of a key and its value where it is unused."""
     if not isinstance(values, Range):
         return CategoricalDistribution(
-            [encoded(key, value) for value in dict.fromkeys((*values, *unused))]
+            [as_recorded(key, value) for value in dict.fromkeys((*values, *unused))]
         )
     low, high = min((values.low, *unused)), max((values.high, *unused))
     if values.integer and low == int(low):

@@ -1,6 +1,6 @@
 """The keys of a study file: each key's type, default and limits, and what an error says of it.
 
-A field's description is the law: "`key` must be <description>". `docs/studies.md` explains the
+An error uses a field's description: "`key` must be <description>". `docs/studies.md` explains the
 keys to a person, and a test holds it to these models.
 """
 
@@ -20,7 +20,7 @@ OBJECTIVES = {
 }
 """Task → the objectives a study may have, its default first."""
 
-OBJECTIVES_OF_ANY_TASK = tuple(dict.fromkeys(o for own in OBJECTIVES.values() for o in own))
+OBJECTIVES_OF_ANY_TASK = tuple(dict.fromkeys(o for of_task in OBJECTIVES.values() for o in of_task))
 
 ENTROPY, KEPT = "solution_entropy", "kept_variables"
 """Objectives of a configuration: bits of disagreement over its seeds; variables left, mean."""

@@ -57,17 +57,17 @@ class Source:
     """Where a study's keys come from: its file, and the names of the parameters put over it."""
 
     file: str
-    given: frozenset[str] = frozenset()
+    parameters: frozenset[str] = frozenset()
 
     def _place(self, key: str) -> str:
         name = key.rsplit(".", maxsplit=1)[-1]
         top = key.split(".", maxsplit=1)[0]
-        if top in self.given or (name in self.given and top in ("network", "training")):
-            return f"parameter `{top if top in self.given else name}`"
+        if top in self.parameters or (name in self.parameters and top in ("network", "training")):
+            return f"parameter `{top if top in self.parameters else name}`"
         return f"{self.file}: `{key}`"
 
     def fail(self, key: str, expected: str, got: object, hint: str = "") -> NoReturn:
-        """Raises the InputError: place, law, what stood there."""
+        """Raises the InputError: place, what is expected, what stood there."""
         shown = got if isinstance(got, str) and " " in got else _shown(got)
         raise InputError(f"{self._place(key)} must be {expected}, but got {shown}{hint or '.'}")
 
@@ -136,9 +136,9 @@ def read_space(
         if key == "regularizer" and value is None:
             source.fail(where, f"a list of {', '.join(REGULARIZERS)}", value)
         if isinstance(value, Mapping):
-            found = _range(key, value, owner.get(key), source)
-            end = int(found.low) if found.integer else found.low
-            space[key] = found if found.low < found.high else (end,)
+            span = _range(key, value, owner.get(key), source)
+            end = int(span.low) if span.integer else span.low
+            space[key] = span if span.low < span.high else (end,)
         else:
             choices = value if isinstance(value, list) else [value]
             if not choices:
@@ -197,7 +197,7 @@ def _families(
 
 
 def _range(key: str, value: Mapping, model: type[BaseModel] | None, source: Source) -> Range:
-    """A range whose laws hold: low <= high, 0 < low if log, both ends allowed for the key."""
+    """A range that is checked: low <= high, 0 < low if log, both ends allowed for the key."""
     where = f"space.{key}"
     if key in CATEGORICAL:
         source.fail(where, "a list of choices, not a range", dict(value))
@@ -226,20 +226,22 @@ def _range(key: str, value: Mapping, model: type[BaseModel] | None, source: Sour
 
 
 def without_genetic(space: Space, source: Source) -> tuple[Space, tuple[str, ...]]:
-    """The space without the genetic family, for `genotypes: none`, and a warning for what is lost.
+    """The space without the genetic family, for `genotypes: none`, and a warning if choices go.
 
     [clinical, genetic] becomes [clinical]; a choice of [genetic] alone is left out.
     """
     kept = [tuple(f for f in inputs if f != "genetic") for inputs in space["inputs"]]
-    left = tuple(dict.fromkeys(inputs for inputs in kept if inputs))
-    if not left:
+    remaining = tuple(dict.fromkeys(inputs for inputs in kept if inputs))
+    if not remaining:
         expected = "simulated or a fileset where the inputs are genetic alone"
         source.fail("genotypes", expected, "none")
     warnings: tuple[str, ...] = ()
-    if len(left) < len(kept):
-        lost = ", ".join(" + ".join(inputs) for inputs in space["inputs"] if "genetic" in inputs)
-        warnings = (f"without genotypes the study leaves out the inputs {lost}",)
-    return {**space, "inputs": left}, warnings
+    if len(remaining) < len(kept):
+        left_out = ", ".join(
+            " + ".join(inputs) for inputs in space["inputs"] if "genetic" in inputs
+        )
+        warnings = (f"without genotypes the study leaves out the inputs {left_out}",)
+    return {**space, "inputs": remaining}, warnings
 
 
 def check_lambdas(space: Space, source: Source) -> None:
@@ -275,11 +277,13 @@ def check_cross(space: Space, cross: Sequence[str], source: Source) -> None:
             )
         if isinstance(space[key], Range):
             source.fail("cross", "keys of `space` with a list of choices", f"the range `{key}`")
-        ruler = "regularizer" if key in LAMBDAS else "inputs" if key.startswith("genetic_") else key
-        if ruler not in cross and len(space[ruler]) > 1:
+        decider = "inputs" if key.startswith("genetic_") else key
+        if key in LAMBDAS:
+            decider = "regularizer"
+        if decider not in cross and len(space[decider]) > 1:
             source.fail(
                 "cross",
-                f"with `{ruler}` where `{key}` is, which depends on it",
+                f"with `{decider}` where `{key}` is, which depends on it",
                 list(cross),
             )
 

@@ -1,7 +1,7 @@
 """A study file → a validated, frozen SearchSpace: what is asked, what is fixed, what is searched.
 
 Every mistake is an InputError of one sentence: the file (or the parameter), the key, what was
-expected and what stood there. How configurations are drawn from it is `sampling`'s business.
+expected and what stood there. How configurations are drawn from it is in `sampling`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from pipeline.search_space.space import (
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A study: everything its file and the given parameters say, checked and resolved.
+    """A study: everything its file and the parameters say, checked and resolved.
 
     space    key → a tuple of choices (one: a constant) or a Range. `regularizer` and `inputs`
              (tuples of families) always stand in it, and the lambdas that some regularizer uses.
@@ -51,7 +51,7 @@ class SearchSpace:
     seeds    the replicates; `seeds: 10` is 0 … 9.
     training.patience is None only where epochs are searched: then it is each configuration's own.
     task     `auto` until the table is read and `for_task` is called.
-    given_objective  as the study has it: a name, two of them, or None where it is left to the task.
+    written_objective  as in the study: a name, two of them, or None where it is left to the task.
     data_replaced: a parameter named another table than the study's own, so the study's
              `categories`, `drop`, `families`, `groups` and `unpenalized` may name columns that
              are not in it, unless they are parameters too.
@@ -82,7 +82,7 @@ class SearchSpace:
     minor_allele_frequency: float
     missing_rate: float
     split: Split
-    given_objective: str | tuple[str, str] | None
+    written_objective: str | tuple[str, str] | None
     sampler: str
     sampler_seed: int
     configurations: int
@@ -100,23 +100,25 @@ class SearchSpace:
     def objective(self) -> str:
         """The metric of the validation rows that decides; the task's default unless given.
 
-        It picks every network's best epoch and ranks configurations, whatever the sampler is told.
+        It picks every network's best epoch and ranks configurations, whatever the sampler seeks.
         """
         default = OBJECTIVES["binary" if self.task == "auto" else self.task][0]
-        return self._given_metric or default
+        return self._written_metric or default
 
     @property
-    def _given_metric(self) -> str | None:
-        given = self.given_objective
-        return given[0] if isinstance(given, tuple) else None if given == ENTROPY else given
+    def _written_metric(self) -> str | None:
+        written = self.written_objective
+        return written[0] if isinstance(written, tuple) else None if written == ENTROPY else written
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """What the sampler is told of a configuration, by name."""
-        if self.given_objective == ENTROPY:
+        """The sampler's objectives of a configuration, by name."""
+        if self.written_objective == ENTROPY:
             return (ENTROPY,)
         return (
-            (self.objective, KEPT) if isinstance(self.given_objective, tuple) else (self.objective,)
+            (self.objective, KEPT)
+            if isinstance(self.written_objective, tuple)
+            else (self.objective,)
         )
 
     @property
@@ -144,12 +146,12 @@ class SearchSpace:
     def for_task(self, task: str) -> SearchSpace:
         """The study with its task known. Raises InputError where its objective is another's."""
         fitting = OBJECTIVES[task]
-        if self._given_metric not in (None, *fitting):
+        if self._written_metric not in (None, *fitting):
             if "task" in self.parameters and "objective" not in self.parameters:
-                return replace(self, task=task, given_objective=None)  # the file's is another's
+                return replace(self, task=task, written_objective=None)  # the file's is another's
             raise InputError(
                 f"the objective of a {task} target must be one of {', '.join(fitting)}, but got "
-                f"{self._given_metric}; change `objective` in {study_yaml.shown(self.path)}, or "
+                f"{self._written_metric}; change `objective` in {study_yaml.shown(self.path)}, or "
                 f"its `task` if {self.target} is to be predicted as something else"
             )
         return replace(self, task=task)
@@ -157,7 +159,7 @@ class SearchSpace:
     def settings(self) -> dict[str, Any]:
         """Everything resolved, as plain JSON values, for the reader and for reproduction.
 
-        Of files the names alone: whose folder they lie in is nobody's business.
+        Of files the names alone: folders may name a person.
         """
         return {
             "study": self.study,
@@ -173,7 +175,7 @@ class SearchSpace:
         """What decides a network's result or which configurations come, as plain JSON values.
 
         Not in it: the study's name, question and place, `configurations`, `seeds`, `scheduler`,
-        and the paths of table and fileset, whose contents need fingerprints of their own.
+        and the paths of table and fileset, whose contents have fingerprints instead.
         """
         kind = self.genotypes if self.genotypes in ("simulated", "none") else "plink"
         return {
@@ -203,9 +205,10 @@ class SearchSpace:
 
     def _reading(self) -> dict[str, object]:
         """The keys on how the table is read that are not at their default."""
-        said = {name: getattr(self, name) for name in _READING}
-        plain_said = json.loads(json.dumps(said))
-        return {k: v for k, v in plain_said.items() if said[k] != StudyFile.model_fields[k].default}
+        values = {name: getattr(self, name) for name in _READING}
+        fields = StudyFile.model_fields
+        as_json = json.loads(json.dumps(values))
+        return {k: v for k, v in as_json.items() if values[k] != fields[k].default}
 
 
 def load_search_space(
@@ -213,7 +216,7 @@ def load_search_space(
     overrides: Mapping[str, Any] | None = None,
     directory: Path = PROJECT / "search_spaces",
 ) -> SearchSpace:
-    """The study named `study` in `directory`, or at a path, with given parameters put over it.
+    """The study named `study` in `directory`, or at a path, with parameters put over it.
 
     overrides: parameters by name, any key of a study file or of its `network` and `training`
     (`epochs`); None and "" mean not given, text is read as in YAML, lists may be comma-separated.
@@ -222,15 +225,15 @@ def load_search_space(
     path = study_yaml.find_study(study, Path(directory))
     question, content = study_yaml.read_study(path)
     content = _by_present_names(content)
-    given = {k: v for k, v in (overrides or {}).items() if v is not None and v != ""}
-    given = _by_present_names(given)
-    for key, value in given.items():
+    parameters = {k: v for k, v in (overrides or {}).items() if v is not None and v != ""}
+    parameters = _by_present_names(parameters)
+    for key, value in parameters.items():
         _put(content, key, value)
-    source = Source(study_yaml.shown(path), frozenset(given))
+    source = Source(study_yaml.shown(path), frozenset(parameters))
     for key in content:
         if key in _SECTION_OF and key not in StudyFile.model_fields:
-            law = f"`{key}` must stand under `{_SECTION_OF[key]}:`"
-            raise InputError(f"{source.file}: {law}, but got it at the top.")
+            expected = f"`{key}` must stand under `{_SECTION_OF[key]}:`"
+            raise InputError(f"{source.file}: {expected}, but got it at the top.")
     keys = _validated(StudyFile, content, source)
     return _resolve(keys, source, path, question)
 
@@ -267,9 +270,9 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
     if training.patience is None and "epochs" not in space:
         training = training.model_copy(update={"patience": training.epochs})
     shared = {name: getattr(keys, name) for name in _UNCHANGED}
-    found = SearchSpace(
+    search_space = SearchSpace(
         **shared,
-        given_objective=keys.objective,
+        written_objective=keys.objective,
         study=path.stem,
         path=path,
         question=question,
@@ -279,13 +282,13 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
         cross=cross,
         space=space,
         training=training,
-        data_replaced="data" in source.given,
-        parameters=source.given,
+        data_replaced="data" in source.parameters,
+        parameters=source.parameters,
         warnings=warnings,
     )
-    if found.objectives == (ENTROPY,) and len(found.seeds) < 2:
+    if search_space.objectives == (ENTROPY,) and len(search_space.seeds) < 2:
         source.fail("seeds", f"at least 2 where the objective is {ENTROPY}", keys.seeds)
-    return found if keys.task == "auto" else found.for_task(keys.task)
+    return search_space if keys.task == "auto" else search_space.for_task(keys.task)
 
 
 _READING = ("person", "keep", "numbers", "missing", "dates", "rare_level_people")
@@ -348,7 +351,7 @@ def _validated(model: type[BaseModel], content: object, source: Source) -> Any:
 
 
 def _check_columns(keys: StudyFile, source: Source) -> None:
-    """The laws between target, weight, drop, families, groups, unpenalized and split."""
+    """Checks between target, weight, drop, families, groups, unpenalized and split."""
     if keys.target in keys.drop:
         source.fail("drop", f"without the target {keys.target!r}", list(keys.drop))
     if keys.target in keys.unpenalized:
@@ -357,8 +360,8 @@ def _check_columns(keys: StudyFile, source: Source) -> None:
         source.fail("sample_weight", "another column than the target", keys.target)
     for family in keys.families:
         if family in ("clinical", "genetic", ANCESTRY) or "+" in family:
-            law = "named other than clinical, genetic or ancestry, without '+'"
-            source.fail("families", law, family)
+            expected = "named other than clinical, genetic or ancestry, without '+'"
+            source.fail("families", expected, family)
     _check_groups(keys, source)
     held_out = keys.split.validation_fraction + keys.split.test_fraction
     if held_out >= 1:
@@ -366,7 +369,7 @@ def _check_columns(keys: StudyFile, source: Source) -> None:
 
 
 def _check_groups(keys: StudyFile, source: Source) -> None:
-    """The laws of families and groups that need no table."""
+    """Checks of families and groups that need no table."""
     for key in ("families", "groups"):
         owner: dict[str, str] = {}
         for name, columns in getattr(keys, key).items():

@@ -1,4 +1,4 @@
-"""Study files as text: found by name, read, parsed to plain values. No key has a meaning here.
+"""Study files as text, by name or path, parsed to plain values. No key has a meaning here.
 
 The YAML read is the 1.2 core: `1e-3` is a number, `no` and `on` are words, dates are text, and a
 key that stands twice in one mapping is an error.
@@ -39,15 +39,15 @@ class _CoreLoader(yaml.SafeLoader):
     yaml_implicit_resolvers: ClassVar[dict] = {}  # type: ignore[misc]  # as PyYAML itself has it
 
     def construct_mapping(self, node, deep=False):
-        seen = set()
+        earlier_keys = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen and key != "<<":
+            if isinstance(key, Hashable) and key in earlier_keys and key != "<<":
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key `{key}` stands twice", key_node.start_mark
                 )
             if isinstance(key, Hashable):
-                seen.add(key)
+                earlier_keys.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -112,10 +112,10 @@ def read_study(path: Path) -> tuple[str, dict]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{shown(path)}: must be valid YAML, but {_problem(error)}.") from error
     if not isinstance(content, dict):
-        got = "nothing" if content is None else type(content).__name__
+        kind = "nothing" if content is None else type(content).__name__
         raise InputError(
             f"{shown(path)}: must be a mapping of keys such as `target:` and `space:`, "
-            f"but got {got}."
+            f"but got {kind}."
         )
     return _question(text), content
 

@@ -106,9 +106,9 @@ def _plain_numbers(values: pd.Series) -> np.ndarray | None:
 def _typed(column: Column, numbers: np.ndarray, kind: object, place: Place) -> np.ndarray:
     """Numbers that came as numbers, where the column's notation lets a number be one."""
     notation = column.notation
-    known = ~np.isnan(numbers)
     if column.missing:
         numbers = np.where(np.isin(numbers, _codes(column.missing)), np.nan, numbers)
+    known = ~np.isnan(numbers)
     if not known.any():
         return numbers
     row = int(np.flatnonzero(known)[0])
@@ -142,7 +142,8 @@ def _one_number(column: Column, value: object) -> float | None:
             number = float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError):
             return None
-        if column.notation.with_unit or column.notation.dates:
+        bare = column.notation.with_unit or column.notation.dates
+        if bare and number not in _codes(column.missing):
             return None
     return np.nan if number in _codes(column.missing) else number
 

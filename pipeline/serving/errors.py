@@ -2,7 +2,7 @@
 
 
 class InputError(ValueError):
-    """Bad input from a person: one sentence with the law, what came, and what to do.
+    """Bad input from a person: one sentence with the rule, what came, and what to do.
 
     Entry points print it and exit with status 2; nothing else is ever shown without a traceback.
     """

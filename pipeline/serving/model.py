@@ -49,7 +49,7 @@ class ServedNetwork:
 
     @property
     def used(self) -> tuple[int, ...]:
-        """The features that have a say: zeroed ones, and their columns, need not be known."""
+        """The features with a nonzero weight: the others, and their columns, need not be known."""
         return tuple(f for f, nonzero in zip(self.chosen, self._nonzero_inputs) if nonzero)
 
     @property

@@ -19,16 +19,16 @@ from pipeline.solvers.kkt import by_gradient, certified
 from pipeline.solvers.problem import Problem
 
 TIMES, WORTHWHILE = 4, 0.9
-"""That a network of ReLU units is taken through both, at most; and after the second time again only
-where that left no more than this share of its residual."""
+"""A network of ReLU units goes through `fista` and `kinks` so many times at most; after the second
+time only while each time lowers its residual below this share of what it was."""
 
 PATIENCE = 5
-"""After the first time there are so many times as many steps: with few weights in each unit
-(a strong l1) objectives fall slowly for long, on no kink."""
+"""After the first time so many times as many steps are allowed: with few weights in each unit
+(a strong l1) the objective falls slowly for long, away from any kink."""
 
 CONVEX = 1e-2
 """Share of the tolerance asked of networks without a hidden layer: their steps are cheap, and
-other solvers know their minimum to more digits. They may take 1/CONVEX^½ times as many steps."""
+other solvers find their minimum to more digits. They may take 1/CONVEX^½ times as many steps."""
 
 
 class Finished(NamedTuple):
@@ -55,14 +55,14 @@ def finished(first: np.ndarray, problem: Problem, schedule: Schedule) -> Finishe
         patience, before = PATIENCE if times else 1, smallest.relative
         last = accelerated(last, problem, tolerance, patience * steps, patience)
         rounded = last.astype(np.float32).astype(np.float64)
-        found, _ = by_gradient(rounded, problem)
-        if found < smallest:
-            best, smallest = rounded, found
+        certificate, _ = by_gradient(rounded, problem)
+        if certificate < smallest:
+            best, smallest = rounded, certificate
         if smallest.relative > tolerance and follow:
-            at = kinks.onto_kinks(last, tolerance, problem)
-            last = at.last
-            if at.certificate < smallest:
-                best, smallest = at.best, at.certificate
+            settled = kinks.onto_kinks(last, tolerance, problem)
+            last = settled.last
+            if settled.certificate < smallest:
+                best, smallest = settled.best, settled.certificate
         if smallest.relative <= tolerance or (times and smallest.relative >= WORTHWHILE * before):
             break
     if follow:

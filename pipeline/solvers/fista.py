@@ -52,8 +52,8 @@ RISE = 1e-6
 """An objective that rose by this share between checks: the step was too long, and is halved."""
 
 STALLED_CHECKS, FALL, STALLED = 5, 0.9, 1e-3
-"""Where over so many checks, times the patience, the residual has not fallen to this share, nor
-the objective by the last, a ReLU network leaves."""
+"""Steps on a ReLU network end where over so many checks, times the patience, neither the residual
+has fallen below the share FALL of what it was, nor the objective by the share STALLED."""
 
 
 class _Stall:
@@ -89,12 +89,12 @@ def accelerated(
         which = np.flatnonzero(working[problem.group])
         part = problem if len(which) == len(problem.group) else problem.of_columns(which)
         scales = problem.scales[: int(part.group.max()) + 1]
-        moved, used, over = _on_working_set(
+        moved, used, stalled = _on_working_set(
             first[:, which], part, scales, INNER * tolerance, steps, stall
         )
         first, steps = np.zeros_like(first), steps - used
         first[:, which] = moved
-        if over:
+        if stalled:
             return first
 
 
@@ -106,28 +106,30 @@ def _on_working_set(
     steps: int,
     stall: _Stall,
 ) -> tuple[np.ndarray, int, bool]:
-    """W with the columns of a working set alone, the steps that it took, and whether it stalled."""
+    """W with the columns of a working set alone, the steps taken, and whether it stalled."""
     size = 1.0 / (SAFETY * curvature(first, lambda w: gradient(w, problem), POWER_STEPS))
     dtype = np.float32 if tolerance >= SINGLE else np.float64
-    quick, first = problem.in_precision(dtype), first.astype(dtype)
+    working_problem, first = problem.in_precision(dtype), first.astype(dtype)
     before, momentum, used = first, 1.0, 0
     best, lowest = first, np.inf
     while used < steps:
         for _ in range(STEPS_BETWEEN_CHECKS):
             after = momentum_after(momentum)
             point = first + ((momentum - 1.0) / after) * (first - before)
-            landed = proximal_step(point - size * gradient(point, quick), size, quick)
+            landed = proximal_step(
+                point - size * gradient(point, working_problem), size, working_problem
+            )
             momentum = 1.0 if uphill(point, landed, first) else after
             before, first = first, landed
         used += STEPS_BETWEEN_CHECKS
         exact = first.astype(np.float64)
-        loss, slope = loss_and_gradient(exact, problem)
+        loss, exact_gradient = loss_and_gradient(exact, problem)
         objective = loss + penalty(exact, problem)
         if not objective <= lowest + RISE * abs(lowest):
             first, before, momentum, size = best, best, 1.0, 0.5 * size
             continue
         best, lowest = first, objective
-        residual = float((residuals(exact, slope, problem) / scales).max())
+        residual = float((residuals(exact, exact_gradient, problem) / scales).max())
         if residual <= tolerance:
             return first, used, False
         if problem.bends and stall.now(residual, objective):

@@ -20,7 +20,7 @@ below the kink, c above, and what keeps z_ui = 0 in between. It falls apart into
 with bounds for each unit (projected Newton, Bertsekas 1982), but for the penalty's part, whose
 derivative is taken as that of the weights it leaves (1/(1 + t·λ2), and 0 for zeros).
 
-One network at a time, in NumPy and float64: no other network has a say in the arithmetic.
+One network at a time, in NumPy and float64: no other network changes the arithmetic.
 
 Shapes: h units, p columns (bias and encodings included), n training rows, o outputs, m pairs of a
 unit at most, padded. Only first-layer units are followed to their kinks; deeper ones, of which
@@ -63,26 +63,27 @@ WITH_MOMENTUM, WITHOUT, MOST_STEPS = 12, 4, 48
 """Steps before each look at the residual, the first ones without momentum; and all together."""
 
 SHORTER = 0.25
-"""Where the objective rose."""
+"""Share of its length that a step keeps where the objective rose."""
 
 NEWTON_STEPS, RESIDUAL_NEWTON_STEPS = 6, 15
-"""In which multipliers are found, of a step and of the residual."""
+"""Newton steps at most for the multipliers of a step, and for those of the residual."""
 
 MANY_COLUMNS = 512
 """Beyond so many columns kinks are followed on those alone that are not zero: most are, and each
 row of a kink has as many numbers as there are columns."""
 
 RESIDUAL_REPEATS = 4
-"""Times that those of the residual are found again, for what the penalty's derivative leaves."""
+"""Times that the residual's multipliers are solved for, each time with the penalty's derivative at
+the weights of the time before."""
 
 
 class Pairs(NamedTuple):
     """Kinks of each unit, padded with rows of zeros: rows (h, m, p), slopes c (h, m), 0 where
-    padded, and the indices (units, rows) of those that are kinks, and (units, places) here."""
+    padded, indices (units, rows) of the kinks in (h, n), and their places (units, m) in (h, m)."""
 
     rows: np.ndarray
     slopes: np.ndarray
-    at: tuple[np.ndarray, np.ndarray]
+    indices: tuple[np.ndarray, np.ndarray]
     places: tuple[np.ndarray, np.ndarray]
 
 
@@ -104,10 +105,10 @@ def _curvature(first: np.ndarray, problem: Problem) -> float:
 def _pairs(z: np.ndarray, slopes: np.ndarray, reach: np.ndarray, problem: Problem) -> Pairs:
     """Of every unit the nearest kinks that bend upwards, |z_ui|/‖x_i‖ ≤ reach_u; none where
     reach_u = 0."""
-    near = np.abs(z) <= np.multiply.outer(reach, problem.lengths)
-    near &= slopes > 0.0
-    near[reach == 0.0] = False
-    units, rows = np.nonzero(near)
+    within = np.abs(z) <= np.multiply.outer(reach, problem.lengths)
+    within &= slopes > 0.0
+    within[reach == 0.0] = False
+    units, rows = np.nonzero(within)
     order = np.lexsort((rows, np.abs(z[units, rows]) / problem.lengths[rows], units))
     units, rows = units[order], rows[order]
     counts = np.bincount(units, minlength=len(z))
@@ -116,13 +117,13 @@ def _pairs(z: np.ndarray, slopes: np.ndarray, reach: np.ndarray, problem: Proble
     most = int(np.clip(MOST_BYTES // (8 * len(z) * p), 1, MOST_PAIRS))
     units, rows, place = (x[place < most] for x in (units, rows, place))
     m = int(place.max(initial=0)) + 1
-    their_rows, their_slopes = np.zeros((len(z), m, p)), np.zeros((len(z), m))
-    their_rows[units, place] = problem.columns[rows]
-    their_slopes[units, place] = slopes[units, rows]
-    return Pairs(their_rows, their_slopes, (units, rows), (units, place))
+    padded_rows, padded_slopes = np.zeros((len(z), m, p)), np.zeros((len(z), m))
+    padded_rows[units, place] = problem.columns[rows]
+    padded_slopes[units, place] = slopes[units, rows]
+    return Pairs(padded_rows, padded_slopes, (units, rows), (units, place))
 
 
-def _lands(
+def _proximal_steps(
     point: np.ndarray,
     step: float,
     rest: np.ndarray,
@@ -132,7 +133,7 @@ def _lands(
     newton_steps: int,
     repeats: int,
 ):
-    """Yield W⁺ (h, p) and σ (h, m) of the step from `point`, `repeats` times the better solved.
+    """Yield W⁺ (h, p) and σ (h, m) of the step from `point`, `repeats` times, ever more exactly.
 
     rest is ∇₀ (h, p), start the σ to begin with.
     """
@@ -152,7 +153,7 @@ def _lands(
         yield first, multipliers
 
 
-def _onto_kinks(first: np.ndarray, pairs: Pairs, multipliers: np.ndarray) -> np.ndarray:
+def _projected(first: np.ndarray, pairs: Pairs, multipliers: np.ndarray) -> np.ndarray:
     """W moved as little as possible to z_ui = 0 of all pairs with 0 < σ < c; zeros stay zero."""
     inside = (multipliers > 0.0) & (multipliers < pairs.slopes)
     m = int(inside.sum(axis=1).max(initial=0))
@@ -164,7 +165,7 @@ def _onto_kinks(first: np.ndarray, pairs: Pairs, multipliers: np.ndarray) -> np.
     diagonal = gram[:, np.arange(m), np.arange(m)]
     lifted = diagonal + 1e-12 * diagonal.max(axis=1, initial=0.0, keepdims=True) + 1e-300
     gram[:, np.arange(m), np.arange(m)] = np.where(held, lifted, 1.0)
-    for _ in range(2):  # the second time for what the first left by rounding
+    for _ in range(2):  # the second time corrects the rounding of the first
         away = np.matmul(rows, first[:, :, None])
         first = first - np.matmul(rows.transpose(0, 2, 1), np.linalg.solve(gram, away))[:, :, 0]
     return first
@@ -173,7 +174,7 @@ def _onto_kinks(first: np.ndarray, pairs: Pairs, multipliers: np.ndarray) -> np.
 def _multipliers(pairs: Pairs, s: np.ndarray) -> np.ndarray:
     """σ (h, m) of these pairs, from s (h, n)."""
     multipliers = np.zeros_like(pairs.slopes)
-    multipliers[pairs.places] = s[pairs.at]
+    multipliers[pairs.places] = s[pairs.indices]
     return multipliers * pairs.slopes
 
 
@@ -237,9 +238,9 @@ def kkt_residual(first: np.ndarray, problem: Problem) -> Certificate:
     side, pairs, rest = _kinks_apart(first, ROUNDING, 0.0, problem)
     by_gradient = first - step * (rest + _pull(pairs, _multipliers(pairs, side)))
     best = certificate(first - proximal_step(by_gradient, step, problem), problem)
-    if len(pairs.at[0]):
-        how = 0.5 * pairs.slopes, problem, RESIDUAL_NEWTON_STEPS, RESIDUAL_REPEATS
-        for landed, _ in _lands(first, step, rest, pairs, *how):
+    if len(pairs.indices[0]):
+        options = 0.5 * pairs.slopes, problem, RESIDUAL_NEWTON_STEPS, RESIDUAL_REPEATS
+        for landed, _ in _proximal_steps(first, step, rest, pairs, *options):
             best = min(best, certificate(first - landed, problem))
     return best
 
@@ -257,21 +258,25 @@ def _columns_of_many(first: np.ndarray, problem: Problem) -> np.ndarray | None:
 
 def _by_kept(first: np.ndarray, which: np.ndarray, problem: Problem) -> Certificate:
     """`kkt_residual` with the s that makes it small on the columns `which`, an upper bound: the
-    others, which are zero, have a say in it by their residuals alone."""
-    part, own, step = problem.of_columns(which), first[:, which], RESIDUAL_STEP
-    side, pairs, rest = _kinks_apart(own, ROUNDING, 0.0, part)
+    others, which are zero, count by their residuals alone."""
+    part, kept_first, step = problem.of_columns(which), first[:, which], RESIDUAL_STEP
+    side, pairs, rest = _kinks_apart(kept_first, ROUNDING, 0.0, part)
     multipliers = _multipliers(pairs, side)
-    moved = own - proximal_step(own - step * (rest + _pull(pairs, multipliers)), step, part)
+    moved = kept_first - proximal_step(
+        kept_first - step * (rest + _pull(pairs, multipliers)), step, part
+    )
     smallest = certificate(moved, part)
-    if len(pairs.at[0]):
-        how = 0.5 * pairs.slopes, part, RESIDUAL_NEWTON_STEPS, RESIDUAL_REPEATS
-        for landed, candidates in _lands(own, step, rest, pairs, *how):
-            if (found := certificate(own - landed, part)) < smallest:
-                smallest, multipliers = found, candidates
-    side[pairs.at] = multipliers[pairs.places] / pairs.slopes[pairs.places]
-    slopes = _slopes(np.maximum(own @ part.columns.T, 0.0), problem)
-    slope = (slopes * side) @ problem.columns
-    return certificate(first - proximal_step(first - step * slope, step, problem), problem)
+    if len(pairs.indices[0]):
+        options = 0.5 * pairs.slopes, part, RESIDUAL_NEWTON_STEPS, RESIDUAL_REPEATS
+        for landed, candidate_multipliers in _proximal_steps(
+            kept_first, step, rest, pairs, *options
+        ):
+            if (candidate := certificate(kept_first - landed, part)) < smallest:
+                smallest, multipliers = candidate, candidate_multipliers
+    side[pairs.indices] = multipliers[pairs.places] / pairs.slopes[pairs.places]
+    slopes = _slopes(np.maximum(kept_first @ part.columns.T, 0.0), problem)
+    first_gradient = (slopes * side) @ problem.columns
+    return certificate(first - proximal_step(first - step * first_gradient, step, problem), problem)
 
 
 class Settled(NamedTuple):
@@ -288,31 +293,34 @@ def onto_kinks(first: np.ndarray, tolerance: float, problem: Problem) -> Settled
     tolerance or MOST_STEPS are over.
 
     The steps are those of `pipeline.solvers.fista`, Beck and Teboulle's, with the kinks in the
-    proximal step. Between two looks momentum is let go of: it carries W past what it came for.
+    proximal step. Before each look at the residual momentum, which carries W past the
+    minimum, is dropped.
     A round after which the objective is higher crossed kinks that its steps did not look at: it
     is not taken, and the next steps are SHORTER. Of MANY_COLUMNS those that are zero stay so.
     """
     which = _columns_of_many(first, problem)
     if which is not None:
         part = onto_kinks(first[:, which], tolerance, problem.of_columns(which))
-        best, last = (_spread(own, which, first.shape) for own in (part.best, part.last))
+        best, last = (
+            _spread(kept_columns, which, first.shape) for kept_columns in (part.best, part.last)
+        )
         return Settled(best, kkt_residual(best, problem), last)
-    at = best = last = first.astype(np.float64)
-    smallest = kkt_residual(at, problem)
+    current = best = last = first.astype(np.float64)
+    smallest = kkt_residual(current, problem)
     if smallest.relative <= tolerance:
         return Settled(best, smallest, last)
-    length = 1.0 / (SAFETY * _curvature(at, problem))
-    s, value = None, objective(at, problem)
+    length = 1.0 / (SAFETY * _curvature(current, problem))
+    s, value = None, objective(current, problem)
     steps = with_momentum = 0
     while smallest.relative > tolerance and steps < MOST_STEPS:
-        moved, kinks, s_moved = _round(at, s, length, with_momentum, problem)
+        moved, kinks, s_after = _round(current, s, length, with_momentum, problem)
         steps += with_momentum + WITHOUT
-        now = objective(moved, problem)
-        if not now <= value:
+        value_after = objective(moved, problem)
+        if not value_after <= value:
             length, with_momentum = SHORTER * length, 0
             continue
-        at, s, value, with_momentum = moved, s_moved, now, WITH_MOMENTUM
-        last = _onto_kinks(at, *kinks).astype(np.float32).astype(np.float64)
+        current, s, value, with_momentum = moved, s_after, value_after, WITH_MOMENTUM
+        last = _projected(current, *kinks).astype(np.float32).astype(np.float64)
         residual = kkt_residual(last, problem)
         if residual < smallest:
             best, smallest = last, residual
@@ -326,20 +334,20 @@ def _spread(part: np.ndarray, which: np.ndarray, shape: tuple[int, ...]) -> np.n
     return whole
 
 
-def _round(at, s, length, with_momentum, problem):
+def _round(current, s, length, with_momentum, problem):
     """From `at` with s (h, n) of every pair (None: as the gradient has it), so many steps with
     momentum and WITHOUT: W (h, p), the last step's kinks and their σ, and s."""
-    before, momentum = at, 1.0
+    before, momentum = current, 1.0
     for i in range(with_momentum + WITHOUT):
         momentum = 1.0 if i >= with_momentum else momentum
         after = momentum_after(momentum)
-        point = at + ((momentum - 1.0) / after) * (at - before)
+        point = current + ((momentum - 1.0) / after) * (current - before)
         side, pairs, rest = _kinks_apart(point, REACH, length, problem)
         start = _multipliers(pairs, side if s is None else s)
-        ((landed, multipliers),) = _lands(
+        ((landed, multipliers),) = _proximal_steps(
             point, length, rest, pairs, start, problem, NEWTON_STEPS, 1
         )
-        side[pairs.at] = multipliers[pairs.places] / pairs.slopes[pairs.places]
-        momentum = 1.0 if uphill(point, landed, at) else after
-        s, before, at = side, at, landed
-    return at, (pairs, multipliers), s
+        side[pairs.indices] = multipliers[pairs.places] / pairs.slopes[pairs.places]
+        momentum = 1.0 if uphill(point, landed, current) else after
+        s, before, current = side, current, landed
+    return current, (pairs, multipliers), s

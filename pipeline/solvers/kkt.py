@@ -29,10 +29,10 @@ from pipeline.solvers.problem import (
 
 def by_gradient(first: np.ndarray, problem: Problem) -> tuple[Certificate, float]:
     """The certificate with relu′(0) = 0, and the objective: mean loss + Ω(W) + the decay."""
-    loss, slope = loss_and_gradient(first, problem)
-    moved = proximal_step(first - RESIDUAL_STEP * slope, RESIDUAL_STEP, problem)
-    found = kinks.certificate(first - moved, problem)
-    return found, loss + penalty(first, problem) + problem.decay
+    loss, first_gradient = loss_and_gradient(first, problem)
+    moved = proximal_step(first - RESIDUAL_STEP * first_gradient, RESIDUAL_STEP, problem)
+    certificate = kinks.certificate(first - moved, problem)
+    return certificate, loss + penalty(first, problem) + problem.decay
 
 
 def certified(
@@ -44,7 +44,7 @@ def certified(
     at.
     """
     first = np.asarray(first, np.float64)
-    found, objective = by_gradient(first, problem)
-    if problem.bends and found.relative > enough:
-        found = min(found, kinks.kkt_residual(first, problem))
-    return found, objective
+    certificate, objective = by_gradient(first, problem)
+    if problem.bends and certificate.relative > enough:
+        certificate = min(certificate, kinks.kkt_residual(first, problem))
+    return certificate, objective

@@ -5,7 +5,7 @@ The minimized function of the first-layer weights W (h, p), bias and encodings a
     F(W) = Σ_i share_i·loss_i(W) + Ω(W),     Ω(W) = λ1·Σ|W| + λ2·½ΣW² + λg·Σ_g √(|g|·h)·‖W_g‖_F
 
 with the factor of each column on its λs. NumPy in float64, one network at a time: no other network
-has a say in the arithmetic, and with few rows at a time memory does not grow with them. The same
+changes the arithmetic, and with few rows at a time memory does not grow with them. The same
 formulas in TensorFlow, for whole populations, are `pipeline.networks.network` and `penalties`; a
 test holds the two to each other.
 
@@ -101,8 +101,8 @@ class Problem:
         slope = 1.0 if self.activation == "relu" else SLOPES[self.activation](z, z)
         at_zero = np.zeros((self.units, self.columns.shape[1]))
         for rows in blocks(len(self.columns)):
-            nothing = np.zeros((self.units, len(self.columns[rows])))
-            delta, _ = to_first(nothing, self, rows)
+            zeros = np.zeros((self.units, len(self.columns[rows])))
+            delta, _ = to_first(zeros, self, rows)
             at_zero += (delta if self.convex else delta * slope) @ self.columns[rows]
         largest = variable_norms(at_zero, self).max() or 1.0
         return np.where((strength > 0.0) & (strength < largest), strength, largest)
@@ -147,8 +147,8 @@ def to_first(activated: np.ndarray, problem: Problem, rows: slice) -> tuple[np.n
     """
     layers = forward(activated, problem)
     predictions = layers[-1][1]
-    guess = {"binary": expit, "multiclass": lambda z: softmax(z, axis=0)}
-    probability = guess.get(problem.task, lambda z: z)(predictions)
+    probability_of = {"binary": expit, "multiclass": lambda z: softmax(z, axis=0)}
+    probability = probability_of.get(problem.task, lambda z: z)(predictions)
     upstream = (probability - problem.target[:, rows]) * problem.share[rows]
     slope = SLOPES[problem.activation]
     for (weights, _), (z, a) in zip(problem.later[:0:-1], layers[-2:0:-1], strict=True):
@@ -220,30 +220,32 @@ def proximal_step(first: np.ndarray, step: float, problem: Problem) -> np.ndarra
     l1, l2, group = problem.lambdas
     scaled = step * problem.factor
     soft = first - np.clip(first, -scaled * l1, scaled * l1) if l1 else first
-    kept: float | np.ndarray = 1.0
+    share: float | np.ndarray = 1.0
     if group:
         norms = variable_norms(soft, problem)[problem.group]
         radius = scaled * group * np.sqrt(problem.size * len(first))
-        kept = np.maximum(
+        share = np.maximum(
             1.0 - np.divide(radius, norms, out=np.zeros_like(norms), where=norms > 0), 0.0
         )
-    return soft * (kept / (1.0 + scaled * l2))
+    return soft * (share / (1.0 + scaled * l2))
 
 
-def residuals(first: np.ndarray, slope: np.ndarray, problem: Problem) -> np.ndarray:
-    """(g,): ‖W_g − prox_t(W_g − t·∇_g)‖_F/t for ∇ = slope (h, p), t = RESIDUAL_STEP."""
-    moved = proximal_step(first - RESIDUAL_STEP * slope, RESIDUAL_STEP, problem)
+def residuals(first: np.ndarray, first_gradient: np.ndarray, problem: Problem) -> np.ndarray:
+    """(g,): ‖W_g − prox_t(W_g − t·∇_g)‖_F/t for ∇ = first_gradient (h, p), t = RESIDUAL_STEP."""
+    moved = proximal_step(first - RESIDUAL_STEP * first_gradient, RESIDUAL_STEP, problem)
     return variable_norms(first - moved, problem) / RESIDUAL_STEP
 
 
-def curvature(first: np.ndarray, slope: Callable[[np.ndarray], np.ndarray], steps: int) -> float:
+def curvature(
+    first: np.ndarray, gradient_at: Callable[[np.ndarray], np.ndarray], steps: int
+) -> float:
     """L: the largest curvature of the mean loss around W, by power iteration on differences of its
-    gradients `slope`, which approaches it from below; 1 where there is none."""
+    gradients (gradient_at), which approaches it from below; 1 where there is none."""
     direction = np.random.default_rng(0).standard_normal(first.shape)
-    here, far, largest = slope(first), 1e-4, 0.0
+    gradient_here, far, largest = gradient_at(first), 1e-4, 0.0
     for _ in range(steps):
         direction *= far / np.linalg.norm(direction)
-        direction = (slope(first + direction) - here) / far
+        direction = (gradient_at(first + direction) - gradient_here) / far
         largest = float(np.linalg.norm(direction))
         if not largest > 0.0:
             return 1.0
@@ -256,6 +258,6 @@ def momentum_after(momentum: float) -> float:
 
 
 def uphill(point: np.ndarray, landed: np.ndarray, before: np.ndarray) -> bool:
-    """Whether momentum points uphill and is let go of: the gradient scheme of O'Donoghue and Candès
-    (2015), for a step from `point` to `landed` after `before`."""
+    """Whether momentum points uphill, so that it is dropped: the gradient scheme of O'Donoghue and
+    Candès (2015), for a step from `point` to `landed` after `before`."""
     return float(np.sum((point - landed) * (landed - before))) > 0.0

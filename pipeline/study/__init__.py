@@ -1,9 +1,11 @@
 """The story of a study: ask, train, record, tell, report.
 
-`run` tells it; `identity` says which study it is, `lock` keeps others out; `populations` groups
-`replicates` and trains them on `people`, `evaluation` measures them, `recording` hands them on;
-`trials` asks and tells Optuna, `study_cohort` fits study and table to each other,
-`variant_search` picks the variants to show, `finalists` the networks that become models.
+`run` has its steps in order; `identity` makes the study's id and record, `lock` lets one process at
+a time run it, `needs` checks the memory, `storage` says where trials are kept. `study_cohort` fits
+study and table to each other. `populations` groups `replicates` and trains them on `people`,
+`evaluation` measures them, `recording` writes them into runs and `trials`, `scores` has what
+configurations score by them. `variant_search` picks the variants to show, `finalists` the networks
+that become models.
 """
 
 import lazy_loader

@@ -13,28 +13,28 @@ from pipeline.results import Inputs, NetworkResult, kept_variables, variables_ke
 from pipeline.study.people import GENETIC, People
 from pipeline.study.replicates import Replicate
 
-MEASURED = 2**21
+PREDICTIONS_AT_ONCE = 2**21
 """Predictions whose metrics are computed together: some 60 bytes each."""
 
 
 def measured_parts(trained: Sequence[TrainedNetwork], people: People) -> list[dict[str, float]]:
     """Of each network, the metrics of every part at the best and at the last epoch."""
-    found: list[dict[str, float]] = [{} for _ in trained]
+    metrics_of_each: list[dict[str, float]] = [{} for _ in trained]
     usable = [i for i, network in enumerate(trained) if network.failure is None]
     if not usable:
-        return found
-    at_once = max(1, MEASURED // np.asarray(trained[usable[0]].predictions).size)
+        return metrics_of_each
+    at_once = max(1, PREDICTIONS_AT_ONCE // np.asarray(trained[usable[0]].predictions).size)
     for prefix, attribute in (("", "predictions"), ("final_", "final_predictions")):
-        for some in split_networks(len(usable), at_once):
-            chosen = usable[some]
-            predictions = np.stack([getattr(trained[i], attribute) for i in chosen])
+        for batch in split_networks(len(usable), at_once):
+            batch_positions = usable[batch]
+            predictions = np.stack([getattr(trained[i], attribute) for i in batch_positions])
             predictions = people.predicted(predictions.astype(np.float64))
             for part, (rows, truth) in people.outcome.items():
                 measured = metrics.measure(truth, predictions[:, :, rows], people.task)
                 for name, values in measured.items():
-                    for i, value in zip(chosen, values, strict=True):
-                        found[i][f"{prefix}{part}_{name}"] = float(value)
-    return found
+                    for i, value in zip(batch_positions, values, strict=True):
+                        metrics_of_each[i][f"{prefix}{part}_{name}"] = float(value)
+    return metrics_of_each
 
 
 def resampled_test_rows(
@@ -43,13 +43,18 @@ def resampled_test_rows(
     """Of each network, the metric on resampled test rows at the best and at the last epoch."""
     rows, truth = people.outcome["test"]
     times = bootstrap.resamples(len(truth))
-    found: list[dict[str, np.ndarray]] = [{} for _ in trained]
-    for own, network in zip(found, trained, strict=True):
-        for epoch, at in (("best", network.predictions), ("last", network.final_predictions)):
-            if network.failure is None and at is not None and len(truth):
-                seen = people.predicted(at[:, rows].astype(np.float64))
-                own[epoch] = bootstrap.resampled(metric, truth, seen, people.task, times)
-    return found
+    resamples_of_each: list[dict[str, np.ndarray]] = [{} for _ in trained]
+    for resamples, network in zip(resamples_of_each, trained, strict=True):
+        for epoch, predictions in (
+            ("best", network.predictions),
+            ("last", network.final_predictions),
+        ):
+            if network.failure is None and predictions is not None and len(truth):
+                test_predictions = people.predicted(predictions[:, rows].astype(np.float64))
+                resamples[epoch] = bootstrap.resampled(
+                    metric, truth, test_predictions, people.task, times
+                )
+    return resamples_of_each
 
 
 def network_result(
@@ -72,7 +77,7 @@ def network_result(
     assert network.first_layer is not None and network.first_layer_final is not None
     columns_kept = np.array(network.kept)
     kept = _kept_by_family(columns_kept, inputs)
-    ends = bootstrap.named_intervals(objective, resamples or {})
+    intervals = bootstrap.named_intervals(objective, resamples or {})
     counts: dict[str, float] = {}
     family_of = inputs.family_of
     for prefix, layer in (("", network.first_layer), ("final_", network.first_layer_final)):
@@ -85,7 +90,7 @@ def network_result(
         params=params,
         inputs=inputs,
         metrics=measured
-        | ends
+        | intervals
         | counts
         | {
             "best_epoch": network.best_epoch,
@@ -98,7 +103,7 @@ def network_result(
         curves={
             "train_loss": np.array(network.curves["train_loss"]),
             objective: np.array(network.curves["score"]),
-            **{f"kept_{family}": counts for family, counts in kept.items()},
+            **{f"kept_{family}": by_epoch for family, by_epoch in kept.items()},
         },
         first_layer=network.first_layer,
         first_layer_final=network.first_layer_final,
@@ -115,11 +120,11 @@ def _first_layer(inputs: Inputs) -> FirstLayer:
 
 
 def _died(columns_kept: np.ndarray, last: np.ndarray, inputs: Inputs) -> dict[str, int]:
-    """Variable → epoch of death, of those that the finish left zeroed; a variable that only the
-    finish zeroed died in no epoch."""
-    finished = variables_kept(np.any(last != 0.0, axis=1)[None], inputs)[0]
+    """Variable → epoch in which it was zeroed for good, of those that are zeroed after the solvers;
+    a variable that only the solvers zeroed was zeroed in no epoch."""
+    kept_at_the_end = variables_kept(np.any(last != 0.0, axis=1)[None], inputs)[0]
     died = died_epochs(variables_kept(columns_kept, inputs), inputs.variable_names)
-    kept = {name for name, is_kept in zip(inputs.variable_names, finished) if is_kept}
+    kept = {name for name, is_kept in zip(inputs.variable_names, kept_at_the_end) if is_kept}
     return {name: epoch for name, epoch in died.items() if name not in kept}
 
 

@@ -22,7 +22,7 @@ from pipeline.tracking import models as model_store
 from pipeline.words import listed, metric_words
 
 MOST_MODELS = 6
-LINKED = re.compile(r"(val|test|train)_")
+SCORES = re.compile(r"(val|test|train)_")
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,20 @@ class Finalist:
 def served_network(network: NetworkResult, cohort: Cohort) -> ServedNetwork:
     """A network of a study with its study's preprocessing."""
     families = network.inputs.families
-    own = [f for f in families if f not in EXCHANGEABLE]
+    table_families = [f for f in families if f not in EXCHANGEABLE]
     from_genotypes = (*EXCHANGEABLE, ANCESTRY)
-    encodings = [c for c, f in zip(network.inputs.columns, families) if f in from_genotypes]
+    genetic_columns = [c for c, f in zip(network.inputs.columns, families) if f in from_genotypes]
     outputs: tuple[str, ...] = (cohort.target,)
     if cohort.task != REGRESSION:
-        seen = cohort.classes[1:] if cohort.task == BINARY else cohort.classes
-        outputs = tuple(f"probability of {cohort.target}={label}" for label in seen)
+        labels = cohort.classes[1:] if cohort.task == BINARY else cohort.classes
+        outputs = tuple(f"probability of {cohort.target}={label}" for label in labels)
     return ServedNetwork(
         layers=network.layers,
         activation=str(network.params.get("activation", "relu")),
         task=cohort.task,
         schema=cohort.schema,
-        chosen=tuple(i for i, f in enumerate(cohort.inputs.families) if f in own),
-        encodings=tuple(encodings),
+        chosen=tuple(i for i, f in enumerate(cohort.inputs.families) if f in table_families),
+        encodings=tuple(genetic_columns),
         outputs=outputs,
         scale=cohort.scale,
     )
@@ -82,17 +82,17 @@ def champion_of(finalists: list[Finalist], summary: Summary) -> Finalist | None:
 
 
 def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str, ...]:
-    """Log the finalists that are not logged yet, register the champion, and show all in the study's
-    own run; sentences in Markdown, the champion's first."""
+    """Log the finalists that are not logged yet, register the champion, and list all in the run of
+    the study; returns sentences in Markdown, the champion's first."""
     finalists = finalists_of(summary, cohort)
     if not finalists:
         return ()
     ids = {}
     try:
-        known = model_store.logged_models(run.store, run.experiment_id)
+        logged = model_store.logged_models(run.store, run.experiment_id)
         for finalist in finalists:
             run_id = _run_of(finalist)
-            ids[finalist.rank] = known.get(run_id) or _log(run, finalist, summary, cohort)
+            ids[finalist.rank] = logged.get(run_id) or _log(run, finalist, summary, cohort)
         model_store.show_models(run.store, run.run_id, list(ids.values()))
     except model_store.Refused:
         return ("No model is logged: this tracking store keeps none.",)
@@ -109,14 +109,14 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
         lines.append("No model is registered: this tracking store has no registry.")
     else:
         uri = f"models:/{name}@{model_store.CHAMPION}"
-        model = f"#/experiments/{run.experiment_id}/models/{ids[champion.rank]}"
-        use = f'`mlflow.pyfunc.load_model("{uri}").predict(table)`'
+        page = f"#/experiments/{run.experiment_id}/models/{ids[champion.rank]}"
+        usage = f'`mlflow.pyfunc.load_model("{uri}").predict(table)`'
         if not champion.from_table:
-            use = f"`mlflow run . -e predict -P model={uri} -P data=… -P genotypes=… -P id=…`"
+            usage = f"`mlflow run . -e predict -P model={uri} -P data=… -P genotypes=… -P id=…`"
         lines.insert(
             0,
-            f"Champion: [{champion.network.name}]({model}), [version {version}](#/models/{name}"
-            f"/versions/{version}): {use}.",
+            f"Champion: [{champion.network.name}]({page}), [version {version}](#/models/{name}"
+            f"/versions/{version}): {usage}.",
         )
         if not champion.from_table:
             lines.append(_needs(champion))
@@ -148,14 +148,14 @@ def _needs(finalist: Finalist) -> str:
 
 def _line(finalist: Finalist, model_id: str, run: StudyRun, summary: Summary) -> str:
     """`Model s4 of solution 1: from the table alone.` with a link."""
-    does = "predicts from the table alone"
+    how = "predicts from the table alone"
     if not finalist.from_table:
-        does = f"needs {listed(finalist.served.needed, 4)} as columns besides the table's"
+        how = f"needs {listed(finalist.served.needed, 4)} as columns besides the table's"
     link = f"#/experiments/{run.experiment_id}/models/{model_id}"
     score = metric_words(summary.record.objective)
     value = finalist.network.metrics.get(summary.record.objective, float("nan"))
     which = f"[Model of best-epoch solution {finalist.rank}, s{finalist.network.seed}]({link})"
-    return f"{which}: {score} {value:.3f}, {does}."
+    return f"{which}: {score} {value:.3f}, {how}."
 
 
 def _variants(run: StudyRun, run_id: str) -> bytes | None:
@@ -203,7 +203,7 @@ def _log(run: StudyRun, finalist: Finalist, summary: Summary, cohort: Cohort) ->
                 dimensions=served.needed,
                 outputs=served.outputs,
                 example=synthetic_rows(served),
-                metrics={k: v for k, v in network.metrics.items() if LINKED.match(k)},
+                metrics={k: v for k, v in network.metrics.items() if SCORES.match(k)},
                 params={k: param_text(v) for k, v in network.params.items()},
                 tags={
                     "study": summary.record.study,

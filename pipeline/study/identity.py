@@ -15,7 +15,7 @@ from pipeline.data import Cohort
 from pipeline.genetics import Genotypes
 from pipeline.provenance import ENGINE_VERSION, reproduction_facts
 from pipeline.results import StudyRecord
-from pipeline.search_space import SearchSpace, encoded
+from pipeline.search_space import SearchSpace, as_recorded
 from pipeline.study.people import GENETIC, People
 from pipeline.study.replicates import Replicate
 
@@ -89,8 +89,8 @@ def network_key(
     return f"{people}-{_digest(decides)[:24]}"
 
 
-def _digest(decides: object) -> str:
-    return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
+def _digest(facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _bytes_digest(numbers: np.ndarray) -> str:
@@ -101,9 +101,9 @@ _FILES = ("study", "data", "genotypes")
 """Parameters that may be paths: of these the record has the name alone."""
 
 
-def command_of(study: str, given: Mapping[str, object]) -> str:
+def command_of(study: str, overrides: Mapping[str, object]) -> str:
     """The command that the record shows; no folder of the person's is in it."""
-    parameters = {"study": study, **given}
+    parameters = {"study": study, **overrides}
     return "mlflow run . " + " ".join(
         f"-P {key}={shlex.quote(Path(str(value)).name if key in _FILES else str(value))}"
         for key, value in parameters.items()
@@ -112,8 +112,8 @@ def command_of(study: str, given: Mapping[str, object]) -> str:
 
 def _question(text: str) -> str:
     """The opening of a study file up to its question mark, without what follows."""
-    asked, mark, _ = " ".join(text.split()).partition("?")
-    return asked + mark
+    question, mark, _ = " ".join(text.split()).partition("?")
+    return question + mark
 
 
 def _shown_genotypes(genotypes: Genotypes | None) -> str:
@@ -133,8 +133,8 @@ def record_of(
     facts = {"data": cohort.source, "task": cohort.task, **cohort.facts}
     by_class = space.space.get("class_weight", (space.training.class_weight,))
     if by_class != ("none",):
-        said = " or ".join(str(encoded("class_weight", value)) for value in by_class)
-        facts["class_weight"] = f"{said} (in the loss; metrics are unweighted)"
+        class_weights = " or ".join(str(as_recorded("class_weight", value)) for value in by_class)
+        facts["class_weight"] = f"{class_weights} (in the loss; metrics are unweighted)"
     facts |= reproduction_facts()
     return StudyRecord(
         study=space.study,

@@ -1,9 +1,9 @@
 """One process at a time trains a study: locks in the working folder, in Optuna's storage and on the
-study's run, each naming its holder. What a dead process holds is taken over.
+study's run, each naming its holder. The lock of a dead process is taken over.
 
-In the storage the lock is a study of its own, `<name> <id> owner <n>`, while somebody holds it:
-making a study of a name that is there fails, whoever else tries at the same moment, so n grows by
-one at each taking over and one alone has it.
+In the storage the lock is an Optuna study `<name> <id> owner <n>` without trials, which is there
+while a process holds it. Whoever takes over makes the study of the next n. Optuna makes no two
+studies of one name, so of several processes that try at the same moment one alone succeeds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipeline.tracking import Holder, file_lock, refusal
 
 HEARTBEAT_SECONDS = 20.0
 NAMELESS_SECONDS = 1.0
-"""Time in which a process that has made its lock says who it is."""
+"""Time in which a process that has made its lock writes its name into it."""
 
 _OWNER = "owner"
 Beat = Callable[[str], None]
@@ -50,8 +50,9 @@ def alone(study_id: str, folder: Path) -> Iterator[None]:
 class StorageLock:
     """The study in Optuna's storage is this process's while the block runs.
 
-    A thread says every HEARTBEAT_SECONDS that it still is, there and by `beats`. `check` raises
-    InputError where another process has taken over, as from one that slept for minutes.
+    A thread writes every HEARTBEAT_SECONDS, into the storage and by calling each of `beats`, that
+    the process is alive. `check` raises InputError where another process has taken over, as from
+    one that slept for minutes.
     """
 
     def __init__(self, name: str, storage: str):
@@ -59,7 +60,7 @@ class StorageLock:
         self.holder = Holder.this()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._number = 0
-        self._over = threading.Event()
+        self._released = threading.Event()
         self._thread: threading.Thread | None = None
         self.beats: list[Beat] = []
 
@@ -70,7 +71,7 @@ class StorageLock:
         return [int(number) for number in numbers if number.isdigit()]
 
     def _holder_of(self, number: int) -> Holder | None:
-        """None where it has not said who it is, or is gone."""
+        """None where the lock does not name its holder yet, or is gone."""
         with suppress(KeyError):
             study = optuna.load_study(study_name=f"{self._name} {number}", storage=self._storage)
             return Holder.read(study.user_attrs.get(_OWNER))
@@ -78,12 +79,12 @@ class StorageLock:
 
     def __enter__(self) -> StorageLock:
         try:
-            held = self._numbers()
+            numbers = self._numbers()
         except Exception as error:  # SQLAlchemy, drivers and URLs each raise their own
             raise refused_storage(self._storage, error) from error
-        newest = max(held, default=0)
+        newest = max(numbers, default=0)
         holder = self._holder_of(newest) if newest else None
-        if newest and holder is None:  # made this moment, or by one that died in it
+        if newest and holder is None:  # made this moment, or by a process that died just then
             time.sleep(NAMELESS_SECONDS)
             holder = self._holder_of(newest)
         if holder is not None and not holder.is_dead():
@@ -96,21 +97,21 @@ class StorageLock:
         except optuna.exceptions.DuplicatedStudyError:
             raise refusal("with this storage", self._holder_of(self._number)) from None
         study.set_user_attr(_OWNER, self.holder.text())
-        for earlier in held:
+        for earlier in numbers:
             self._delete(earlier)
         self._thread = threading.Thread(target=self._beat, args=(study,), daemon=True)
         self._thread.start()
         return self
 
     def _beat(self, study: optuna.Study) -> None:
-        while not self._over.wait(HEARTBEAT_SECONDS):
+        while not self._released.wait(HEARTBEAT_SECONDS):
             text = self.holder.text()
             for beat in (lambda text: study.set_user_attr(_OWNER, text), *self.beats):
                 with suppress(Exception):  # a server that is away for a while
                     beat(text)
 
     def check(self) -> None:
-        """InputError where the lock is another's by now."""
+        """InputError where another process has taken over the lock."""
         newest = max(self._numbers(), default=0)
         if newest != self._number:
             raise refusal("with this storage", self._holder_of(newest) if newest else None)
@@ -120,7 +121,7 @@ class StorageLock:
             optuna.delete_study(study_name=f"{self._name} {number}", storage=self._storage)
 
     def __exit__(self, *error: object) -> None:
-        self._over.set()
+        self._released.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
         self._delete(self._number)

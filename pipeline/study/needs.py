@@ -1,4 +1,4 @@
-"""What a study needs of memory, said before work starts where the machine does not have it.
+"""What a study needs of memory: where the machine does not have it, an error before work starts.
 
 Shapes: N people, p columns, h units of the first layer, M networks of the study.
 """
@@ -20,10 +20,10 @@ from pipeline.networks import (
 from pipeline.process import require_memory
 from pipeline.search_space import Sampling, SearchSpace
 
-READING = {".csv": 10, ".gz": 40, ".parquet": 20}
-"""Bytes of memory for each byte of a table's file, while it is read and its columns are encoded."""
+BYTES_BY_SUFFIX = {".csv": 10, ".gz": 40, ".parquet": 20}
+"""Bytes of memory for each byte of a table's file, while it is read into numbers."""
 
-COPIES = 10
+COPIES_OF_THE_TABLE = 10
 """Of the table's columns in float32, while networks train: both precisions, and what is made of
 them on the way."""
 
@@ -35,9 +35,9 @@ def require_memory_to_read(path: Path) -> None:
     """InputError where a table's file is too large to be read; other faults are the reader's."""
     if not path.is_file():
         return
-    factor = READING.get(path.suffix.lower(), max(READING.values()))
+    memory_per_byte = BYTES_BY_SUFFIX.get(path.suffix.lower(), max(BYTES_BY_SUFFIX.values()))
     require_memory(
-        factor * path.stat().st_size,
+        memory_per_byte * path.stat().st_size,
         f"the table {path.name}",
         "leave out rows or columns, or take a larger machine",
     )
@@ -51,18 +51,18 @@ def bytes_of_a_study(space: SearchSpace, cohort: Cohort) -> int:
     outputs = len(cohort.classes) if len(cohort.classes) > 2 else 1
     split = cohort.split
     rows = len(split.train), len(split.validation), len(split.test)
-    nothing = np.zeros((0, columns))
-    data = TrainingData(nothing, cohort.outcome, cohort.task, rows, np.arange(columns))
+    no_rows = np.zeros((0, columns))
+    data = TrainingData(no_rows, cohort.outcome, cohort.task, rows, np.arange(columns))
     schedule = Schedule(batch_size=space.training.batch_size)
     networks = Sampling(space).total * len(space.seeds)
     needed = 0
     for hidden in sizes:
         architecture = Architecture(columns, 0, tuple(hidden), outputs)
-        network = bytes_of_a_network(data, architecture, schedule)
-        population = max(network, min(POPULATION_BYTES, networks * network))
+        network_bytes = bytes_of_a_network(data, architecture, schedule)
+        population = max(network_bytes, min(POPULATION_BYTES, networks * network_bytes))
         results = networks * (8 * columns * architecture.layer_sizes[0] + 100 * columns)
         needed = max(needed, population, results)
-    return COPIES * 4 * people * columns + needed + OTHER_BYTES
+    return COPIES_OF_THE_TABLE * 4 * people * columns + needed + OTHER_BYTES
 
 
 def require_memory_to_train(space: SearchSpace, cohort: Cohort) -> None:

@@ -29,12 +29,12 @@ class People:
         split = cohort.split
         self._order = np.concatenate([split.train, split.validation, split.test])
         self._rows = (len(split.train), len(split.validation), len(split.test))
-        self._relationship = self._factor = self._components = None
+        self._relationship = self._relationship_factor = self._components = None
         if genotypes is not None:
             self._relationship = genotypes.relationship[np.ix_(self._order, split.train)]
-            self._factor = encoding_factor(self._relationship, len(split.train))
+            self._relationship_factor = encoding_factor(self._relationship, len(split.train))
             self._components = genotypes.components
-        self._seen: dict[tuple, TrainingData] = {}
+        self._training_data: dict[tuple, TrainingData] = {}
 
     @property
     def task(self) -> str:
@@ -70,14 +70,14 @@ class People:
 
     def inputs(self, families: Sequence[str], genetic_dimensions: int) -> Inputs:
         """The columns of a network of these families and of ancestry; genetic ones last."""
-        shared = self.cohort.inputs.only(tuple(f for f in families if f != GENETIC))
+        table_columns = self.cohort.inputs.only(tuple(f for f in families if f != GENETIC))
         if self._components is not None:
             names = self._components.names
-            shared += Inputs(names, names, (ANCESTRY,) * len(names))
+            table_columns += Inputs(names, names, (ANCESTRY,) * len(names))
         if GENETIC not in families:
-            return shared
+            return table_columns
         names = tuple(f"genetic_{i}" for i in range(genetic_dimensions))
-        return shared + Inputs(names, names, (GENETIC,) * genetic_dimensions)
+        return table_columns + Inputs(names, names, (GENETIC,) * genetic_dimensions)
 
     def training_data(self, configuration: Configuration) -> TrainingData:
         """Made once for each choice of inputs and class weights."""
@@ -85,29 +85,32 @@ class People:
         dimensions = configuration.network.genetic_dimensions
         class_weight = configuration.training.class_weight
         key = families, dimensions, str(class_weight)
-        if key not in self._seen:
+        if key not in self._training_data:
             chosen = [f != GENETIC and f in families for f in cohort.inputs.families]
             genetic = GENETIC in families
             center, unit = cohort.scale
             target, train = cohort.outcome[self._order], cohort.split.train
-            own = None if cohort.row_weights is None else cohort.row_weights[train]
-            columns, factor = cohort.features[:, chosen], cohort.penalty_factor[chosen]
+            row_weights = None if cohort.row_weights is None else cohort.row_weights[train]
+            columns, penalty_factor = (
+                cohort.features[:, chosen],
+                cohort.penalty_factor[chosen],
+            )
             if self._components is not None:
                 scores = self._components.scores.astype(np.float32)
                 columns = np.concatenate([columns, scores], axis=1)
-                factor = np.append(factor, np.zeros(scores.shape[1]))
-            self._seen[key] = TrainingData(
+                penalty_factor = np.append(penalty_factor, np.zeros(scores.shape[1]))
+            self._training_data[key] = TrainingData(
                 columns=columns[self._order],
                 target=(target - center) / unit if self.task == "regression" else target,
                 task=self.task,
                 rows=self._rows,
                 group_index=self.inputs(families, dimensions).group_index,
-                penalty_factor=np.append(factor, np.ones(dimensions if genetic else 0)),
+                penalty_factor=np.append(penalty_factor, np.ones(dimensions if genetic else 0)),
                 row_weights=training_weights(
-                    cohort.outcome[train], cohort.classes, class_weight, own
+                    cohort.outcome[train], cohort.classes, class_weight, row_weights
                 ),
                 relationship=self._relationship if genetic else None,
-                factor=self._factor if genetic else None,
+                relationship_factor=self._relationship_factor if genetic else None,
                 rank=self.genotypes.rank if genetic and self.genotypes is not None else 1,
             )
-        return self._seen[key]
+        return self._training_data[key]

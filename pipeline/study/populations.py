@@ -78,9 +78,9 @@ def populations(
         configuration = members[0].configuration
         data = people.training_data(configuration)
         architecture = _architecture(configuration, data, people.outputs)
-        most = networks_at_once(data, architecture, schedule)
-        for some in split_networks(len(members), most):
-            yield Population(tuple(members[some]))
+        at_once = networks_at_once(data, architecture, schedule)
+        for members_at_once in split_networks(len(members), at_once):
+            yield Population(tuple(members[members_at_once]))
 
 
 def train(

@@ -1,7 +1,7 @@
-"""Finished networks → the tracking store and the trials: the one place where results leave.
+"""Finished networks → the tracking store and the trials: the one place where results are written.
 
-A run is recorded first and its trial added after, so what a stop leaves behind is a run without a
-trial, which the next start gives one.
+A run is recorded before its trial is added, so a stop between the two leaves a run without a trial;
+the next start adds it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pipeline.inspection import solution_label
 from pipeline.provenance import made_with
 from pipeline.report import HeatMap
 from pipeline.results import NetworkResult, StudyRecord
-from pipeline.study.replicates import Replicate
+from pipeline.study.replicates import Replicate, ReplicateKey
 from pipeline.study.scores import Outcome, Scores, score_of
 from pipeline.study.trials import Trials
 from pipeline.tracking import StoredRun, StudyRun, params_from_texts, read_network, server_trouble
 
-RECORDED_WEIGHTS = 10_000_000
+WEIGHTS_AT_ONCE = 10_000_000
 """First-layer weights whose files are written together: some 20 bytes each."""
 
 
@@ -43,8 +43,8 @@ class Recorder:
         self._check = check
         self._run, self._record, self._trials, self.scores = run, record, trials, scores
         self._frames: dict[tuple, HeatMap] = {}
-        self._waiting: set[tuple[int, int]] = set()  # their runs, for a server
-        self._untold: list[Outcome] = []  # their trials, for a storage
+        self._waiting: set[ReplicateKey] = set()  # networks whose runs a server lacks
+        self._without_trials: list[Outcome] = []  # where the storage is away
         self._made_with = made_with(record.facts)
         self.study_id = record.study_id
 
@@ -61,10 +61,10 @@ class Recorder:
         replicates come with their keys. The runs are this study's; their tag `copied_from` names
         the one that was trained.
         """
-        missing = {key: replicate for replicate, key in replicates}
+        wanted_by_key = {key: replicate for replicate, key in replicates}
         copies = []
-        for run in self._run.known_networks(people) if missing else ():
-            replicate = missing.pop(run.tags.get("network_key", ""), None)
+        for run in self._run.known_networks(people) if wanted_by_key else ():
+            replicate = wanted_by_key.pop(run.tags.get("network_key", ""), None)
             if replicate is None:
                 continue
             try:
@@ -76,10 +76,10 @@ class Recorder:
 
     def _copy(self, run: StoredRun, replicate: Replicate) -> NetworkResult:
         network = read_network(self._run.store, run)
-        cell = {"seed": replicate.seed, "configuration": replicate.configuration.number}
+        key_params = {"seed": replicate.seed, "configuration": replicate.configuration.number}
         return replace(
             network,
-            params={**replicate.configuration.params, **cell},
+            params={**replicate.configuration.params, **key_params},
             copied_from=network.copied_from or run.run_id,
             trial=None,
         )
@@ -87,8 +87,8 @@ class Recorder:
     def record(self, results: Sequence[NetworkResult]) -> None:
         """All networks of a population, in one transaction where the store has them; in several
         where their weights are many, since their files are made in memory."""
-        weights = max((len(r.inputs.columns) * _units(r) for r in results), default=1)
-        at_once = max(1, RECORDED_WEIGHTS // max(weights, 1))
+        most_weights = max((len(r.inputs.columns) * _units(r) for r in results), default=1)
+        at_once = max(1, WEIGHTS_AT_ONCE // max(most_weights, 1))
         for start in range(0, len(results), at_once):
             self._record_some(results[start : start + at_once])
 
@@ -96,7 +96,7 @@ class Recorder:
         try:
             self._check()
         except Exception as error:
-            if server_trouble(error) is None:  # else it is found out when the storage is back
+            if server_trouble(error) is None:  # else it is checked when the storage is back
                 raise
         numbered = [
             replace(
@@ -114,7 +114,7 @@ class Recorder:
         ]
         for outcome in (each for each in outcomes if not each.run_id):
             self.scores.add(outcome)
-            self._waiting.add(outcome.cell)
+            self._waiting.add(outcome.replicate_key)
         self._keep([outcome for outcome in outcomes if outcome.run_id])
         if self._waiting and not self._run.delivery.trouble:
             self._keep_what_arrived()
@@ -123,8 +123,8 @@ class Recorder:
         """Networks whose runs had to wait."""
         objective = self.scores.space.objective
         arrived = [outcome_of_run(run, objective) for run in self._run.recorded()]
-        arrived = [outcome for outcome in arrived if outcome.cell in self._waiting]
-        self._waiting -= {outcome.cell for outcome in arrived}
+        arrived = [outcome for outcome in arrived if outcome.replicate_key in self._waiting]
+        self._waiting -= {outcome.replicate_key for outcome in arrived}
         self._keep(arrived)
 
     def finish(self, on_wait: Callable[[str], None]) -> None:
@@ -132,7 +132,7 @@ class Recorder:
         and then the next start delivers it."""
         self._run.delivery.finish(on_wait)
         self._keep_what_arrived()
-        if self._untold:
+        if self._without_trials:
             raise InputError(
                 f"the Optuna storage must answer, but {self._storage_trouble}; no network is lost, "
                 "and the same command adds their trials when it does"
@@ -141,18 +141,18 @@ class Recorder:
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             self.scores.add(outcome)
-        outcomes = [*self._untold, *outcomes]
+        outcomes = [*self._without_trials, *outcomes]
         try:
             numbers = self._trials.add(outcomes)
         except Exception as error:
             trouble = server_trouble(error)
             if trouble is None:
                 raise
-            self._storage_trouble, self._untold = trouble, outcomes
+            self._storage_trouble, self._without_trials = trouble, outcomes
             return
-        self._untold = []
-        moved = {o.run_id: numbers[o.run_id] for o in outcomes if numbers[o.run_id] != o.trial}
-        self._run.store.set_tag("trial", {run_id: str(n) for run_id, n in moved.items()})
+        self._without_trials = []
+        renumbered = {o.run_id: numbers[o.run_id] for o in outcomes if numbers[o.run_id] != o.trial}
+        self._run.store.set_tag("trial", {run_id: str(n) for run_id, n in renumbered.items()})
 
     def _heat_maps(self, result: NetworkResult) -> dict[str, bytes]:
         if result.first_layer is None or result.first_layer_final is None:
@@ -163,13 +163,13 @@ class Recorder:
             self._frames[key] = HeatMap(result.inputs, units, self._record.simulated)
         frame = self._frames[key]
         best, last = int(result.metrics["best_epoch"]), int(result.metrics["final_epoch"])
-        drawn = {
+        pictures = {
             "first_layer.png": frame.png(result.first_layer, f"{result.name} · best epoch {best}"),
             "first_layer_final.png": frame.png(
                 result.first_layer_final, f"{result.name} · last epoch {last}"
             ),
         }
-        return {name: png for name, png in drawn.items() if png is not None}
+        return {name: png for name, png in pictures.items() if png is not None}
 
 
 def outcome_of(result: NetworkResult, run_id: str, objective: str) -> Outcome:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from pipeline.search_space import Configuration
 
+ReplicateKey = tuple[int, int]
+"""(configuration, seed): which network of a study."""
+
 
 @dataclass(frozen=True)
 class Replicate:
@@ -15,7 +18,7 @@ class Replicate:
     seed: int
 
     @property
-    def cell(self) -> tuple[int, int]:
+    def key(self) -> ReplicateKey:
         return self.configuration.number, self.seed
 
 

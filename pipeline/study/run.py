@@ -1,7 +1,7 @@
 """The story of a study: configurations → networks → runs → report.
 
-MLflow's runs are what is known; Optuna's trials mirror them. A killed study loses at most the
-population that was training, and counts nothing twice.
+Which networks are trained is read from MLflow's runs; Optuna's trials are made from them. A killed
+study loses at most the population that was training, and counts nothing twice.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from pipeline.tracking import (
     StudyRun,
     open_study,
     refuse_one_file,
-    told_as_a_sentence,
+    server_trouble_as_a_sentence,
 )
 from pipeline.tracking import reader as tracked
 from pipeline.training import Checkpoint
@@ -55,7 +55,7 @@ CACHED = ("relationship-*", "simulated-*", "fileset-*", "encoders/*", "*.lock", 
 """Of it, what is removed when it is old: at a later start it is computed again."""
 
 
-@told_as_a_sentence()
+@server_trouble_as_a_sentence()
 def run_study(
     study: str,
     *,
@@ -101,7 +101,7 @@ def run_study(
     sweep(CACHE, below=True)
     with alone(study_id, CACHE):
         make_storage(storage)
-        spool, shown = CACHE / "spool" / study_id, _shown(space)
+        spool, shown = CACHE / "spool" / study_id, _shown_params(space)
         with StorageLock(f"{space.study} {study_id}", storage) as lock:
             trials = Trials(space, study_id, storage)
             with open_study(
@@ -110,11 +110,11 @@ def run_study(
                 lock.beats.append(run.beat)
                 folder = report_folder(output, [run.about])
                 recorder = Recorder(run, record, trials, Scores(space), lock.check)
-                _to_the_end(space, People(cohort, genotypes), recorder, run, folder, console)
+                _complete(space, People(cohort, genotypes), recorder, run, folder, console)
     return folder
 
 
-def _to_the_end(
+def _complete(
     space: SearchSpace,
     people: People,
     recorder: Recorder,
@@ -136,7 +136,7 @@ def _to_the_end(
     _finish(results, run, people.cohort, folder, console)
 
 
-def _shown(space: SearchSpace) -> dict[str, str | int]:
+def _shown_params(space: SearchSpace) -> dict[str, str | int]:
     """What the study's run shows beside its target and objective."""
     return {
         "configurations": space.configurations,
@@ -193,7 +193,7 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
     scores = recorder.scores
     sampling = Sampling(space, scores.params)
     wanted = {(c, s) for c in range(sampling.total) for s in space.seeds}
-    done = len(wanted & scores.finished.keys())
+    done = len(wanted & scores.recorded.keys())
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     keys = Keys(people, space.objective)
@@ -204,13 +204,13 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
                 Replicate(configuration, seed)
                 for configuration in configurations
                 for seed in space.seeds
-                if (configuration.number, seed) not in scores.finished
+                if (configuration.number, seed) not in scores.recorded
             ]
             adopted = recorder.adopt([(r, keys.of(r)) for r in replicates], keys.people)
             if adopted:
                 console.print(f"taken over: {adopted} networks that are trained already")
                 progress.recorded(adopted, scores.best_mean())
-            missing = [r for r in replicates if r.cell not in scores.finished]
+            missing = [r for r in replicates if r.key not in scores.recorded]
             for population in populations(missing, people, space.objective):
                 _train_one(population, space, people, keys, recorder, progress, checkpoint)
 

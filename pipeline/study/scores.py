@@ -1,4 +1,4 @@
-"""What finished networks say of their configurations: all that a sampler is told.
+"""Configurations' scores from those of their recorded networks: all that a sampler gets to know.
 
 It comes from the recorded runs alone, so it is the same whatever became of Optuna's storage.
 """
@@ -12,9 +12,7 @@ from typing import NamedTuple
 
 from pipeline.inspection import entropy_bits
 from pipeline.search_space import ENTROPY, KEPT, SearchSpace
-
-Cell = tuple[int, int]
-"""(configuration, seed): which network of a study."""
+from pipeline.study.replicates import ReplicateKey
 
 Params = Mapping[str, str | int | float]
 
@@ -39,7 +37,7 @@ class Outcome(NamedTuple):
     trial: int | None = None
 
     @property
-    def cell(self) -> Cell:
+    def replicate_key(self) -> ReplicateKey:
         return int(self.params["configuration"]), int(self.params["seed"])
 
 
@@ -54,26 +52,27 @@ def score_of(
 
 
 class Scores:
-    """The networks of a study that are done, and what configurations score by them."""
+    """The recorded networks of a study, and what configurations score by them."""
 
     def __init__(self, space: SearchSpace):
         self.space = space
         self.params: dict[int, Params] = {}
-        self._scores: dict[Cell, Score | None] = {}
+        self._scores: dict[ReplicateKey, Score | None] = {}
 
     def add(self, outcome: Outcome) -> None:
         """A network is recorded."""
-        self._scores[outcome.cell] = outcome.score
-        self.params[outcome.cell[0]] = outcome.params
+        self._scores[outcome.replicate_key] = outcome.score
+        self.params[outcome.replicate_key[0]] = outcome.params
 
     @property
-    def finished(self) -> Mapping[Cell, Score | None]:
-        """Networks that are done → their scores, None for one that diverged."""
+    def recorded(self) -> Mapping[ReplicateKey, Score | None]:
+        """Recorded networks → their scores, None for one that diverged."""
         return self._scores
 
     def by_configuration(self) -> dict[int, tuple[float, ...] | None]:
-        """Configurations of which every seed is done → the study's objectives, over the seeds that
-        finished: a mean of validation scores or of kept variables, or the solutions' entropy."""
+        """Configurations of which every seed is recorded → the study's objectives, over the seeds
+        that did not diverge: a mean of validation scores or of kept variables, or the solutions'
+        entropy."""
         networks: dict[int, dict[int, Score | None]] = defaultdict(dict)
         for (configuration, seed), score in self._scores.items():
             networks[configuration][seed] = score

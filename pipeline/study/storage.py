@@ -22,11 +22,11 @@ def storage_url(parameter: str | None) -> str:
         return os.environ.get(VARIABLE) or DEFAULT
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if run_id and has_password(parameter):
-        done = RunStore().forget_parameter(run_id, "storage")
+        what_was_done = RunStore().forget_parameter(run_id, "storage")
         raise InputError(
             f"a storage URL with a password must come from the environment variable {VARIABLE}, "
             "because `mlflow run` writes its parameters into the tracking store and shows them to "
             f"everyone on this machine, but got it as a parameter; set {VARIABLE} and leave "
-            f"storage out. {done}"
+            f"storage out. {what_was_done}"
         )
     return parameter

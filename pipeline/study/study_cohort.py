@@ -35,7 +35,7 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
     `sample_weight`, `id`, `person` and the target must exist, as must what a parameter names.
     Raises InputError for anything in which study, table and fileset do not fit.
     """
-    lost: list[str] = []
+    left_out: list[str] = []
     roles: Roles = {
         "categories": space.categories,
         "drop": space.drop,
@@ -48,11 +48,11 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
     persons = () if space.person is None else (space.person,)
     table = read_table(space.data, texts=(*ids, *persons, *space.categories))
     if space.data_replaced:
-        roles, lost = _within(roles, table, space.parameters)
+        roles, left_out = _within(roles, table, space.parameters)
     joined = None
     if _uses_genotypes(space) and space.genotypes != "simulated":
         joined = join(table, space.id, open_fileset(space.genotypes))
-        lost += joined.warnings
+        left_out += joined.warnings
         table = table if joined.table_rows is None else table.rows(joined.table_rows)
     cohort = load_cohort(
         table,
@@ -75,32 +75,35 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
     for class_weight in space.space.get("class_weight", (space.training.class_weight,)):
         check_class_weight(class_weight, cohort.task, cohort.classes, cohort.target)
     _check_genotypes(space, cohort)
-    return space, replace(cohort, warnings=(*cohort.warnings, *lost)), joined
+    return space, replace(cohort, warnings=(*cohort.warnings, *left_out)), joined
 
 
 def _within(roles: Roles, table: Table, parameters: Set[str]) -> tuple[Roles, list[str]]:
     """Roles without what does not suit another table than the study's, and sentences on it.
 
-    A category, a family or a column to drop that is not there needs no word; what a parameter
-    names is not touched.
+    A category, a family or a column to drop that is not there is left out without a warning;
+    what a parameter names is not changed.
     """
     present = set(table.frame.columns)
-    groups = {n: tuple(c for c in own if c in present) for n, own in roles["groups"].items()}
-    groups = {name: own for name, own in groups.items() if own}
+    groups = {
+        n: tuple(c for c in columns if c in present) for n, columns in roles["groups"].items()
+    }
+    groups = {name: columns for name, columns in groups.items() if columns}
     variables = present | set(groups)
     quantities = [c for c in roles["categories"] if c in present and is_quantity(table, c)]
     suiting: Roles = {
         "categories": tuple(c for c in roles["categories"] if c in present and c not in quantities),
         "drop": tuple(c for c in roles["drop"] if c in present),
         "families": {
-            name: tuple(c for c in own if c in present) for name, own in roles["families"].items()
+            name: tuple(c for c in columns if c in present)
+            for name, columns in roles["families"].items()
         },
         "groups": groups,
         "unpenalized": tuple(v for v in roles["unpenalized"] if v in variables),
     }
     for name in parameters & roles.keys():
         suiting[name] = roles[name]
-    in_groups = [c for own in roles["groups"].values() for c in own if c not in present]
+    in_groups = [c for columns in roles["groups"].values() for c in columns if c not in present]
     unpenalized = [v for v in roles["unpenalized"] if v not in variables]
     warnings = [
         f"the table has no {named(names)}, which the study names under {key}; left out"

@@ -1,9 +1,8 @@
 """The study's networks in Optuna's storage: one ended trial a recorded network.
 
-The recorded runs are the truth, and this is their mirror: a trial is added once its network's run
-is there, whole or not at all, and trials that the storage lacks are added at the next start. No
-trial is ever RUNNING, and none is counted twice. By Optuna's public calls alone; numbers are the
-storage's.
+Trials are made from the recorded runs: one is added once its network's run is there, whole or not
+at all, and trials that the storage lacks are added at the next start. No trial is ever RUNNING, and
+none is counted twice. By Optuna's public calls alone; numbers are the storage's.
 """
 
 from __future__ import annotations
@@ -18,10 +17,11 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pipeline.errors import InputError
-from pipeline.process import masked
+from pipeline.process import first_line, masked
 from pipeline.search_space import ENTROPY, KEPT, SearchSpace
 from pipeline.search_space import distributions as distributions_of
-from pipeline.study.scores import Cell, Outcome
+from pipeline.study.replicates import ReplicateKey
+from pipeline.study.scores import Outcome
 from pipeline.tracking import make_whole, refuse_foreign
 
 _FAILURE, _SOLUTION, _RUN, _KEY = "failure", "solution", "run_id", "network_key"
@@ -56,14 +56,14 @@ def make_storage(storage: str) -> None:
 
 def _make_tables(storage: str) -> None:
     """Optuna's tables in a new database, which is closed again."""
-    made = optuna.storages.RDBStorage(storage)
-    made.remove_session()
-    made.engine.dispose()
+    database = optuna.storages.RDBStorage(storage)
+    database.remove_session()
+    database.engine.dispose()
 
 
 def refused_storage(storage: str, error: Exception) -> InputError:
     """What is wrong with a storage, in a sentence."""
-    reason = masked(str(error).strip().splitlines()[0])
+    reason = masked(first_line(error))
     return InputError(
         "storage must be an Optuna storage URL that can be opened, such as sqlite:///optuna.db, "
         f"but got {masked(storage)!r}: {reason}"
@@ -90,53 +90,62 @@ class Trials:
             )
         except Exception as error:  # SQLAlchemy, drivers and URLs each raise their own
             raise refused_storage(storage, error) from error
-        self.numbers: dict[Cell, int] = {}
+        self.numbers: dict[ReplicateKey, int] = {}
         self.next_number = 0
-        self._look()
+        self._adding = False
+        self._read_numbers()
 
-    def _look(self) -> None:
+    def _read_numbers(self) -> None:
         for trial in self._study.get_trials(deepcopy=False):
             self.next_number = max(self.next_number, trial.number + 1)
-            if (cell := _cell(trial)) is not None:
-                self.numbers.setdefault(cell, trial.number)
+            if (key := _replicate_key(trial)) is not None:
+                self.numbers.setdefault(key, trial.number)
+        self._adding = False
 
     def add(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
         """Trials of recorded networks that have none; run id → number of the network's trial."""
-        missing = [outcome for outcome in outcomes if outcome.cell not in self.numbers]
+        if self._adding:  # an earlier call failed: some of its trials may be there
+            self._read_numbers()
+        missing = [outcome for outcome in outcomes if outcome.replicate_key not in self.numbers]
+        self._adding = bool(missing)
         for outcome in missing:
             self._study.add_trial(self._trial(outcome))
         if missing:
-            self._look()
-        return {o.run_id: self.numbers[o.cell] for o in outcomes if o.cell in self.numbers}
+            self._read_numbers()
+        return {
+            o.run_id: self.numbers[key]
+            for o in outcomes
+            if (key := o.replicate_key) in self.numbers
+        }
 
     def _trial(self, outcome: Outcome) -> FrozenTrial:
         distributions = distributions_of(self.space)
-        notes = {_RUN: outcome.run_id, _KEY: outcome.key}
+        attributes = {_RUN: outcome.run_id, _KEY: outcome.key}
         values = None
         if outcome.score is None or not math.isfinite(outcome.score.score):
-            notes[_FAILURE] = outcome.failure or "no score"
+            attributes[_FAILURE] = outcome.failure or "no score"
         else:
             values = [outcome.score.score]
             if KEPT in self.space.objectives:
                 values.append(outcome.score.kept)
             if ENTROPY in self.space.objectives:
-                notes[_SOLUTION] = outcome.score.solution
+                attributes[_SOLUTION] = outcome.score.solution
         return create_trial(
             state=TrialState.FAIL if values is None else TrialState.COMPLETE,
             values=values,
             params={name: outcome.params[name] for name in distributions},
             distributions=distributions,
-            user_attrs=notes,
+            user_attrs=attributes,
         )
 
 
 def _directions(space: SearchSpace) -> list[Direction]:
-    """Of a network's own values; how its seeds disagree is no value of one network."""
+    """Of the values of a network; how far seeds disagree is no value of one network."""
     larger = (space.maximize, False) if KEPT in space.objectives else (space.maximize,)
     return ["maximize" if each else "minimize" for each in larger]
 
 
-def _cell(trial: FrozenTrial) -> Cell | None:
+def _replicate_key(trial: FrozenTrial) -> ReplicateKey | None:
     """Of a trial that ended with its network: COMPLETE, or FAIL with the network's reason."""
     failed = trial.state == TrialState.FAIL and _FAILURE in trial.user_attrs
     if not (failed or trial.state == TrialState.COMPLETE):

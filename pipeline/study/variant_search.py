@@ -1,4 +1,4 @@
-"""Which variants a study's networks use: recovered weights, ranked, tracked and read back.
+"""Which variants a study's networks use: recovered weights, ranked, and tracked.
 
 Two sets of networks get them. Shown are, of the best configuration with genetic inputs, one network
 for each solution at the best epoch that keeps genetic dimensions, at most MOST_SHOWN. Served are
@@ -42,6 +42,7 @@ from pipeline.inspection import (
 )
 from pipeline.results import ANCESTRY, NetworkResult, StudyResults
 from pipeline.study.finalists import MOST_MODELS
+from pipeline.study.replicates import ReplicateKey
 from pipeline.tracking import VARIANTS, VARIANTS_FOLDER, StudyRun
 from pipeline.training import genetic_draws
 
@@ -87,14 +88,14 @@ def _used(network: NetworkResult, *families: str) -> list[int]:
     return [i for i, family in enumerate(network.inputs.families) if family in families and kept[i]]
 
 
-def weight_of(weights: VariantWeights, network: NetworkResult, variants: int) -> np.ndarray:
+def weight_of(encoder: VariantWeights, network: NetworkResult, variants: int) -> np.ndarray:
     """(m,) ‖(V·W)_j‖/√variants of a network, for one standard deviation of a variant's genotype.
 
-    variants: how many V has in all, of which `weights` may be some.
+    variants: how many V has in all, of which `encoder` may have some.
     """
-    rows = [network.inputs.columns.index(name) for name in weights.names]
+    rows = [network.inputs.columns.index(name) for name in encoder.names]
     first = np.asarray(network.first_layer, float)[rows]  # (d, h)
-    reaching_units = weights.weights @ np.linalg.cholesky(
+    reaching_units = encoder.weights @ np.linalg.cholesky(
         first @ first.T + 1e-12 * np.eye(len(rows))
     )
     return np.linalg.norm(reaching_units, axis=1) / np.sqrt(variants)
@@ -112,12 +113,12 @@ class _Recovery:
     weight: list[np.ndarray] = field(default_factory=list)
     added: list[np.ndarray] = field(default_factory=list)
 
-    def take(self, weights: list[VariantWeights], variants: int, file: VariantFile) -> None:
+    def take(self, block: list[VariantWeights], variants: int, file: VariantFile) -> None:
         """Weights of a block: all to be kept, those of the encoder, and what training added."""
-        file.append(weights[0])
+        file.append(block[0])
         if self.shown:
-            self.weight.append(weight_of(weights[1], self.network, variants))
-            self.added.append(weight_of(weights[2], self.network, variants))
+            self.weight.append(weight_of(block[1], self.network, variants))
+            self.added.append(weight_of(block[2], self.network, variants))
 
 
 def shown_variants(
@@ -175,32 +176,32 @@ def find_variants(
     rows that were shown of them. None where nothing can be shown for that reason, or no network
     has genetic inputs.
     """
-    shown = {_cell(n): n for n in shown_networks(results)}
-    wanted = shown | {_cell(n): n for n in served_networks(results)}
+    shown = {_replicate_key(n): n for n in shown_networks(results)}
+    wanted = shown | {_replicate_key(n): n for n in served_networks(results)}
     recoveries = []
     if wanted:
         lower = training_cholesky(genotypes)
-        for cell, network in wanted.items():
-            recovery = _recovery(network, cell in shown, genotypes, encoders, lower)
+        for key, network in wanted.items():
+            recovery = _recovery(network, key in shown, genotypes, encoders, lower)
             if recovery is not None:
                 recoveries.append(recovery)
         del lower
-    table = _tracked(recoveries, genotypes, run, on_block)
+    table = _recover_and_track(recoveries, genotypes, run, on_block)
     genetic = any(GENETIC in n.inputs.families for n in results.networks)
     if not genetic or (shown and table is None):
         return None
-    lost = {n.name for n in shown.values()} - {r.network.name for r in recoveries}
-    if results.variants is not None and lost:
-        earlier = results.variants[results.variants["network"].isin(lost)]
+    without_coefficients = {n.name for n in shown.values()} - {r.network.name for r in recoveries}
+    if results.variants is not None and without_coefficients:
+        earlier = results.variants[results.variants["network"].isin(without_coefficients)]
         table = earlier if table is None else pd.concat([table, earlier], ignore_index=True)
-    table = empty() if table is None else table
+    table = _no_variants() if table is None else table
     run.write_files(
         run.run_id, {f"{VARIANTS_FOLDER}/{VARIANTS}": table.to_csv(index=False).encode()}
     )
     return table
 
 
-def _cell(network: NetworkResult) -> tuple[int, int]:
+def _replicate_key(network: NetworkResult) -> ReplicateKey:
     return network.configuration, network.seed
 
 
@@ -235,11 +236,11 @@ def _recovery(
         kept.append(components.dual[:, at])
         kept_names += tuple(columns[i] for i in ancestry)
     duals, names = [np.concatenate(kept, axis=1), *duals], [kept_names, *names]
-    many = 3 if shown else 1
-    return _Recovery(network, duals[:many], names[:many], shown)
+    matrices = 3 if shown else 1
+    return _Recovery(network, duals[:matrices], names[:matrices], shown)
 
 
-def _tracked(
+def _recover_and_track(
     recoveries: Sequence[_Recovery],
     genotypes: Genotypes,
     run: StudyRun,
@@ -256,9 +257,9 @@ def _tracked(
         with ExitStack() as open_files:
             files = [open_files.enter_context(VariantFile(path)) for path in paths]
             for block in recovered_blocks(genotypes, duals, names, on_block):
-                weights = iter(block)
+                in_turn = iter(block)
                 for recovery, file in zip(recoveries, files, strict=True):
-                    its_weights = [next(weights) for _ in recovery.duals]
+                    its_weights = [next(in_turn) for _ in recovery.duals]
                     recovery.take(its_weights, genotypes.variants, file)
                 kept.append(block[0].variants)
                 frequency.append(block[0].frequency)
@@ -277,5 +278,5 @@ def _tracked(
     return pd.concat(tables, ignore_index=True) if tables else None
 
 
-def empty() -> pd.DataFrame:
+def _no_variants() -> pd.DataFrame:
     return pd.DataFrame(columns=["network", "rank", "chromosome", "position", "id", "learned"])

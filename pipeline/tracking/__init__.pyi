@@ -1,5 +1,5 @@
 from .availability import server_trouble as server_trouble
-from .availability import told_as_a_sentence as told_as_a_sentence
+from .availability import server_trouble_as_a_sentence as server_trouble_as_a_sentence
 from .fetched import FetchedModel as FetchedModel
 from .fetched import fetch_model as fetch_model
 from .format import VARIANTS as VARIANTS

@@ -1,4 +1,4 @@
-"""Servers that do not answer, answer with errors, or refuse: told apart from everything else.
+"""Servers that do not answer, answer with errors, or refuse: what is wrong, in a sentence.
 
 What is reachable, trusted and allowed is decided by MLflow's own client, with its variables for
 certificates, user names and tokens.
@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient, get_tracking_uri
 
 from pipeline.errors import InputError
-from pipeline.process import causes, masked
+from pipeline.process import causes, first_line, masked
 
 PROBE_SECONDS, DELIVERY_SECONDS, CLOSING_SECONDS = 10, 20, 3
 """For an answer: at the start, while results wait to be delivered, at the end of a process."""
@@ -34,7 +34,7 @@ _WITHOUT_OBJECT = re.compile(r"<[^<>]*object at 0x[0-9a-f]+>:? *")
 
 
 @contextmanager
-def hasty(seconds: int, retries: int = 1) -> Iterator[None]:
+def short_timeouts(seconds: int, retries: int = 1) -> Iterator[None]:
     """Inside, MLflow's client gives up after so many seconds and retries, not after minutes."""
     wanted = {
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds),
@@ -70,8 +70,8 @@ def server_trouble(error: BaseException) -> str | None:
             return _of_status(each.response.status_code)
         if isinstance(each, requests.exceptions.RequestException):
             return f"does not answer ({_shortened(each)})"
-        if isinstance(each, MlflowException) and (told := _of_answer(each)):
-            return told
+        if isinstance(each, MlflowException) and (trouble := _of_answer(each)):
+            return trouble
         if isinstance(each, (sa.exc.OperationalError, sa.exc.InterfaceError)) and not isinstance(
             each.orig, sqlite3.Error
         ):
@@ -82,8 +82,8 @@ def server_trouble(error: BaseException) -> str | None:
 def _of_answer(error: MlflowException) -> str | None:
     if isinstance(error, RestException):
         return _of_status(error.get_http_status_code())
-    found = _STATUS.search(str(error.message))
-    return _of_status(int(found.group(1))) if found else None
+    status = _STATUS.search(str(error.message))
+    return _of_status(int(status.group(1))) if status else None
 
 
 def _of_status(status: int) -> str | None:
@@ -92,9 +92,10 @@ def _of_status(status: int) -> str | None:
     return f"answers with error {status}" if status >= 500 else None
 
 
-def _shortened(error: object) -> str:
-    """The last reason in a library's chain of words."""
-    text = _WITHOUT_OBJECT.sub("", masked(error)).strip().splitlines()[0]
+def _shortened(error: BaseException | None) -> str:
+    """The reason in the message of a library, which often puts it last."""
+    line = "no reason given" if error is None else masked(first_line(error))
+    text = _WITHOUT_OBJECT.sub("", line).strip()
     reason = re.search(r"\[Errno -?\d+\] ([^'\")]+)|'([^']+)'\)?\)*$", text)
     return (reason[1] or reason[2] if reason else text)[:200]
 
@@ -102,29 +103,29 @@ def _shortened(error: object) -> str:
 def require_answer(client: MlflowClient, uri: str) -> None:
     """InputError in seconds, not after minutes of retries, where a server is of no use."""
     try:
-        with hasty(PROBE_SECONDS):
+        with short_timeouts(PROBE_SECONDS):
             client.search_experiments(max_results=1)
     except Exception as error:
-        told = server_trouble(error)
-        if told is None:
-            told = f"is no MLflow server ({_shortened(error)})"
+        trouble = server_trouble(error)
+        if trouble is None:
+            trouble = f"is no MLflow server ({_shortened(error)})"
         raise InputError(
-            f"the tracking server must answer, but {masked(uri)} {told}; or point "
+            f"the tracking server must answer, but {masked(uri)} {trouble}; or point "
             "MLFLOW_TRACKING_URI elsewhere"
         ) from error
 
 
 @contextmanager
-def told_as_a_sentence() -> Iterator[None]:
+def server_trouble_as_a_sentence() -> Iterator[None]:
     """Turn what a server did into an InputError that names it; others pass. Also a decorator."""
     try:
         yield
     except InputError:
         raise
     except Exception as error:
-        if told := server_trouble(error):
+        if trouble := server_trouble(error):
             raise InputError(
-                f"the tracking server must answer, but {masked(get_tracking_uri())} {told}; what "
-                "was finished is kept, and the same command goes on from here when it does"
+                f"the tracking server must answer, but {masked(get_tracking_uri())} {trouble}; "
+                "what was finished is kept, and the same command goes on from here when it does"
             ) from error
         raise

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.tracking.availability import DELIVERY_SECONDS, hasty, server_trouble
+from pipeline.tracking.availability import DELIVERY_SECONDS, server_trouble, short_timeouts
 from pipeline.tracking.records import Dataset, NewRun, StoredRun
 from pipeline.tracking.spool import DELIVERY, Spool
 from pipeline.tracking.store import RunStore
@@ -19,7 +19,7 @@ WAIT_SECONDS, AGAIN_SECONDS = 300.0, 5.0
 class Delivery:
     """Runs go to a server by way of a spool in `folder`, to a file of this machine directly.
 
-    sent() are the runs of the study that the store has already, whatever their status.
+    runs_in_store() are the runs of the study that the store has already, whatever their status.
     """
 
     def __init__(
@@ -27,11 +27,11 @@ class Delivery:
         store: RunStore,
         experiment_id: str,
         dataset: Dataset | None,
-        sent: Callable[[], Sequence[StoredRun]],
+        runs_in_store: Callable[[], Sequence[StoredRun]],
         folder: Path | None,
     ) -> None:
         self._store, self._experiment_id, self._dataset = store, experiment_id, dataset
-        self._sent = sent
+        self._runs_in_store = runs_in_store
         self._spool = Spool(folder) if folder is not None and store.may_be_away else None
         self.trouble: str | None = None
         self._was_away = False
@@ -59,14 +59,14 @@ class Delivery:
         if not paths or self._spool is None:
             return arrived
         try:
-            with hasty(DELIVERY_SECONDS):
-                known = {} if len(paths) == 1 and self.trouble is None else self._known()
+            with short_timeouts(DELIVERY_SECONDS):
+                delivered = {} if len(paths) == 1 and self.trouble is None else self._delivered()
                 for path in paths:
                     runs = self._spool.read(path)
-                    missing = [run for run in runs if run.tags[DELIVERY] not in known]
+                    missing = [run for run in runs if run.tags[DELIVERY] not in delivered]
                     ids = self._store.add(self._experiment_id, missing, self._dataset)
                     tags = (run.tags[DELIVERY] for run in missing)
-                    arrived |= known | dict(zip(tags, ids, strict=True))
+                    arrived |= delivered | dict(zip(tags, ids, strict=True))
                     self._spool.remove(path)
         except Exception as error:
             self.trouble = server_trouble(error)
@@ -82,30 +82,30 @@ class Delivery:
         self.trouble = self.trouble or "was away in an earlier start"
         self.deliver()
 
-    def _known(self) -> dict[str, str]:
+    def _delivered(self) -> dict[str, str]:
         """Tag → run id of what arrived whole before; what arrived in part is deleted."""
-        known = {}
-        for run in self._sent():
+        delivered = {}
+        for run in self._runs_in_store():
             if tag := run.tags.get(DELIVERY):
                 if run.status == "RUNNING":
                     self._store.delete_with_files(run)
                 else:
-                    known[tag] = run.run_id
-        return known
+                    delivered[tag] = run.run_id
+        return delivered
 
     def finish(self, on_wait: Callable[[str], None]) -> None:
         """Wait for the store until everything has arrived, calling on_wait(trouble) once.
 
         Raises InputError where it stays away: what waits stays on the disk for the next start.
         """
-        until, told = time.monotonic() + WAIT_SECONDS, False
+        until, is_announced = time.monotonic() + WAIT_SECONDS, False
         while self._spool is not None and self._spool.waiting():
             self.deliver()
             if self.trouble is None:
                 continue
-            if not told:
+            if not is_announced:
                 on_wait(self.trouble)
-                told = True
+                is_announced = True
             if time.monotonic() > until:
                 raise InputError(
                     f"the tracking server must answer, but {self._store.shown} {self.trouble}; "
@@ -113,5 +113,5 @@ class Delivery:
                     "delivers them"
                 )
             time.sleep(AGAIN_SECONDS)
-        if self._was_away:  # what a slow server began for a caller that had gone
-            self._known()
+        if self._was_away:  # deletes runs that a slow server began for a request given up
+            self._delivered()

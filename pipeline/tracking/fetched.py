@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from pipeline.errors import InputError
+from pipeline.process import first_line
 from pipeline.serving import ServedNetwork, load_served
 from pipeline.tracking.models import CHAMPION
 from pipeline.tracking.origin import VARIANT_WEIGHTS, Origin, read_origin
@@ -72,7 +73,7 @@ def fetch_model(model: str | None = None) -> FetchedModel:
             folder = Path(mlflow.artifacts.download_artifacts(address, dst_path=into))
         described = Model.load(str(folder))
     except (MlflowException, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        reason = first_line(error).rstrip(".")
         raise InputError(
             f"model must be a study's name, an address such as models:/lariat-STUDY@{CHAMPION}, or "
             f"a model's folder, but {model} cannot be had ({reason}); `mlflow ui` lists the models"

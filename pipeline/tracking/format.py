@@ -119,7 +119,7 @@ def numeric_texts(params: Mapping[str, object]) -> str:
 
 
 def params_from_texts(texts: Mapping[str, str], numeric: str) -> dict[str, str | int | float]:
-    """Parameters from their texts and what `numeric_texts` said of them."""
+    """Parameters from their texts and what `numeric_texts` gave for them."""
     kept_as_text = set(json.loads(numeric or "[]"))
     return {
         name: text if name in kept_as_text else param_value(text) for name, text in texts.items()
@@ -198,7 +198,7 @@ def variables_csv(result: NetworkResult) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["variable", "family", "died_epoch", "norm", "final_norm"])
     for variable, family in inputs.family_of.items():
-        strength = [f"{own[variable]:.6g}" if own else "" for own in norms]
+        strength = [f"{norm_of[variable]:.6g}" if norm_of else "" for norm_of in norms]
         writer.writerow([variable, family, result.died.get(variable, ""), *strength])
     return text.getvalue().encode()
 
@@ -242,7 +242,7 @@ def first_layers(
             if "inputs" in arrays:
                 names = json.loads(arrays["inputs"].tobytes())
                 best = arrays.get("first_layer", arrays.get("weights_0"))
-                inputs = Inputs(*(tuple(sys.intern(n) for n in own) for own in names))
+                inputs = Inputs(*(tuple(sys.intern(n) for n in part) for part in names))
                 return inputs, best, arrays.get("first_layer_final")
     inputs, best = weights_from_csv(files[FIRST_LAYER])
     final = files.get(FIRST_LAYER_FINAL)

@@ -71,7 +71,7 @@ class Holder:
 
 
 def refusal(where: str, holder: Holder | None) -> InputError:
-    """A second process is told who runs the study."""
+    """The error of a second process: it names the one that runs the study."""
     who = "another one" if holder is None else str(holder)
     return InputError(
         f"one process at a time must run a study, but {who} is running this study {where}; wait "

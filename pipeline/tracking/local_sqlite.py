@@ -76,7 +76,8 @@ def make_whole(uri: str, make: Callable[[str], None]) -> None:
                 sweep(path.parent)
                 beside = path.with_name(part_name())
                 try:
-                    make(uri.replace(str(path.name), beside.name))
+                    before, _, after = uri.rpartition(path.name)
+                    make(f"{before}{beside.name}{after}")
                     os.replace(beside, path)
                 finally:
                     for end in ("", "-journal", "-wal", "-shm"):

@@ -1,6 +1,6 @@
 """Networks as models in MLflow: logged, linked to their run and table, registered.
 
-With `run_store` the only module that imports mlflow.
+`fetched` is the way back.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from .model import _load_pyfunc as _load_pyfunc
 
 @dataclass(frozen=True)
 class ModelToLog:
-    """A model's folder and what is said of it.
+    """A model's folder and what MLflow shows of it.
 
     columns    of its input, name → what it is in words; of whatever type a table has them.
     optional   of these, the ones that may be left out: the network zeroed them.
@@ -78,7 +78,7 @@ def _quietly() -> Iterator[None]:
 
 
 def _requirements() -> list[str]:
-    """Given, since MLflow would take 20 seconds to infer them."""
+    """Listed here, since MLflow would take 20 seconds to infer them."""
     return [f"{name}=={importlib.metadata.version(name)}" for name in NEEDS]
 
 
@@ -132,7 +132,7 @@ def _models_by_run(
 def log_model(store: RunStore, experiment_id: str, model: ModelToLog) -> str:
     """A model of a run, with the code it needs; returns its id.
 
-    READY is the last thing said of it. One that a stopped process left PENDING is finished.
+    It becomes READY once all of it is logged. One that a stopped process left PENDING is completed.
     """
     client = store.client
     pending = _models_by_run(store, experiment_id, LoggedModelStatus.PENDING).get(model.run_id)
@@ -184,8 +184,8 @@ def log_model(store: RunStore, experiment_id: str, model: ModelToLog) -> str:
 def show_models(store: RunStore, run_id: str, model_ids: Sequence[str]) -> None:
     """List the models in this run too, whatever run made them, each once."""
     outputs = store.client.get_run(run_id).outputs
-    known = {output.model_id for output in outputs.model_outputs} if outputs else set()
-    if missing := [LoggedModelOutput(m, step=0) for m in model_ids if m not in known]:
+    listed = {output.model_id for output in outputs.model_outputs} if outputs else set()
+    if missing := [LoggedModelOutput(m, step=0) for m in model_ids if m not in listed]:
         store.client.log_outputs(run_id, missing)
 
 
@@ -209,8 +209,8 @@ def _registered(client: MlflowClient, name: str, model_id: str, run_id: str, abo
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        known = [v for v in client.search_model_versions(f"name='{name}'") if v.run_id == run_id]
-        version = known[0] if known else client.create_model_version(
+        versions = [v for v in client.search_model_versions(f"name='{name}'") if v.run_id == run_id]
+        version = versions[0] if versions else client.create_model_version(
             name, f"models:/{model_id}", run_id, model_id=model_id, description=about
         )  # fmt: skip
         client.set_registered_model_alias(name, CHAMPION, version.version)

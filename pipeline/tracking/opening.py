@@ -33,7 +33,7 @@ MAX_SCHEMA_CHARACTERS = 1_000_000
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What may be told of a person's table: no value of any row.
+    """What the store may have of a person's table: no value of any row.
 
     path     the table's file; only its name is recorded.
     sha256   of the file, in hexadecimal.

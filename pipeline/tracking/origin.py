@@ -1,4 +1,4 @@
-"""What a model says of the study that it comes from, in a file of its own beside its layers."""
+"""The study that a model comes from, in a file beside the model's layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study's runs, read back: the other direction of `tracking`."""
+"""A study's runs, read back: what `writer` wrote."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.results import Inputs, NetworkResult, StudyRecord, StudyResults
 from pipeline.tracking import format as run_format
-from pipeline.tracking.availability import told_as_a_sentence
+from pipeline.tracking.availability import server_trouble_as_a_sentence
 from pipeline.tracking.format import CURVE_PREFIX, FIRST_LAYER, WEIGHTS_FOLDER
 from pipeline.tracking.records import StoredRun
 from pipeline.tracking.store import RunStore
@@ -42,24 +42,26 @@ def list_studies(tracking_uri: str | None = None) -> tuple[StudySummary, ...]:
     return tuple(_summary(run) for run in _studies(RunStore(tracking_uri, must_exist=True)))
 
 
-@told_as_a_sentence()
+@server_trouble_as_a_sentence()
 def load_study(study: str | None = None, tracking_uri: str | None = None) -> StudyResults:
     """A study with all its networks, by configuration and seed.
 
-    study is a study's name, or the beginning of its study_id or of its run's id; the newest when
-    None, and the newest of a name.
+    study is a study's name, the beginning of its study_id, or its run's id; the newest when None,
+    and the newest of a name.
     """
     store = RunStore(tracking_uri, must_exist=True)
     run = _chosen(_studies(store), study, store.shown)
     nested = store.search([run.experiment_id], PARENT, run.run_id)
     complete = complete_runs(nested)
     content = _file(store, run, RECORD_FOLDER, RECORD_FILE)
-    known: dict[Inputs, Inputs] = {}
+    shared_inputs: dict[Inputs, Inputs] = {}
     with ThreadPoolExecutor(DOWNLOADS) as pool:
         # Each is made from its files in its thread, so that the files of all are never in memory.
         networks = list(
             pool.map(
-                lambda network: _network(network, store.read_files(network, WEIGHTS_FOLDER), known),
+                lambda network: _network(
+                    network, store.read_files(network, WEIGHTS_FOLDER), shared_inputs
+                ),
                 complete.values(),
             )
         )
@@ -89,25 +91,29 @@ def _chosen(studies: Sequence[StoredRun], wanted: str | None, uri: str) -> Store
         for run in studies
         if wanted and (run.tags.get("study_id", "").startswith(wanted) or run.run_id == wanted)
     ]
-    if not (found := by_name or by_id):
-        there = ", ".join(
+    if not (matching := by_name or by_id):
+        studies_there = ", ".join(
             f"{run.tags.get('study')} ({run.tags.get('study_id')})" for run in studies
         )
-        raise InputError(f"no study '{wanted}' is in {uri}, which has: {there}")
-    return found[0]
+        raise InputError(f"no study '{wanted}' is in {uri}, which has: {studies_there}")
+    return matching[0]
 
 
 def read_network(
-    store: RunStore, run: StoredRun, known: dict[Inputs, Inputs] | None = None
+    store: RunStore, run: StoredRun, shared_inputs: dict[Inputs, Inputs] | None = None
 ) -> NetworkResult:
     """The network of a run. Raises InputError where its weights are lost.
 
-    Networks of the same inputs share them, in known.
+    Networks of the same inputs share one object, from shared_inputs.
     """
-    return _network(run, store.read_files(run, WEIGHTS_FOLDER), {} if known is None else known)
+    return _network(
+        run, store.read_files(run, WEIGHTS_FOLDER), {} if shared_inputs is None else shared_inputs
+    )
 
 
-def _network(run: StoredRun, files: dict[str, bytes], known: dict[Inputs, Inputs]) -> NetworkResult:
+def _network(
+    run: StoredRun, files: dict[str, bytes], shared_inputs: dict[Inputs, Inputs]
+) -> NetworkResult:
     """A network from its run and its artifacts.
 
     Its first layer at the best epoch is the first of its layers where both have the same numbers.
@@ -119,7 +125,7 @@ def _network(run: StoredRun, files: dict[str, bytes], known: dict[Inputs, Inputs
             f"it should be in {run.artifact_uri}"
         )
     inputs, first_layer, final = run_format.first_layers(files)
-    inputs = known.setdefault(inputs, inputs)
+    inputs = shared_inputs.setdefault(inputs, inputs)
     curves, variables = files.get(run_format.CURVES), files.get(run_format.VARIABLES)
     stored = files.get(run_format.NETWORK_FILE)
     layers, resamples = run_format.network_from_npz(stored) if stored else ((), {})

@@ -42,10 +42,10 @@ class Spool:
         ]
         private_folder(self.folder)
         sweep(self.folder)
-        told = [{**asdict(replace(run, files={})), "files": list(run.files)} for run in runs]
+        described = [{**asdict(replace(run, files={})), "files": list(run.files)} for run in runs]
         path = self.folder / f"{time.time_ns():020d}.zip"
         with whole_file(path, OWNER_ONLY) as handle, zipfile.ZipFile(handle, "w") as archive:
-            archive.writestr(_RUNS, json.dumps(told))
+            archive.writestr(_RUNS, json.dumps(described))
             for i, run in enumerate(runs):
                 for name, content in run.files.items():
                     archive.writestr(f"{i}/{name}", content)
@@ -60,12 +60,12 @@ class Spool:
         return sum(len(self.read(path)) for path in self.waiting())
 
     def read(self, path: Path) -> list[NewRun]:
-        """The runs of a file. One that is damaged is put aside, since its networks are trained
-        again, and gives none."""
+        """The runs of a file. One that is damaged is renamed and gives none: its networks are
+        trained again."""
         try:
             with zipfile.ZipFile(path) as archive:
-                told = json.loads(archive.read(_RUNS))
-                return [_run(i, fields, archive) for i, fields in enumerate(told)]
+                described = json.loads(archive.read(_RUNS))
+                return [_run(i, fields, archive) for i, fields in enumerate(described)]
         except Exception:  # whatever damage makes of the readers of zip and JSON
             with suppress(OSError):
                 path.rename(path.with_suffix(DAMAGED))

@@ -1,4 +1,4 @@
-"""MLflow's store as plain values in and out: the only module that imports mlflow.
+"""MLflow's store as plain values in and out.
 
 Every call names its run: the fluent API's active run would be overridden by ``MLFLOW_RUN_ID``.
 """
@@ -22,7 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.errors import InputError
-from pipeline.process import HIDDEN, masked, sweep
+from pipeline.process import HIDDEN, first_line, masked, sweep
 from pipeline.tracking.artifacts import intended, read_from, remove_orphans, write_into
 from pipeline.tracking.availability import require_answer
 from pipeline.tracking.format import (
@@ -97,7 +97,7 @@ class RunStore:
 
     @property
     def client(self) -> MlflowClient:
-        """MLflow's own, for `model_store`."""
+        """MLflow's client, for `models`."""
         return self._client
 
     def require_experiment(self, experiment_id: str) -> str:
@@ -115,14 +115,14 @@ class RunStore:
 
     def experiment_id(self, name: str) -> str:
         """The experiment of this name, made when there is none."""
-        found = self._client.get_experiment_by_name(name)
-        if found is not None and found.lifecycle_stage == "deleted":
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is not None and experiment.lifecycle_stage == "deleted":
             raise InputError(
                 f"the MLflow experiment '{name}' is deleted in {self.shown}: restore it with "
-                f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or choose "
-                "another with MLFLOW_EXPERIMENT_NAME"
+                f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`, or "
+                "choose another with MLFLOW_EXPERIMENT_NAME"
             )
-        return found.experiment_id if found else self._client.create_experiment(name)
+        return experiment.experiment_id if experiment else self._client.create_experiment(name)
 
     def mark_experiment(self, experiment_id: str) -> None:
         """Have MLflow's pages show the experiment as model training, unless it is marked."""
@@ -136,12 +136,12 @@ class RunStore:
 
     def experiment_ids(self) -> list[str]:
         """Every experiment that is not deleted."""
-        found, token = [], None
+        ids, token = [], None
         while True:
             page = self._client.search_experiments(max_results=PAGE_RUNS, page_token=token)
-            found += [experiment.experiment_id for experiment in page]
+            ids += [experiment.experiment_id for experiment in page]
             if not (token := page.token):
-                return found
+                return ids
 
     def add(
         self, experiment_id: str, runs: Sequence[NewRun], dataset: Dataset | None = None
@@ -265,8 +265,8 @@ class RunStore:
     def forget_parameter(self, run_id: str, name: str) -> str:
         """Take a secret out of a run that `mlflow run` opened; says what was done, as a sentence.
 
-        MLflow has no call that changes a parameter: in a database of ours its row is changed, on a
-        server the run is deleted.
+        MLflow has no call that changes a parameter: in a database that this process opens its row
+        is changed, on a server the run is deleted.
         """
         engine = getattr(self._client._tracking_client.store, "engine", None)
         if engine is None:
@@ -302,7 +302,7 @@ class RunStore:
     ) -> list[StoredRun]:
         """All runs not deleted whose tag has this value, or is LIKE it as SQL says; the value must
         hold no quote."""
-        found, token = [], None
+        runs, token = [], None
         while experiment_ids:
             page = self._client.search_runs(
                 list(experiment_ids),
@@ -311,10 +311,10 @@ class RunStore:
                 order_by=["attributes.start_time ASC"],
                 page_token=token,
             )
-            found += [_stored(run) for run in page]
+            runs += [_stored(run) for run in page]
             if not (token := page.token):
                 break
-        return found
+        return runs
 
     def read_files(self, run: StoredRun, folder: str) -> dict[str, bytes]:
         """The files of a run's artifact folder by name; empty when there is none."""
@@ -350,14 +350,9 @@ def _connect(uri: str) -> MlflowClient:
         refuse_foreign(uri, "mlflow")
         return MlflowClient(uri)
     except MlflowException as error:
-        raise InputError(
-            f"the tracking store {masked(uri)} cannot be used: {masked(error.message)}"
-        ) from error
+        raise _unusable(uri, error.message) from error
     except Exception as error:  # Alembic, SQLAlchemy, drivers and folders each raise their own
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"the tracking store {masked(uri)} cannot be used: {masked(reason)}"
-        ) from error
+        raise _unusable(uri, first_line(error)) from error
 
 
 def _make_database(uri: str) -> None:

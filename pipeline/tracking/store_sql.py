@@ -135,13 +135,13 @@ class SqlRuns:
     def _link(self, write, run_id: str, experiment_id: int, name: str, digest: str) -> None:
         datasets = self._tables["datasets"].c
         which = (datasets.experiment_id == experiment_id) & (datasets.name == name)
-        found = write.connection.execute(
+        dataset_id = write.connection.execute(
             sa.select(datasets.dataset_uuid).where(which & (datasets.digest == digest))
         ).scalar()
-        if found is None:
+        if dataset_id is None:
             return
         input_id = uuid.uuid4().hex
-        edge = {"source_type": "DATASET", "source_id": found, "destination_type": "RUN"}
+        edge = {"source_type": "DATASET", "source_id": dataset_id, "destination_type": "RUN"}
         write("inputs", [edge | {"input_uuid": input_id, "destination_id": run_id}])
         context = {"name": "mlflow.data.context", "value": "training"}
         write("input_tags", [context | {"input_uuid": input_id}])

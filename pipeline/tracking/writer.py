@@ -18,7 +18,7 @@ from pipeline.errors import InputError
 from pipeline.process import masked
 from pipeline.results import NetworkResult, StudyRecord
 from pipeline.tracking import format as run_format
-from pipeline.tracking.availability import CLOSING_SECONDS, hasty, server_trouble
+from pipeline.tracking.availability import CLOSING_SECONDS, server_trouble, short_timeouts
 from pipeline.tracking.delivery import Delivery
 from pipeline.tracking.records import Dataset, NewRun, StoredRun
 from pipeline.tracking.store import RunStore
@@ -97,7 +97,7 @@ class StudyRun:
     def recorded(self) -> list[StoredRun]:
         """The networks' runs that are complete, one a network, as they were recorded."""
         complete = complete_runs(self._networks())
-        return sorted(complete.values(), key=lambda run: (run.end_ms, cell_of(run)))
+        return sorted(complete.values(), key=lambda run: (run.end_ms, replicate_key(run)))
 
     def discard_unfinished(self) -> int:
         """Delete runs of networks that a killed process had not finished; returns how many.
@@ -150,7 +150,7 @@ class StudyRun:
             "network_key": result.key or None,
             "made_with": result.made_with or None,
             "copied_from": result.copied_from,
-            # What reads as a number but was given as text, so that it is read back as text.
+            # The params that are text though they look like numbers: they are read back as text.
             "text_params": run_format.numeric_texts(result.params) or None,
         }
         return NewRun(
@@ -236,11 +236,11 @@ class StudyRun:
                 self._store.set_status(run.run_id, status)
 
     def _end_early(self, kind: type[BaseException], error: BaseException | None) -> None:
-        """Say so on the run, but wait for no server: the reason of the end is another."""
+        """Write the end onto the run, but wait for no server, which is not why the study ends."""
         try:
-            with hasty(CLOSING_SECONDS, retries=0):
+            with short_timeouts(CLOSING_SECONDS, retries=0):
                 if issubclass(kind, Exception) and error is not None:
-                    self.fail(_told(error))
+                    self.fail(_public_reason(error))
                 else:
                     self.interrupt()
         except Exception as refusal:
@@ -271,12 +271,12 @@ def complete_runs(networks: Sequence[StoredRun]) -> dict[tuple[int, int], Stored
     """(configuration, seed) → the network's run; the first where there are several."""
     complete: dict[tuple[int, int], StoredRun] = {}
     for run in networks:
-        if run.tags.get("kind") == NETWORK and run.status in OVER and (cell := cell_of(run)):
-            complete.setdefault(cell, run)
+        if run.tags.get("kind") == NETWORK and run.status in OVER and (key := replicate_key(run)):
+            complete.setdefault(key, run)
     return complete
 
 
-def cell_of(run: StoredRun) -> tuple[int, int] | None:
+def replicate_key(run: StoredRun) -> tuple[int, int] | None:
     """(configuration, seed) of a network's run, or None while it has none."""
     try:
         return int(run.params["configuration"]), int(run.params["seed"])
@@ -289,14 +289,14 @@ def note_of(text: str) -> str:
     if len(text) < run_format.MAX_TAG_CHARACTERS:
         return text
     more = "\n\n… The rest is in the report, among this run's artifacts."
-    room = run_format.MAX_TAG_CHARACTERS - 1 - len(more)
-    cut = text.rfind("\n\n", 0, room)
-    return text[: cut if cut > 0 else room] + more
+    longest = run_format.MAX_TAG_CHARACTERS - 1 - len(more)
+    cut = text.rfind("\n\n", 0, longest)
+    return text[: cut if cut > 0 else longest] + more
 
 
-def _told(error: BaseException) -> str:
-    """Why a study failed, for everyone: no value of a person's row, which a library's words may
-    have, and no password."""
+def _public_reason(error: BaseException) -> str:
+    """Why a study failed, for everyone: no value of a person's row, which a library's message
+    may have, and no password."""
     kind = type(error).__name__
     return f"{kind}: {masked(error)}" if isinstance(error, InputError) else kind
 

@@ -3,7 +3,7 @@
 The file holds all that the next epoch depends on: weights, moments, the scale of encoders, best and
 last states, curves, patience (by the best epochs) and the generator of the order of rows. So a
 population that goes on ends in the same numbers, to the last bit, and so do some of its networks
-alone. Dual coefficients have a row a person: the file is readable by its owner alone.
+without the others. Dual coefficients have a row a person: the file is readable by its owner alone.
 
 Shapes: K networks, n training rows, p columns, d encoder outputs, T epochs.
 """
@@ -37,7 +37,7 @@ SHARE_OF_TIME = 0.05
 """Of training, at most, that goes into writing: large populations are kept less often."""
 
 BEFORE_THE_END = 0.8
-"""After the last epoch so much of EVERY_SECONDS is not waited for."""
+"""Share of EVERY_SECONDS by which writing is due sooner after the last epoch."""
 
 _PROGRAM = ("networks", "training", "metrics")
 """Rooms whose code decides an epoch's numbers."""
@@ -60,34 +60,36 @@ class Checkpoint:
         return Path(self.folder) / "population.npz"
 
     def resume(self, population: Population) -> int:
-        """Put its networks where they were; the last epoch they have had, 0 where nothing fits."""
+        """Give its networks their stored state; the last epoch they have trained, 0 where no stored
+        population fits."""
         setting = population.setting
         self._key = _key(setting.data, setting.architecture, setting.schedule)
         self._due = time.monotonic() + self.every_seconds
         with suppress(Exception):  # none, damaged, or of another form: then from the beginning
             with np.load(self.path, allow_pickle=False) as stored:
                 arrays = dict(stored)
-            told = json.loads(arrays.pop("told").tobytes())
+            header = json.loads(arrays.pop("told").tobytes())
             wanted = [asdict(spec) for spec in population.specs]
-            if told["key"] == self._key and all(spec in told["specs"] for spec in wanted):
-                which = np.array([told["specs"].index(spec) for spec in wanted])
-                _put(population, told, arrays, which)
-                return int(told["epoch"])
+            if header["key"] == self._key and all(spec in header["specs"] for spec in wanted):
+                stored_networks = np.array([header["specs"].index(spec) for spec in wanted])
+                _restore(population, header, arrays, stored_networks)
+                return int(header["epoch"])
         return 0
 
     def keep(self, population: Population, epoch: int) -> None:
         """Write the population as it is after this epoch, where that is due.
 
-        Where all have left, the end is still to come: then it is due sooner.
+        Where all networks have stopped, their last states are still to be finished: then it is due
+        sooner.
         """
         started = time.monotonic()
         sooner = 0.0 if population.training else self.every_seconds * BEFORE_THE_END
         if started < self._due - sooner:
             return
-        told, arrays = _taken(population)
-        told |= {"key": self._key, "epoch": epoch}
+        header, arrays = _content(population)
+        header |= {"key": self._key, "epoch": epoch}
         with whole_file(self.path, OWNER_ONLY) as handle:
-            arrays["told"] = np.frombuffer(json.dumps(told).encode(), np.uint8)
+            arrays["told"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
             np.savez(handle, **arrays)  # type: ignore[arg-type]
         ended = time.monotonic()
         self._due = ended + max(self.every_seconds, (ended - started) / SHARE_OF_TIME)
@@ -102,7 +104,7 @@ def _key(data: TrainingData, architecture: Architecture, schedule: Schedule) -> 
     digest = hashlib.sha256(_program().encode())
     digest.update(repr((architecture, schedule, data.task, data.rows, data.rank)).encode())
     parts = (data.columns, data.target, data.group_index, data.penalty_factor, data.row_weights)
-    for part in (*parts, data.relationship, data.factor):
+    for part in (*parts, data.relationship, data.relationship_factor):
         array = np.ascontiguousarray(part if part is not None else [])
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(array.tobytes())
@@ -119,17 +121,17 @@ def _program() -> str:
     return digest.hexdigest()
 
 
-def _leaves(state: optimizer.State) -> list[tuple[str, tf.Tensor, int]]:
-    """(name, tensor, axis of the networks) of all that a state has."""
-    found = [(name, getattr(state, name), 0) for name in state._fields if name != "encoder"]
+def _named_tensors(state: optimizer.State) -> list[tuple[str, tf.Tensor, int]]:
+    """(name, tensor, axis of the networks) of every tensor of a state."""
+    tensors = [(name, getattr(state, name), 0) for name in state._fields if name != "encoder"]
     if isinstance(state.encoder, optimizer.Encoder):
         each = zip(state.encoder._fields, state.encoder, _ENCODER_AXES, strict=True)
-        found += [(f"encoder_{name}", tensor, axis) for name, tensor, axis in each]
-    return found
+        tensors += [(f"encoder_{name}", tensor, axis) for name, tensor, axis in each]
+    return tensors
 
 
-def _taken(population: Population) -> tuple[dict, dict[str, np.ndarray]]:
-    """(what JSON holds, arrays) of a population between two epochs."""
+def _content(population: Population) -> tuple[dict, dict[str, np.ndarray]]:
+    """(header, which is stored as JSON; arrays) of a population between two epochs."""
     parts, results = population.parts, population.results
     arrays: dict[str, np.ndarray] = {
         "training": np.concatenate([part.networks for part in parts] or [np.zeros(0, int)]),
@@ -142,10 +144,14 @@ def _taken(population: Population) -> tuple[dict, dict[str, np.ndarray]]:
     kept = [row for result in results for row in result.kept]
     arrays["kept"] = np.packbits(np.array(kept, bool), axis=1) if kept else np.zeros((0, 0))
     for part in parts:
-        for name, tensor, axis in _leaves(part.state):
-            some = np.take(tensor.numpy(), np.arange(len(part.networks)), axis)
+        for name, tensor, axis in _named_tensors(part.state):
+            tensor_of_networks = np.take(tensor.numpy(), np.arange(len(part.networks)), axis)
             before = arrays.get(f"state_{name}")
-            joined = some if before is None else np.concatenate([before, some], axis)
+            joined = (
+                tensor_of_networks
+                if before is None
+                else np.concatenate([before, tensor_of_networks], axis)
+            )
             arrays[f"state_{name}"] = joined
     for name, snapshots in (("best", population.best), ("final", population.final)):
         for network, state in enumerate(snapshots.kept):
@@ -165,44 +171,48 @@ def _joined(curves: Iterable[Sequence[float]]) -> np.ndarray:
     return np.array([value for curve in curves for value in curve], np.float64)
 
 
-def _put(population: Population, told: dict, arrays: dict, which: np.ndarray) -> None:
-    """Networks `which` of what `_taken` gave, into a population that has not begun."""
-    kept = np.unpackbits(arrays["kept"], axis=1, count=told["columns"]).astype(bool)
+def _restore(
+    population: Population, header: dict, arrays: dict, stored_networks: np.ndarray
+) -> None:
+    """Put these networks of a stored header and arrays into a population that has not begun."""
+    kept = np.unpackbits(arrays["kept"], axis=1, count=header["columns"]).astype(bool)
     ends = np.cumsum(arrays["lengths"])
-    place = {int(stored): network for network, stored in enumerate(which)}
-    population.scores[:] = arrays["scores"][which]
-    population.order.bit_generator.state = told["order"]
-    for result, stored in zip(population.results, which, strict=True):
+    network_of = {int(stored): network for network, stored in enumerate(stored_networks)}
+    population.scores[:] = arrays["scores"][stored_networks]
+    population.order.bit_generator.state = header["order"]
+    for result, stored in zip(population.results, stored_networks, strict=True):
         rows = slice(int(ends[stored] - arrays["lengths"][stored]), int(ends[stored]))
         result.best_epoch, result.final_epoch = (int(e) for e in arrays["epochs"][stored])
-        result.failure = told["failures"][stored]
+        result.failure = header["failures"][stored]
         result.curves = {name: arrays[name][rows].tolist() for name in ("train_loss", "score")}
         result.kept = list(kept[rows])
     for name, snapshots in (("best", population.best), ("final", population.final)):
-        for stored, network in place.items():
+        for stored, network in network_of.items():
             if (first := arrays.get(f"{name}_{stored}_first")) is not None:
                 learned = [arrays.get(f"{name}_{stored}_learned_{i}") for i in range(2)]
-                there = () if learned[0] is None else tuple(learned)
-                snapshots.kept[network] = (first, arrays[f"{name}_{stored}_later"], there)
-    rows_of = {place[int(s)]: i for i, s in enumerate(arrays["training"]) if int(s) in place}
+                encoder = () if learned[0] is None else tuple(learned)
+                snapshots.kept[network] = (first, arrays[f"{name}_{stored}_later"], encoder)
+    rows_of = {
+        network_of[int(s)]: i for i, s in enumerate(arrays["training"]) if int(s) in network_of
+    }
     population.parts = _parts(population, arrays, rows_of)
 
 
 def _parts(population: Population, arrays: dict, rows_of: dict[int, int]) -> list[Part]:
     """Networks that still train → parts of them, with the state in these rows of the arrays."""
-    setting, fresh = population.setting, population.parts
-    staying = np.array(sorted(rows_of), int)
+    setting, initial_parts = population.setting, population.parts
+    networks = np.array(sorted(rows_of), int)
     parts = []
-    for group in setting.split(staying) if len(staying) else ():
-        part = Part.regrouped(fresh, group)
+    for group in setting.split(networks) if len(networks) else ():
+        part = Part.regrouped(initial_parts, group)
         rows = [rows_of[int(network)] for network in setting.filled(group)]
-        leaves = {
+        tensors = {
             name: tf.constant(np.take(arrays[f"state_{name}"], rows, axis))
-            for name, _, axis in _leaves(part.state)
+            for name, _, axis in _named_tensors(part.state)
         }
         encoder = part.state.encoder
         if isinstance(encoder, optimizer.Encoder):
-            encoder = optimizer.Encoder(*(leaves.pop(f"encoder_{f}") for f in encoder._fields))
-        part.state = optimizer.State(**leaves, encoder=encoder)
+            encoder = optimizer.Encoder(*(tensors.pop(f"encoder_{f}") for f in encoder._fields))
+        part.state = optimizer.State(**tensors, encoder=encoder)
         parts.append(part)
     return parts

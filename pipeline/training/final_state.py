@@ -39,9 +39,9 @@ class Ending:
         if not learned:
             return None
         data, (coefficients, scale) = self.setting.data, learned
-        assert data.factor is not None and data.relationship is not None
+        assert data.relationship_factor is not None and data.relationship is not None
         n, d = coefficients.shape
-        start = data.factor[:n] @ tensors.genetic_draws(spec.seed, n, d)
+        start = data.relationship_factor[:n] @ tensors.genetic_draws(spec.seed, n, d)
         return (start + data.relationship[:n, :n] @ coefficients) * np.float64(scale)
 
     def keep(
@@ -56,28 +56,30 @@ class Ending:
         initial = tensors.initial_encodings(
             setting.data, setting.architecture, [specs[i].seed for i in filled]
         )
-        into = [results[i] for i in networks]
-        if setting.judged:
-            self._keep(self.best.stacked(filled), initial, into, ("",))
-            self._keep(self.final.stacked(filled), initial, into, ("final_",))
+        kept_results = [results[i] for i in networks]
+        if setting.keeps_best_epoch:
+            self._keep(self.best.stacked(filled), initial, kept_results, ("",))
+            self._keep(self.final.stacked(filled), initial, kept_results, ("final_",))
         else:
-            self._keep(self.final.stacked(filled), initial, into, ("", "final_"))
+            self._keep(self.final.stacked(filled), initial, kept_results, ("", "final_"))
 
     def _keep(
-        self, state: tuple, initial, into: list[TrainedNetwork], prefixes: tuple[str, ...]
+        self, state: tuple, initial, kept_results: list[TrainedNetwork], prefixes: tuple[str, ...]
     ) -> None:
         """Weights, first layers and everyone's predictions, into the results under each prefix."""
         data, places = self.setting.data, self.setting.architecture.first_layer
         weights, encoder = state
         predictions = self.setting.predict(weights, encoder, initial, 0, len(data.target))
         weights = weights._replace(first=self.setting.places.narrowed(weights.first))
-        dual = () if encoder == () else (encoder.coefficients.numpy(), encoder.scale.numpy())
-        for i, result in enumerate(into):
-            one = tf.nest.map_structure(lambda x, i=i: x[i], weights)
-            first = one.first[:, places.inputs].T
-            if dual and "" in prefixes:
-                result.encoder = (dual[0][:, i], float(dual[1][i, 0]))
+        encoder_arrays = (
+            () if encoder == () else (encoder.coefficients.numpy(), encoder.scale.numpy())
+        )
+        for i, result in enumerate(kept_results):
+            network_weights = tf.nest.map_structure(lambda x, i=i: x[i], weights)
+            first = network_weights.first[:, places.inputs].T
+            if encoder_arrays and "" in prefixes:
+                result.encoder = (encoder_arrays[0][:, i], float(encoder_arrays[1][i, 0]))
             for prefix in prefixes:
-                setattr(result, f"{prefix}weights", one)
+                setattr(result, f"{prefix}weights", network_weights)
                 setattr(result, f"{prefix}predictions", predictions[i])
                 setattr(result, "first_layer_final" if prefix else "first_layer", first)

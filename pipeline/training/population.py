@@ -2,8 +2,8 @@
 
 Operations of this size use a second core badly when they are split over both, so each core has a
 part of its own. Networks stand in slots; slots without one repeat the last network, and some at the
-end are never anyone's (`spare_networks`). A part has FEW, MIDDLING or `networks_of_a_part` slots
-and those: in all these shapes a network's arithmetic is the same, digit by digit.
+end are always unused (`spare_networks`). A part has FEW, MIDDLING or `networks_of_a_part` slots
+and the spare ones: in all these shapes a network's arithmetic is the same, digit by digit.
 
 Shapes: K slots, N people (n training rows first), p first-layer columns, d encoder outputs.
 """
@@ -20,11 +20,11 @@ from pipeline.networks import (
     Architecture,
     Constants,
     Epoch,
+    EpochResult,
     FirstLayer,
     NetworkSpec,
     Program,
     Schedule,
-    Seen,
     TrainingData,
     Weights,
     cores,
@@ -57,8 +57,8 @@ class Setting:
     uses: penalties.Uses
 
     @property
-    def judged(self) -> bool:
-        """Whether the best epoch is another state than the last."""
+    def keeps_best_epoch(self) -> bool:
+        """Whether the best epoch by validation is kept beside the last one."""
         return bool(self.data.rows[1]) and self.schedule.keep_best
 
     @property
@@ -96,9 +96,9 @@ class Setting:
         return program(self.architecture, self.data.task, slots, columns, self.uses)
 
     def filled(self, networks: np.ndarray) -> np.ndarray:
-        """The networks of a part, and the last of them again in every slot that is left."""
-        left = self.slots(len(networks)) - len(networks)
-        return np.append(networks, np.repeat(networks[-1], left))
+        """The networks of a part, and the last of them again in every empty slot."""
+        empty_slots = self.slots(len(networks)) - len(networks)
+        return np.append(networks, np.repeat(networks[-1], empty_slots))
 
     def predict(self, weights: Weights, encoder, initial, start: int, stop: int) -> np.ndarray:
         """(K, o, stop − start) of NumPy weights, spare columns included."""
@@ -129,8 +129,8 @@ class Part:
         """Fresh networks; specs and initial, where given, are those of the whole population."""
         data, architecture = setting.data, setting.architecture
         filled = setting.filled(networks)
-        own = [specs[i] for i in filled]
-        seeds = [spec.seed for spec in own]
+        slot_specs = [specs[i] for i in filled]
+        seeds = [spec.seed for spec in slot_specs]
         if initial is None:
             weights = initial_weights(architecture, seeds)
         else:
@@ -141,7 +141,7 @@ class Part:
             setting,
             networks,
             optimizer.start(first, later, data.rows[0], architecture.genetic_dimensions),
-            tensors.hyperparameters(own),
+            tensors.hyperparameters(slot_specs),
             tensors.initial_encodings(data, architecture, seeds),
         )
 
@@ -149,11 +149,11 @@ class Part:
     def regrouped(cls, parts: Sequence[Part], networks: np.ndarray) -> Part:
         """A part of some networks of these parts, where they stand now."""
         setting, offset = parts[0].setting, 0
-        home: dict[int, int] = {}
+        slot_of: dict[int, int] = {}
         for part in parts:
-            home |= {network: offset + slot for slot, network in enumerate(part.networks)}
+            slot_of |= {network: offset + slot for slot, network in enumerate(part.networks)}
             offset += len(part.state.first)
-        slots = [home[network] for network in setting.filled(networks)]
+        slots = [slot_of[network] for network in setting.filled(networks)]
 
         def moved(*each, axis: int = 0):
             return tf.gather(tf.concat(each, axis), slots, axis=axis)
@@ -173,10 +173,10 @@ class Part:
             moved(*(part.initial_encodings for part in parts), axis=1),
         )
 
-    def train(self, epoch: Epoch) -> Seen:
-        """One pass over the training rows, and what is seen of the networks after it, in NumPy."""
+    def train(self, epoch: Epoch) -> EpochResult:
+        """One pass over the training rows: losses, kept columns and predictions, in NumPy."""
         n, validation, _ = self.setting.data.rows
-        self.state, seen = self.setting.program(len(self.state.first)).train_epoch(
+        self.state, result = self.setting.program(len(self.state.first)).train_epoch(
             self.state,
             self.hyperparameters,
             self.initial_encodings,
@@ -185,7 +185,7 @@ class Part:
             tf.constant(n),
             tf.constant(n + validation),
         )
-        return Seen(*(x.numpy()[: len(self.networks)] for x in seen))
+        return EpochResult(*(x.numpy()[: len(self.networks)] for x in result))
 
 
 class Snapshots:

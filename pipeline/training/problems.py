@@ -20,8 +20,10 @@ class Problems:
             self._target = np.eye(architecture.outputs)[data.target[:n].astype(int)].T
         else:
             self._target = np.asarray(data.target[:n], float)[None, :]
-        weights = np.ones(n) if data.row_weights is None else np.asarray(data.row_weights, float)
-        self._share = weights / weights.sum()
+        row_weights = (
+            np.ones(n) if data.row_weights is None else np.asarray(data.row_weights, float)
+        )
+        self._share = row_weights / row_weights.sum()
         factor = np.ones(len(data.group_index))
         if data.penalty_factor is not None:
             factor = np.asarray(data.penalty_factor, float)

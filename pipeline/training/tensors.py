@@ -39,7 +39,7 @@ def constants(
         target = np.eye(architecture.outputs)[data.target.astype(int)].T
     else:
         target = np.asarray(data.target, float)[None, :]
-    weights = np.ones(n) if data.row_weights is None else np.asarray(data.row_weights, float)
+    row_weights = np.ones(n) if data.row_weights is None else np.asarray(data.row_weights, float)
     factor = np.ones(len(data.group_index)) if data.penalty_factor is None else data.penalty_factor
     # The bias is one variable more, the spare columns are another, and neither has a penalty.
     variables = data.group_index.max(initial=-1) + 1
@@ -49,7 +49,7 @@ def constants(
     return Constants(
         tf.constant(columns),
         tf.constant(target, dtype),
-        tf.constant(weights / weights.mean(), dtype),
+        tf.constant(row_weights / row_weights.mean(), dtype),
         tf.constant(relationship, dtype),
         tf.constant(float(data.rank), dtype),
         penalties.groups(index, factor, dtype),
@@ -68,7 +68,7 @@ def unusable(columns: np.ndarray) -> str | None:
     )
 
 
-def loss_of_nothing(constants: Constants, task: str) -> float:
+def loss_of_predicting_zero(constants: Constants, task: str) -> float:
     """Mean training loss of predictions that are all 0; 1 where that fits every row."""
     target = constants.of_training_rows().target
     losses = row_losses(tf.zeros_like(target)[None], target, task)[0]
@@ -78,15 +78,15 @@ def loss_of_nothing(constants: Constants, task: str) -> float:
 def hyperparameters(specs: Sequence[NetworkSpec]) -> optimizer.Hyperparameters:
     """Each (K,), one spec a network."""
 
-    def of(name: str) -> tf.Tensor:
+    def values(name: str) -> tf.Tensor:
         return tf.constant([getattr(spec, name) for spec in specs], tf.float32)
 
     return optimizer.Hyperparameters(
-        penalties.Lambdas(*map(of, LAMBDAS)),
-        of("learning_rate"),
-        of("weight_decay"),
-        of("genetic_learning_rate"),
-        of("genetic_weight_decay"),
+        penalties.Lambdas(*map(values, LAMBDAS)),
+        values("learning_rate"),
+        values("weight_decay"),
+        values("genetic_learning_rate"),
+        values("genetic_weight_decay"),
     )
 
 
@@ -98,16 +98,17 @@ def uses(specs: Sequence[NetworkSpec]) -> penalties.Uses:
 def initial_encodings(
     data: TrainingData, architecture: Architecture, seeds: Sequence[int]
 ) -> tf.Tensor:
-    """E₀ = factor·z with standard normal z, (N, K, d): V₀ normal with variance 1/variants."""
+    """E₀ = F·z, (N, K, d), with F the relationship_factor and z standard normal: V₀ is normal with
+    variance 1/variants."""
     d = architecture.genetic_dimensions
     if not d:
         return tf.zeros([0, len(seeds), 0])
     stacked = np.stack([genetic_draws(seed, data.rows[0], d) for seed in seeds], axis=1)
-    encodings = tf.matmul(tf.constant(data.factor), stacked.reshape(data.rows[0], -1))
+    encodings = tf.matmul(tf.constant(data.relationship_factor), stacked.reshape(data.rows[0], -1))
     return tf.reshape(encodings, [-1, len(seeds), d])
 
 
 def genetic_draws(seed: int, training_rows: int, dimensions: int) -> np.ndarray:
     """z (n, d) float32, from which the encoder of a network of this seed starts."""
-    drawn = np.random.default_rng([seed, 2])
-    return drawn.standard_normal((training_rows, dimensions), np.float32)
+    generator = np.random.default_rng([seed, 2])
+    return generator.standard_normal((training_rows, dimensions), np.float32)

@@ -3,7 +3,7 @@
 All networks of a population share architecture, rows, batches and epochs, and differ in initial
 weights, lambdas and rates. They train in parts, one a core, by one compiled program; after every
 epoch each network's validation score decides whether this is its best state so far and whether its
-patience is over, in which case it leaves, and the others close ranks.
+patience is over, in which case it stops, and the others are put into fewer parts.
 
 Shapes: K networks, N people (n training rows first, then validation, then test), p first-layer
 columns without the bias.
@@ -26,9 +26,9 @@ from pipeline.metrics import metrics
 from pipeline.networks import (
     Architecture,
     Epoch,
+    EpochResult,
     NetworkSpec,
     Schedule,
-    Seen,
     TrainedNetwork,
     TrainingData,
     Weights,
@@ -69,11 +69,11 @@ def train_population(
 
     A network's numbers are the same to the last bit alone, beside any others, and in any order.
 
-    initial: weights of all networks to start from, (K, …) arrays, instead of the seeds' own.
+    initial: weights of all networks to start from, (K, …) arrays; None: as the seeds have them.
 
     on_epoch(epoch, networks still training, best validation score so far) is called after every
     epoch. A network whose loss or weights stop being finite ends with a failure and its reason;
-    the others do not notice.
+    the others are not affected.
 
     checkpoint: where networks that were stopped in training go on from, and are kept as they train.
     """
@@ -82,9 +82,9 @@ def train_population(
     if reason := tensors.unusable(data.columns):
         return [TrainedNetwork(failure=reason) for _ in specs]
     population = Population(data, architecture, specs, schedule, initial)
-    done = 0 if checkpoint is None else checkpoint.resume(population)
+    epochs_done = 0 if checkpoint is None else checkpoint.resume(population)
     with _threads() as threads:
-        for epoch in range(done + 1, schedule.epochs + 1):
+        for epoch in range(epochs_done + 1, schedule.epochs + 1):
             if not population.training:
                 break
             population.epoch(epoch, threads.map)
@@ -111,7 +111,7 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 
 
 class Population:
-    """Networks, what is known of each so far, and the parts in which they train.
+    """Networks, their results so far, and the parts in which they train.
 
     map is the built-in one, or a pool's, which runs parts side by side.
     """
@@ -121,8 +121,8 @@ class Population:
         self.setting = Setting(data, architecture, schedule, constants, tensors.uses(specs))
         self.specs = specs
         self.parts = [
-            Part.start(self.setting, own, specs, initial)
-            for own in self.setting.split(np.arange(len(specs)))
+            Part.start(self.setting, networks, specs, initial)
+            for networks in self.setting.split(np.arange(len(specs)))
         ]
         self.results = [TrainedNetwork() for _ in specs]
         self.scores = np.full(len(specs), -np.inf)
@@ -130,11 +130,11 @@ class Population:
         self.best = Snapshots(self.setting, len(specs))
         self.final = Snapshots(self.setting, len(specs))
         self.order = np.random.default_rng([schedule.batch_seed, 1])
-        self._loss_of_nothing = tensors.loss_of_nothing(constants, data.task)
+        self._loss_of_predicting_zero = tensors.loss_of_predicting_zero(constants, data.task)
 
     @property
     def training(self) -> int:
-        """Networks that have not left."""
+        """Number of networks that still train."""
         return sum(len(part.networks) for part in self.parts)
 
     @property
@@ -144,13 +144,15 @@ class Population:
         return float(self._sign * best) if np.isfinite(best) else float("nan")
 
     def epoch(self, epoch: int, map: Callable = map) -> None:
-        """Train everyone who has not left, judge, and close ranks."""
-        for part in self.parts:  # compiled once, before threads ask for it
+        """Train all networks that have not stopped, score them, and regroup those that go on."""
+        for part in self.parts:  # compiled once, before several threads need it
             self.setting.program(len(part.state.first))
-        given = self._batches(epoch)
-        left = list(map(lambda part: self._judge(part, part.train(given), epoch), self.parts))
-        if any(gone.any() for gone in left):
-            staying = [part.networks[~gone] for part, gone in zip(self.parts, left, strict=True)]
+        batches = self._batches(epoch)
+        leaving = list(map(lambda part: self._judge(part, part.train(batches), epoch), self.parts))
+        if any(leaves.any() for leaves in leaving):
+            staying = [
+                part.networks[~leaves] for part, leaves in zip(self.parts, leaving, strict=True)
+            ]
             groups = self.setting.split(np.concatenate(staying))
             self.parts = [Part.regrouped(self.parts, group) for group in groups]
 
@@ -167,11 +169,11 @@ class Population:
             tf.constant((epoch + 1000 * schedule.batch_seed) % 2**31),
         )
 
-    def _judge(self, part: Part, seen: Seen, epoch: int) -> np.ndarray:
-        """Score a part's networks, keep the best states; which networks leave."""
-        schedule, judged = self.setting.schedule, self.setting.judged
-        finite, score = self._scored(seen)
-        kept = seen.kept[:, self.setting.places.inputs]
+    def _judge(self, part: Part, epoch_result: EpochResult, epoch: int) -> np.ndarray:
+        """Score a part's networks, keep the best states; which networks stop."""
+        schedule, keeps_best_epoch = self.setting.schedule, self.setting.keeps_best_epoch
+        finite, score = self._scored(epoch_result)
+        kept = epoch_result.kept[:, self.setting.places.inputs]
         improved, leaving = (np.zeros(len(part.networks), bool) for _ in range(2))
         for slot, network in enumerate(part.networks):
             result = self.results[network]
@@ -182,12 +184,12 @@ class Population:
                 )
                 continue
             result.final_epoch = epoch
-            result.curves["train_loss"].append(float(seen.losses[slot]))
+            result.curves["train_loss"].append(float(epoch_result.losses[slot]))
             result.curves["score"].append(float(score[slot]))
             result.kept.append(kept[slot])
             # The first epoch is kept whatever its score, which may be undefined (one class only).
             better = self._sign * score[slot] > self.scores[network]
-            improved[slot] = not judged or better or epoch == 1
+            improved[slot] = not keeps_best_epoch or better or epoch == 1
             if improved[slot]:
                 result.best_epoch = epoch
             if better:
@@ -195,32 +197,32 @@ class Population:
             waited = epoch - result.best_epoch
             leaving[slot] = waited >= schedule.patience_epochs or epoch == schedule.epochs
             if leaving[slot]:
-                result.failure = self._wild(seen.losses[slot], epoch)
-        if judged:
+                result.failure = self._divergence(epoch_result.losses[slot], epoch)
+        if keeps_best_epoch:
             self.best.keep(part, np.flatnonzero(improved))
         healthy = [self.results[network].failure is None for network in part.networks]
         self.final.keep(part, np.flatnonzero(leaving & healthy))
         return leaving
 
-    def _wild(self, loss: float, epoch: int) -> str | None:
-        """Why a network that leaves has failed though its numbers are finite, or None."""
-        if loss <= DIVERGED * self._loss_of_nothing:
+    def _divergence(self, loss: float, epoch: int) -> str | None:
+        """Why a network that stops has failed though its numbers are finite, or None."""
+        if loss <= DIVERGED * self._loss_of_predicting_zero:
             return None
         return (
             f"diverged: its last training loss, {loss:.3g} in epoch {epoch}, is more than "
-            f"{DIVERGED:g} times that of predicting 0, {self._loss_of_nothing:.3g}"
+            f"{DIVERGED:g} times that of predicting 0, {self._loss_of_predicting_zero:.3g}"
         )
 
-    def _scored(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+    def _scored(self, epoch_result: EpochResult) -> tuple[np.ndarray, np.ndarray]:
         """Of every slot: whether all its numbers are finite, and its validation score or nan."""
         data = self.setting.data
         n, validation, _ = data.rows
         # An infinite second moment would freeze its variable where it is.
-        finite = np.isfinite(seen.losses) & np.isfinite(seen.size)
+        finite = np.isfinite(epoch_result.losses) & np.isfinite(epoch_result.size)
         if not validation:
             return finite, np.full(len(finite), np.nan)
-        finite &= np.isfinite(seen.predictions).all(axis=(1, 2))
-        predictions = np.where(finite[:, None, None], seen.predictions, 0.0)
+        finite &= np.isfinite(epoch_result.predictions).all(axis=(1, 2))
+        predictions = np.where(finite[:, None, None], epoch_result.predictions, 0.0)
         outcome = data.target[n : n + validation]
         score = metrics.score(self.setting.schedule.objective, outcome, predictions, data.task)
         return finite, score
@@ -228,11 +230,16 @@ class Population:
     def finish(self, map: Callable = map) -> list[TrainedNetwork]:
         """Finish the last states, and predict everyone at the best epoch and at the end."""
         setting = self.setting
-        good = np.array([i for i, r in enumerate(self.results) if r.failure is None], int)
+        healthy = np.array([i for i, r in enumerate(self.results) if r.failure is None], int)
         ending = Ending(setting, self.best, self.final)
         with threadpool_limits(1, "blas"):  # of NumPy's products, beside a thread for each core
-            list(map(lambda i: ending.settle(i, self.specs[i], self.results[i]), good))
-        list(map(lambda some: ending.keep(some, self.specs, self.results), setting.split(good)))
+            list(map(lambda i: ending.settle(i, self.specs[i], self.results[i]), healthy))
+        list(
+            map(
+                lambda networks: ending.keep(networks, self.specs, self.results),
+                setting.split(healthy),
+            )
+        )
         return self.results
 
 

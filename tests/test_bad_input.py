@@ -173,7 +173,10 @@ def test_what_is_survivable_is_dropped_with_a_warning_that_names_it(folder: Path
 @pytest.mark.parametrize(
     ("uri", "parts"),
     [
-        ("http://127.0.0.1:9", ["no MLflow server answers at http://127.0.0.1:9"]),
+        (
+            "http://127.0.0.1:9",
+            ["the tracking server must answer, but http://127.0.0.1:9 does not answer"],
+        ),
         ("sqlite:///people.csv", ["the tracking store", "not a database"]),
         ("sqlite:///people.csv/mlflow.db", ["the tracking store", "cannot be used"]),
         ("nonsense://here", ["the tracking store nonsense://here cannot be used"]),

@@ -288,8 +288,8 @@ def test_unpenalized_variables_are_in_settings_and_facts(covariates):
     assert covariates.record.facts["unpenalized"] == "male and age (penalty factor 0)"
     assert covariates.record.facts["cases"] == 644
     assert "lipids: totChol and glucose" in covariates.page
-    columns, variables, _ = covariates.networks()[0].inputs.__dict__.values()
-    lipids = [c for c, v in zip(columns, variables) if v == "lipids"]
+    inputs = covariates.networks()[0].inputs
+    lipids = [c for c, v in zip(inputs.columns, inputs.variables) if v == "lipids"]
     assert lipids == ["totChol", "totChol missing", "glucose", "glucose missing"]
 
 

@@ -110,8 +110,8 @@ def require_answer(client: MlflowClient, uri: str) -> None:
         if trouble is None:
             trouble = f"is no MLflow server ({_shortened(error)})"
         raise InputError(
-            f"the tracking server must answer, but {masked(uri)} {trouble}; or point "
-            "MLFLOW_TRACKING_URI elsewhere"
+            f"the tracking server must answer, but {masked(uri)} {trouble}; mend that, "
+            "or point MLFLOW_TRACKING_URI elsewhere"
         ) from error
 
 

@@ -154,9 +154,9 @@ def sweep_cache(folder: str | Path, patterns: Sequence[str]) -> int:
     total = sum(size for _, size, _ in files)
     for used, size, path in sorted(files):
         if time.time() - used > CACHE_DAYS * 24 * 3600 or total > CACHE_BYTES:
-            with suppress(OSError):
+            with suppress(OSError):  # one that cannot be removed still counts
                 path.unlink()
-            removed, total = removed + 1, total - size
+                removed, total = removed + 1, total - size
     return removed
 
 

@@ -51,8 +51,8 @@ from pipeline.training import Checkpoint
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
 
-CACHED = ("relationship-*", "simulated-*", "fileset-*", "encoders/*", "*.lock", "*.holder")
-"""Of it, what is removed when it is old: at a later start it is computed again."""
+CACHED = ("relationship-*", "simulated-*", "fileset-*", "encoders/*")
+"""Of it, what is removed when it is old: at a later start it is computed again. Locks stay."""
 
 
 @server_trouble_as_a_sentence()

@@ -38,6 +38,8 @@ def entry(room: str, name: str) -> str:
     signature = ",\n    ".join(
         str(p).replace(f"{p.annotation!r}", str(p.annotation)) for p in parameters
     )
+    # A default within the project, the same wherever its folder is.
+    signature = signature.replace(f"{type(PROJECT).__name__}('{PROJECT}/", "Path('")
     text = inspect.cleandoc(thing.__doc__)
     return (
         f"### `{name}`\n\n```python\n{name}(\n    {signature},\n)\n```\n\n"

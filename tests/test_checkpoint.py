@@ -11,11 +11,13 @@ from small_data import architecture, small, spec
 from study_runs import run_here
 from test_independence import assert_same
 
-from pipeline.networks import Schedule
+from pipeline.metrics import metrics
+from pipeline.networks import Schedule, backward, forward
 from pipeline.process.stopping import Stopped
 from pipeline.progress import StudyProgress
 from pipeline.training import Checkpoint, train_population
 from pipeline.training import population as parts
+from pipeline.training.checkpoint import _PROGRAM
 
 SCHEDULE = Schedule(epochs=8, batch_size=32, patience_epochs=3, finish_steps=20)
 SPECS = [
@@ -123,6 +125,12 @@ def test_another_population_begins_anew(tmp_path: Path, monkeypatch: pytest.Monk
     checkpoint.path.write_bytes(content)
     monkeypatch.setattr("pipeline.training.checkpoint._program", lambda: "another version")
     assert resumed(data, SPECS[:2], tmp_path)[1][0] == 1
+
+
+def test_a_change_of_what_scores_an_epoch_is_another_program() -> None:
+    """Scores of classes come from probabilities of `pipeline.serving`, and decide patience."""
+    deciding = forward, backward, train_population, metrics.score, metrics.probabilities
+    assert {function.__module__.split(".")[1] for function in deciding} <= set(_PROGRAM)
 
 
 def test_it_is_written_when_it_is_due_and_removed_in_the_end(tmp_path: Path) -> None:

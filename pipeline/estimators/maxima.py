@@ -1,4 +1,4 @@
-"""Where a search of λ begins: the smallest λ at which nothing is left, for each penalty.
+"""Where a search of λ begins: the smallest λ at which no penalized variable is kept.
 
 `pipeline.estimators.walk` has the formula. A λ above it leaves no penalized variable in a network
 whose later layers are those of the networks here.

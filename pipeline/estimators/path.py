@@ -2,8 +2,9 @@
 
 Networks trained without a penalty are the start. λ then rises geometrically, each λ starting from
 the weights of the one before (as in LassoNet: Lemhadri, Ruan, Abraham and Tibshirani 2021), until
-no penalized variable is left. All seeds walk together, as one population. Many small steps of λ
-with little training at each end at better networks than few steps with much, and make more of them.
+no penalized variable is left. The networks of all seeds are trained
+together, as one population. Many small steps of λ with little training at each end at better
+networks than few steps with much, and make more of them.
 
 Where a network lost several variables at one step, the sizes that it skipped are sought between
 the two λ, by halving the step.

@@ -24,6 +24,7 @@ from pipeline.errors import InputError
 from pipeline.genetics.genotypes import Genotypes
 from pipeline.genetics.plink import Variants, chromosome_names
 from pipeline.genetics.relationship import cholesky, initial_dual
+from pipeline.process import first_line
 
 _TEXTS = ("chromosome", "id", "allele_1", "allele_2")
 _ABOUT_A_VARIANT = (*_TEXTS, "position", "frequency", "scale")
@@ -95,7 +96,7 @@ def load_variant_weights(path: Path) -> VariantWeights:
             table[list(names)].to_numpy(np.float32),
         )
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise InputError(
             f"weights of variants must be a file that a study with genotypes wrote, but {path} "
             f"cannot be read as one ({reason}); take it from the network's run again"

@@ -125,8 +125,8 @@ class TrainedNetwork:
     weights, final_weights          all weights of both, NumPy: first (h, p_s + 1 + d) with the
                                     bias as column p_s, later weights (h_out, h_in), bias (h_out, 1)
     encoder        C (n, d) and a of `optimizer` at the best epoch; None without genotypes
-    curves         name → (T,): train_loss, val_<objective>; kept (T, p) whether each column has
-                   a weight that is not exactly 0
+    curves         name → (T,): train_loss, and score, the objective on the validation rows or nan
+    kept           (T, p) whether each column has a weight that is not exactly 0
     kkt_residual   of the last state, relative to what the penalty weighs on each variable;
                    kkt_residual_absolute beside it (`pipeline.solvers.kkt`)
     objective      the full training objective of the last state

@@ -40,7 +40,7 @@ class Finished(NamedTuple):
 
 
 def finished(first: np.ndarray, problem: Problem, schedule: Schedule) -> Finished:
-    """W (h, p) with the smallest relative residual on the way from `first`, in float32.
+    """The first layer with the smallest relative residual of those on the way from `first`.
 
     With no tolerance nothing is moved, and the gradient's residual is the certificate.
     """

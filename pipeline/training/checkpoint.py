@@ -39,7 +39,7 @@ SHARE_OF_TIME = 0.05
 BEFORE_THE_END = 0.8
 """Share of EVERY_SECONDS by which writing is due sooner after the last epoch."""
 
-_PROGRAM = ("networks", "training", "metrics")
+_PROGRAM = ("networks", "training", "metrics", "serving")
 """Rooms whose code decides an epoch's numbers."""
 
 _ENCODER_AXES = optimizer.Encoder(1, 1, 0, 0)

@@ -100,7 +100,7 @@ def train_population(
 
 @contextmanager
 def _threads() -> Iterator[ThreadPoolExecutor]:
-    """One a core; where the block is left by an exception they are not waited for."""
+    """One thread a core; where the block ends by an exception they are not waited for."""
     threads = ThreadPoolExecutor(cores())
     try:
         yield threads
@@ -249,7 +249,8 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
 
 @cache
 def keep_freed_memory() -> None:
-    """Tell glibc's malloc, once a process; does nothing where the C library is another."""
+    """Have glibc's malloc keep freed memory, which saves the time of asking the system for it anew;
+    once a process, and nothing where the C library is another."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):

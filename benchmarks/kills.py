@@ -1,4 +1,4 @@
-"""Stops at every write, and full disks, of a tiny study: `kills.py [FIRST LAST]`.
+"""Stops at every write, and full disks, of a tiny study: `kills.py [FIRST LAST [STEP]]`.
 
 For every i, a start is killed, or its disk is full from then on, before its i-th change of a file
 or commit, and the same command is given again. Then: every network once and FINISHED, every trial
@@ -44,9 +44,9 @@ def main(words: list[str]) -> int:
     began, bad, done = time.monotonic(), 0, {"kill": 0, "full": 0, "random": 0}
     assert start(place / "whole") == 0
     whole, total = tables(place / "whole"), writes(place / "whole")
-    first, last = map(int, words) if words else (1, total)
+    first, last, step = [*map(int, words), 1][:3] if words else (1, total, 1)
     print(f"{total} writes and commits in a study of 4 networks", flush=True)
-    cases = [(how, [(at, how)]) for at in range(first, last + 1) for how in ("kill", "full")]
+    cases = [(how, [(at, how)]) for at in range(first, last + 1, step) for how in ("kill", "full")]
     draw = random.Random(0)
     cases += [
         ("random", [(draw.randint(1, total), "kill") for _ in range(2)])

@@ -28,7 +28,8 @@ ABANDONED_SECONDS = 24 * 3600.0
 CACHE_DAYS, CACHE_BYTES = 90, 20 * 2**30
 """Age and size of a cache, above which its oldest files are removed."""
 
-_PART = re.compile(r"\.part-([0-9a-f]{8})-(\d+)-\w+")
+_PART = re.compile(r"\.part-([0-9a-f]{8})-(\d+)-\w+(?:-(?:journal|wal|shm))?")
+"""What `_prefix` begins, and what SQLite puts beside a database of such a name."""
 
 
 def _prefix() -> str:

@@ -65,7 +65,10 @@ def make_whole(uri: str, make: Callable[[str], None]) -> None:
     and no trial is in it.
     """
     path = sqlite_path(uri)
-    if path is None or (path.exists() and not _half_made(path)):
+    if path is None:
+        return
+    sweep(path.parent)
+    if path.exists() and not _half_made(path):
         return
     lock = path.with_name(f".{path.name}.first-start")
     try:
@@ -73,7 +76,6 @@ def make_whole(uri: str, make: Callable[[str], None]) -> None:
             if path.exists() and _half_made(path):
                 path.rename(path.with_name(f"{path.name}.half-made-{time.time_ns()}"))
             if not path.exists():
-                sweep(path.parent)
                 beside = path.with_name(part_name())
                 try:
                     before, _, after = uri.rpartition(path.name)

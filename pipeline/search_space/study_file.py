@@ -15,10 +15,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import InputError
-from pipeline.networks import LAMBDAS
 from pipeline.results import ANCESTRY
 from pipeline.search_space import yaml12 as study_yaml
 from pipeline.search_space.located import PROJECT, located, located_genotypes
+from pipeline.search_space.overrides import SECTION_OF, by_present_names, put
 from pipeline.search_space.schema import (
     ENTROPY,
     KEPT,
@@ -224,26 +224,18 @@ def load_search_space(
     """
     path = study_yaml.find_study(study, Path(directory))
     question, content = study_yaml.read_study(path)
-    content = _by_present_names(content)
+    content = by_present_names(content)
     parameters = {k: v for k, v in (overrides or {}).items() if v is not None and v != ""}
-    parameters = _by_present_names(parameters)
+    parameters = by_present_names(parameters)
     for key, value in parameters.items():
-        _put(content, key, value)
+        put(content, key, value)
     source = Source(study_yaml.shown(path), frozenset(parameters))
     for key in content:
-        if key in _SECTION_OF and key not in StudyFile.model_fields:
-            expected = f"`{key}` must stand under `{_SECTION_OF[key]}:`"
+        if key in SECTION_OF and key not in StudyFile.model_fields:
+            expected = f"`{key}` must stand under `{SECTION_OF[key]}:`"
             raise InputError(f"{source.file}: {expected}, but got it at the top.")
     keys = _validated(StudyFile, content, source)
     return _resolve(keys, source, path, question)
-
-
-def _by_present_names(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys by the names they have now: a study file of an earlier version still runs."""
-    return {_EARLIER_NAMES.get(key, key): value for key, value in keys.items()}
-
-
-_EARLIER_NAMES = {"unpenalised": "unpenalized"}
 
 
 def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> SearchSpace:
@@ -297,49 +289,6 @@ _UNCHANGED: tuple[str, ...] = (
     "target", "task", "categories", "drop", "families", "groups", "unpenalized", "sample_weight",
     "split", "sampler", "sampler_seed", "configurations", "network", "scheduler", "id",
     "minor_allele_frequency", "missing_rate", "principal_components",
-)  # fmt: skip
-
-
-def _put(content: dict, key: str, value: object) -> None:
-    """Lays the parameter `key` over a study file's content, as a constant."""
-    section: Any = content
-    fields = StudyFile.model_fields
-    for name, model in (("network", NetworkSettings), ("training", TrainingSettings)):
-        if key in model.model_fields:
-            section, fields = content.setdefault(name, {}), model.model_fields
-    if key not in fields:
-        near = study_yaml.did_you_mean(key, [*StudyFile.model_fields, *_SECTION_OF])
-        raise InputError(f"parameter `{key}` is not known{near or '.'}")
-    if not isinstance(section, dict):
-        return
-    if isinstance(value, Path):
-        value = str(value)
-    if key == "id" and isinstance(value, str) and "," in value:
-        value = [name.strip() for name in value.split(",")]
-    if isinstance(value, str) and (key not in _TEXTS or value.startswith("{")):
-        is_list = ("," in value or key in _LISTS) and "{" not in value and "[" not in value
-        if key == "inputs":
-            value = value.replace("+", ",")
-        if is_list and key in _LISTS:  # names as they are: `Unnamed: 0` is no mapping
-            value = [name.strip() for name in value.split(",")]
-        else:
-            value = study_yaml.parse_value(f"[{value}]" if is_list else value)
-    section[key] = value
-    if isinstance(content.get("space"), dict) and key in content["space"]:
-        del content["space"][key]
-        if isinstance(content.get("cross"), list):
-            content["cross"] = [crossed for crossed in content["cross"] if crossed != key]
-
-
-_SECTION_OF = {
-    **dict.fromkeys(("regularizer", *LAMBDAS), "space"),
-    **dict.fromkeys(NetworkSettings.model_fields, "network"),
-    **dict.fromkeys(TrainingSettings.model_fields, "training"),
-}
-_LISTS = ("categories", "drop", "unpenalized", "inputs", "cross", "keep", "dates", "missing")
-_TEXTS = (
-    "data", "target", "task", "sample_weight", "id", "genotypes", "sampler", "scheduler",
-    "activation", "person", "numbers",
 )  # fmt: skip
 
 

@@ -1,0 +1,62 @@
+"""Parameters laid over a study file: `-P epochs=20` before the file's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.networks import LAMBDAS
+from pipeline.search_space import yaml12 as study_yaml
+from pipeline.search_space.schema import NetworkSettings, StudyFile, TrainingSettings
+
+SECTION_OF = {
+    **dict.fromkeys(("regularizer", *LAMBDAS), "space"),
+    **dict.fromkeys(NetworkSettings.model_fields, "network"),
+    **dict.fromkeys(TrainingSettings.model_fields, "training"),
+}
+_LISTS = ("categories", "drop", "unpenalized", "inputs", "cross", "keep", "dates", "missing")
+_TEXTS = (
+    "data", "target", "task", "sample_weight", "id", "genotypes", "sampler", "scheduler",
+    "activation", "person", "numbers",
+)  # fmt: skip
+
+
+def by_present_names(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys by the names they have now: a study file of an earlier version still runs."""
+    return {_EARLIER_NAMES.get(key, key): value for key, value in keys.items()}
+
+
+_EARLIER_NAMES = {"unpenalised": "unpenalized"}
+
+
+def put(content: dict, key: str, value: object) -> None:
+    """Lays the parameter `key` over a study file's content, as a constant."""
+    section: Any = content
+    fields = StudyFile.model_fields
+    for name, model in (("network", NetworkSettings), ("training", TrainingSettings)):
+        if key in model.model_fields:
+            section, fields = content.setdefault(name, {}), model.model_fields
+    if key not in fields:
+        near = study_yaml.did_you_mean(key, [*StudyFile.model_fields, *SECTION_OF])
+        raise InputError(f"parameter `{key}` is not known{near or '.'}")
+    if not isinstance(section, dict):
+        return
+    if isinstance(value, Path):
+        value = str(value)
+    if key == "id" and isinstance(value, str) and "," in value:
+        value = [name.strip() for name in value.split(",")]
+    if isinstance(value, str) and (key not in _TEXTS or value.startswith("{")):
+        is_list = ("," in value or key in _LISTS) and "{" not in value and "[" not in value
+        if key == "inputs":
+            value = value.replace("+", ",")
+        if is_list and key in _LISTS:  # names as they are: `Unnamed: 0` is no mapping
+            value = [name.strip() for name in value.split(",")]
+        else:
+            value = study_yaml.parse_value(f"[{value}]" if is_list else value)
+    section[key] = value
+    if isinstance(content.get("space"), dict) and key in content["space"]:
+        del content["space"][key]
+        if isinstance(content.get("cross"), list):
+            content["cross"] = [crossed for crossed in content["cross"] if crossed != key]

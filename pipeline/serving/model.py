@@ -62,7 +62,7 @@ class ServedNetwork:
     def zeroed_columns(self) -> tuple[str, ...]:
         """The columns that the network saw in training and does not use."""
         positions = sorted({self.schema.features[f].column for f in self.chosen})
-        used = self.columns
+        used = set(self.columns)
         return tuple(n for c in positions if (n := self.schema.columns[c].name) not in used)
 
     @property
@@ -80,9 +80,9 @@ class ServedNetwork:
             table = table.set_axis(names, axis=1)
         checked_columns(table, (*self.columns, *self.needed))
         features, notes = self.schema.transform(table, as_read=as_read, place=place, only=self.used)
-        learned = np.zeros((len(table), len(self.encodings)))
+        learned, needed = np.zeros((len(table), len(self.encodings))), set(self.needed)
         for i, name in enumerate(self.encodings):
-            if name in self.needed:
+            if name in needed:
                 learned[:, i] = pd.to_numeric(table[name])
         return np.concatenate([features[:, self.chosen], learned], axis=1, dtype=np.float64), notes
 

@@ -182,7 +182,7 @@ def _origin(finalist: Finalist, summary: Summary, cohort: Cohort) -> Origin:
 def _log(run: StudyRun, finalist: Finalist, summary: Summary, cohort: Cohort) -> str:
     network, served = finalist.network, finalist.served
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "network"
+        place, names = Path(folder) / "network", {*served.columns, *served.zeroed_columns}
         save(served, place)
         _origin(finalist, summary, cohort).write(place)
         if variants := _variants(run, _run_of(finalist)):
@@ -197,7 +197,7 @@ def _log(run: StudyRun, finalist: Finalist, summary: Summary, cohort: Cohort) ->
                 columns={
                     column.name: column.words()
                     for column in served.schema.columns
-                    if column.name in (*served.columns, *served.zeroed_columns)
+                    if column.name in names
                 },
                 optional=served.zeroed_columns,
                 dimensions=served.needed,

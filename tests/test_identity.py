@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -17,21 +16,6 @@ def networks_of(folder: Path, study: str) -> dict:
 
 def table_of(folder: Path, study: str) -> pd.DataFrame:
     return pd.read_csv(folder / "reports" / study / "networks.csv")
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a study of two networks has ended."""
-    folder = tmp_path_factory.mktemp("first")
-    run_here(folder, write_study(folder))
-    return folder
-
-
-@pytest.fixture
-def folder(first: Path, tmp_path: Path) -> Path:
-    """A copy of it, of the same name as nothing."""
-    shutil.copytree(first, tmp_path / "copy")
-    return tmp_path / "copy"
 
 
 def test_a_copied_study_takes_over_what_is_trained_and_deletes_nothing(folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import sqlite3
 import subprocess
@@ -24,21 +23,6 @@ from pipeline.study.trials import make_storage
 from pipeline.tracking.holder import Holder
 from pipeline.tracking.local_sqlite import make_whole, refuse_one_file
 from pipeline.tracking.store import RunStore
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a study of two networks has ended."""
-    folder = tmp_path_factory.mktemp("first")
-    run_here(folder, write_study(folder))
-    return folder
-
-
-@pytest.fixture
-def folder(first: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
-    shutil.copytree(first, tmp_path / "copy")
-    return tmp_path / "copy"
 
 
 @pytest.fixture

@@ -1,0 +1,25 @@
+"""Fixtures that several files of tests share."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from study_runs import run_here
+from tiny_study import write_study
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a study of two networks has ended."""
+    folder = tmp_path_factory.mktemp("first")
+    run_here(folder, write_study(folder))
+    return folder
+
+
+@pytest.fixture
+def folder(first: Path, tmp_path: Path) -> Path:
+    """A copy of it, to change."""
+    shutil.copytree(first, tmp_path / "copy")
+    return tmp_path / "copy"

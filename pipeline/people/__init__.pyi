@@ -1,0 +1,14 @@
+from .components import Components as Components
+from .components import components as components
+from .components import grid_of as grid_of
+from .components import share_intervals as share_intervals
+from .false_selections import FalseSelections as FalseSelections
+from .false_selections import false_selections as false_selections
+from .instability import Instability as Instability
+from .instability import instability as instability
+from .integrated import IntegratedPath as IntegratedPath
+from .integrated import integrated_path as integrated_path
+from .selection import SelectionPath as SelectionPath
+from .selection import StableSet as StableSet
+from .selection import selection_path as selection_path
+from .selection import stable_set as stable_set

@@ -7,11 +7,13 @@ from scipy.optimize import minimize
 from scipy.stats import t as student
 
 from pipeline.people import (
+    ResampledPredictions,
     components,
     false_selections,
     grid_of,
     instability,
     integrated_path,
+    prediction_tables,
     selection_path,
     share_intervals,
     stable_set,
@@ -261,3 +263,30 @@ def test_instability_of_many_people_adds_up_and_shows_no_one():
 def test_too_few_people_are_refused():
     with pytest.raises(ValueError, match="at least 2 networks and 5 people"):
         instability(np.zeros((3, 4)))
+
+
+def test_tables_of_predictions_say_whose_the_variance_is():
+    rng = np.random.default_rng(0)
+    people, seeds, resamples = rng.uniform(0.1, 0.4, 60), 6, 30
+    by_resample = rng.normal(0, 0.05, size=(resamples, 1, 60))
+    by_seed = rng.normal(0, 0.01, size=(1, seeds, 60))
+    grid = people + by_resample + by_seed + rng.normal(0, 0.01, size=(resamples, seeds, 60))
+    r, s = (x.ravel() for x in np.meshgrid(range(resamples), range(seeds), indexing="ij"))
+    group = ResampledPredictions(3, grid.reshape(-1, 60), s, r, people, "test")
+    tables = prediction_tables([group], threshold=0.25)
+    row = tables["instability"].iloc[0]
+    wanted = np.array([0.01**2, 0.05**2, 0.01**2]) / (2 * 0.01**2 + 0.05**2)
+    for part, share in zip(("seed", "resample", "both"), wanted, strict=True):
+        assert row[f"share_{part}_low"] <= row[f"share_{part}"] <= row[f"share_{part}_high"]
+        assert row[f"share_{part}"] == pytest.approx(share, rel=0.5)
+    assert (row["configuration"], row["number_of_people"], row["networks"]) == (3, 60, 180)
+    assert row["mean_error"] == pytest.approx(np.abs(grid - people).mean())
+    for table in tables.values():
+        assert (table["configuration"] == 3).all() and len(table) < 60
+    quantities = prediction_tables([group], threshold=None)["instability"].iloc[0]
+    assert np.isnan(quantities["mean_changed"]) and np.isnan(quantities["often_changed"])
+
+
+def test_of_fewer_than_five_people_nothing_is_recorded():
+    group = ResampledPredictions(0, np.zeros((6, 4)), [0, 1] * 3, [0, 0, 1, 1, 2, 2])
+    assert all(table.empty for table in prediction_tables([group], 0.5).values())

@@ -1,3 +1,4 @@
+from .components import PARTS as PARTS
 from .components import Components as Components
 from .components import components as components
 from .components import grid_of as grid_of
@@ -8,7 +9,16 @@ from .instability import Instability as Instability
 from .instability import instability as instability
 from .integrated import IntegratedPath as IntegratedPath
 from .integrated import integrated_path as integrated_path
+from .selection import ASSUMPTION as ASSUMPTION
+from .selection import MOST_FALSE as MOST_FALSE
+from .selection import THRESHOLD as THRESHOLD
 from .selection import SelectionPath as SelectionPath
 from .selection import StableSet as StableSet
 from .selection import selection_path as selection_path
 from .selection import stable_set as stable_set
+from .tables import BANDS as BANDS
+from .tables import CELLS as CELLS
+from .tables import INSTABILITY as INSTABILITY
+from .tables import ResampledPredictions as ResampledPredictions
+from .tables import prediction_tables as prediction_tables
+from .tables import shares_row as shares_row

@@ -17,6 +17,7 @@ import pandas as pd
 FEWEST = 5
 """People that a number or a cell of a figure must be of, at least."""
 
+OFTEN = 0.1  # share of networks that put a person on the other side of the threshold
 BINS = 20  # of either axis of the instability plot
 _QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
 
@@ -63,13 +64,14 @@ def changed_class(predictions: np.ndarray, reference: np.ndarray, threshold: flo
 def instability(
     predictions: np.ndarray,
     reference: np.ndarray | None = None,
-    threshold: float = 0.5,
+    threshold: float | None = 0.5,
     bins: int = BINS,
 ) -> Instability:
     """Predictions (M, n) of networks that differ in seed and resample, as `Instability`.
 
     reference  (n,) p̂ of the model trained on everybody; by default the mean over the networks,
-               where there is no such model. Predictions may be risks or quantities.
+               where there is no such model.
+    threshold  None for quantities, which have no classes.
     """
     predictions = np.asarray(predictions, float)
     if predictions.ndim != 2 or predictions.shape[0] < 2 or predictions.shape[1] < FEWEST:
@@ -79,19 +81,22 @@ def instability(
         )
     reference = predictions.mean(axis=0) if reference is None else np.asarray(reference, float)
     error = prediction_error(predictions, reference)
-    changed = changed_class(predictions, reference, threshold)
+    changed = np.full(len(error), np.nan)
+    if threshold is not None:
+        changed = changed_class(predictions, reference, threshold)
     people = len(reference)
     shown = [q for q in _QUANTILES if min(q, 1 - q) * people >= FEWEST]
     bands, cells = _bands_and_cells(predictions, reference, error, changed, bins)
-    often = int((changed >= 0.1).sum())
+    often = int((changed >= OFTEN).sum())
+    few = 0 < often < FEWEST or people - FEWEST < often < people
     return Instability(
         people=people,
         networks=len(predictions),
         mean_error=float(error.mean()),
         error_quantiles={q: float(np.quantile(error, q)) for q in shown},
-        threshold=float(threshold),
+        threshold=np.nan if threshold is None else float(threshold),
         mean_changed=float(changed.mean()),
-        often_changed=often / people if often == 0 or often >= FEWEST else np.nan,
+        often_changed=np.nan if few or threshold is None else often / people,
         bands=bands,
         cells=cells,
     )

@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score
 from study_runs import environment, run_here, working_in
 
-from pipeline.data import load_cohort, read_table
+from pipeline.data import Table, load_cohort, read_table
 from pipeline.errors import InputError
 from pipeline.prediction import predict
 from pipeline.prediction.outcomes import KnownOutcome, known_outcome
+from pipeline.prediction.scoring import people_among
 from pipeline.prediction.validation import validate
 from pipeline.results import Inputs
 from pipeline.tracking import fetch_model
@@ -247,6 +249,24 @@ def test_outcomes_that_are_unknown_are_left_out_and_one_class_is_refused() -> No
     assert (found.rows, found.scores["value"].iloc[0]) == (39, 1.0)
     with pytest.raises(InputError, match="two outcomes or more"):
         validate(origin("binary", (0, 1)), KnownOutcome(y * 0, known), z[None])
+
+
+def test_intervals_of_new_people_are_over_people_where_these_have_several_rows() -> None:
+    rng = np.random.default_rng(2)
+    z = rng.normal(size=150)
+    y = (rng.random(150) < 1 / (1 + np.exp(-z))).astype(int)
+    by = origin("binary", (0, 1))
+    alone = validate(by, KnownOutcome(y, np.ones(150, bool)), z[None])
+    whose = np.repeat(np.arange(150), 3)
+    outcome = KnownOutcome(y[whose], np.ones(450, bool))
+    copied = validate(by, outcome, z[None, whose], people=whose)
+    pd.testing.assert_frame_equal(copied.scores, alone.scores, rtol=1e-4)
+    assert (copied.rows, copied.people, alone.people) == (450, 150, None)
+    table = Table(pd.DataFrame({"who": [3, 3, np.nan, np.nan, 5], "n": range(5)}), "t", "")
+    by_who = replace(by, person=("who",))
+    found = people_among(table, by_who)
+    assert found[0] == found[1] and len(set(found)) == 4  # who is unknown is nobody else
+    assert people_among(table, by) is None and people_among(table, by_who, ["n"]) is None
 
 
 def test_calibration_of_predictions_that_are_very_sure() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.data import Table, read_table
+from pipeline.data import Table, read_table, whose_rows
 from pipeline.errors import InputError
 from pipeline.genetics import (
     Joined,
@@ -25,7 +25,7 @@ from pipeline.genetics import (
 )
 from pipeline.prediction.outcomes import known_outcome
 from pipeline.serving import forward
-from pipeline.tracking import FetchedModel
+from pipeline.tracking import FetchedModel, Origin
 
 CACHE = Path(".lariat")
 NONE, SIMULATED = "none", "simulated"
@@ -131,6 +131,14 @@ def score(model: FetchedModel, table: Table, frame: pd.DataFrame) -> Scored:
     """Predictions for the people of `read_people`."""
     predictions, notes = model.network.score(frame, as_read=True, place=table.place)
     return Scored(table, frame, predictions, tuple(notes))
+
+
+def people_among(table: Table, origin: Origin, ids: Sequence[str] = ()) -> np.ndarray | None:
+    """(n,) whose row it is, by these ids or by what said so in the study; None for one row each."""
+    columns = ids or origin.person
+    if not columns or not set(columns) <= set(table.frame.columns):
+        return None
+    return whose_rows(table, columns)
 
 
 def inputs_of(model: FetchedModel, table: Table, frame: pd.DataFrame) -> np.ndarray:

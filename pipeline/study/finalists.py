@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data import BINARY, REGRESSION, Cohort
+from pipeline.data import BINARY, REGRESSION, Cohort, person_columns
 from pipeline.inspection import BEST_ROLE, EXCHANGEABLE, Solution
 from pipeline.report import Summary
 from pipeline.results import ANCESTRY, NetworkResult
@@ -176,6 +176,7 @@ def _origin(finalist: Finalist, summary: Summary, cohort: Cohort) -> Origin:
         genotypes=record.genotypes,
         data_sha256=cohort.fingerprint,
         inputs=finalist.network.inputs,
+        person=() if cohort.people is None else tuple(person_columns(cohort.roles)),
     )
 
 

@@ -10,8 +10,8 @@ chapter 15; Van Calster and others, BMC Medicine 17:230 (2019)):
 
 and of a quantity y with prediction f: the mean of y − f, and the slope of y on f.
 
-Shapes: n rows, B resamples, q columns of a design. `times` (n, B) says how often a resample has each
-row; ONCE, a column of ones, is the rows as they are.
+Shapes: n rows, B resamples, q columns of a design. `times` (n, B) says how often a resample has
+each row; `once`, a column of ones, is the rows as they are.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from pipeline.metrics.bootstrap import interval
 
 BINS, FEWEST_ROWS, FEWEST_OF_A_CLASS = 10, 10, 5
 KNOTS = (0.1, 0.5, 0.9)
-"""Quantiles of the log-odds at which the curve may bend (Harrell, Regression Modeling Strategies)."""
+"""Quantiles of the log-odds at which the curve may bend (Harrell, Regression Modeling Strategies,
+2015, section 2.4)."""
 
 _BLOCK, _STEPS, _CONVERGED, _LARGEST = 2**21, 60, 1e-9, 40.0
 
@@ -36,31 +37,26 @@ def once(rows: int) -> np.ndarray:
     return np.ones((rows, 1), np.float32)
 
 
-def logistic_fits(
-    design: np.ndarray, outcome: np.ndarray, times: np.ndarray, offset: np.ndarray | None = None
-) -> np.ndarray:
-    """(B, q) coefficients of P(y) = σ(offset + X·β) fitted to every resample, by Newton's method.
+def logistic_fits(design: np.ndarray, outcome: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """(B, q) coefficients of P(y) = σ(X·β) fitted to every resample, by Newton's method.
 
     design X (n, q), its columns of size about 1; outcome (n,) 0/1. nan where there is no finite
     maximum, as where a column separates the classes.
     """
     block = max(_BLOCK // max(len(outcome), 1), 1)
     parts = [
-        _newton(design, outcome, times[:, start : start + block].astype(np.float64), offset)
+        _newton(design, outcome, times[:, start : start + block].astype(np.float64))
         for start in range(0, times.shape[1], block)
     ]
     return np.concatenate(parts)
 
 
-def _newton(
-    design: np.ndarray, outcome: np.ndarray, times: np.ndarray, offset: np.ndarray | None
-) -> np.ndarray:
+def _newton(design: np.ndarray, outcome: np.ndarray, times: np.ndarray) -> np.ndarray:
     rows, columns = design.shape
-    shift = np.zeros((rows, 1)) if offset is None else np.asarray(offset, np.float64)[:, None]
     products = (design[:, :, None] * design[:, None, :]).reshape(rows, -1)
     beta, settled = np.zeros((columns, times.shape[1])), np.zeros(times.shape[1], bool)
     for _ in range(_STEPS):
-        p = expit(shift + design @ beta)
+        p = expit(design @ beta)
         slope = design.T @ (times * (outcome[:, None] - p))  # (q, B)
         curvature = (products.T @ (times * p * (1.0 - p))).T.reshape(-1, columns, columns)
         curvature += 1e-10 * np.eye(columns)
@@ -80,15 +76,11 @@ def of_risks(outcome: np.ndarray, logits: np.ndarray, times: np.ndarray) -> dict
     outcome (n,) 0/1, logits (n,). The slope is nan where all predictions are the same.
     """
     logits = np.asarray(logits, np.float64)
-    ones, spread = np.ones((len(logits), 1)), float(logits.std())
-    # An intercept beyond the middle of the predictions is found from there.
-    middle = float(np.median(logits))
-    large = middle + logistic_fits(ones, outcome, times, logits - middle)[:, 0]
-    intercept = logistic_fits(ones, outcome, times, logits)[:, 0]
-    intercept = np.where(np.isfinite(intercept), intercept, large - middle)
+    spread = float(logits.std())
+    intercept = _intercepts(logits, outcome, times)
     slope = np.full(times.shape[1], np.nan)
-    if spread > 1e-9 * max(abs(middle), 1.0):
-        design = np.column_stack([ones, (logits - logits.mean()) / spread])
+    if np.ptp(logits) > 1e-9:
+        design = np.column_stack([np.ones(len(logits)), (logits - logits.mean()) / spread])
         slope = logistic_fits(design, outcome, times)[:, 1] / spread
     error = np.square(expit(logits) - outcome)
     brier = error @ times.astype(np.float64) / times.sum(axis=0)
@@ -112,6 +104,39 @@ def of_quantities(
     if np.ptp(predicted) == 0:
         slope = np.full(len(total), np.nan)
     return {"mean_error": mean(outcome - predicted), "calibration_slope": slope}
+
+
+def _intercepts(logits: np.ndarray, outcome: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """(B,) the a at which the mean of σ(a + z) is the share of cases; nan with one class alone."""
+    block = max(_BLOCK // max(len(outcome), 1), 1)
+    starts = range(0, times.shape[1], block)
+    return np.concatenate(
+        [_intercepts_of(logits, outcome, times[:, s : s + block].astype(float)) for s in starts]
+    )
+
+
+def _intercepts_of(logits: np.ndarray, outcome: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """By Newton's steps, halving the interval that holds the root where a step would leave it."""
+    total = times.sum(axis=0)
+    cases = outcome.astype(np.float64) @ times
+    # Far enough out that everyone is predicted to be no case, and a case.
+    low = np.full(len(total), min(-50.0, -30.0 - float(logits.max())))
+    high = np.full(len(total), max(50.0, 30.0 - float(logits.min())))
+    shift = np.zeros(len(total))
+    for _ in range(200):
+        p = expit(logits[:, None] + shift)
+        excess = np.einsum("nb,nb->b", times, p) - cases
+        slope = np.einsum("nb,nb->b", times, p * (1.0 - p))
+        low, high = np.where(excess < 0, shift, low), np.where(excess < 0, high, shift)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            newton = shift - excess / slope
+        inside = (newton > low) & (newton < high)
+        following = np.where(inside, newton, 0.5 * (low + high))
+        done = np.abs(following - shift) < 1e-10
+        shift = following
+        if done.all():
+            break
+    return np.where((cases > 0) & (cases < total), shift, np.nan)
 
 
 def values_of(resampled: Mapping[str, np.ndarray]) -> dict[str, float]:

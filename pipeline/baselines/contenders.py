@@ -9,10 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from pipeline.baselines.boosting import boosting
 from pipeline.baselines.data import BaselineData, NotFitted, Predictions
-from pipeline.baselines.gblup import Gblup
-from pipeline.baselines.linear import elastic_net, plain
 
 VERSION = 1
 """Of what is fitted here: with another one, kept predictions are made again."""
@@ -42,6 +39,11 @@ class Baseline:
 
 def contenders(data: BaselineData) -> dict[tuple[str, str], Callable[[], Predictions]]:
     """(name, inputs) → what fits it."""
+    # scikit-learn's models take a second to import, and a study needs them at its end alone.
+    from pipeline.baselines.boosting import boosting
+    from pipeline.baselines.gblup import Gblup
+    from pipeline.baselines.linear import elastic_net, plain
+
     linear = "linear regression" if data.quantities else "logistic regression"
     found: dict[tuple[str, str], Callable[[], Predictions]] = {}
     if data.columns.shape[1]:

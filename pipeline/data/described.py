@@ -5,7 +5,7 @@ They have a value a person and stay in this process: what leaves it are counts, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.data.features import OTHER, learn
 from pipeline.data.kinds import columns_of
 from pipeline.data.table import Table, require_known
+from pipeline.errors import InputError
 from pipeline.serving import CATEGORY, MISSING, NUMBER, Column, levels_of, numbers_of
 
 if TYPE_CHECKING:
@@ -99,3 +100,13 @@ def cut_at_quantiles(values: np.ndarray, parts: int = 3) -> tuple[float, ...]:
     cuts = np.quantile(known, np.arange(1, parts) / parts) if len(known) else []
     rounded = dict.fromkeys(float(f"{cut:.3g}") for cut in cuts)
     return tuple(cut for cut in rounded if len(known) and known.min() < cut <= known.max())
+
+
+def check_bounds(bounds: Mapping[str, Sequence[float]], found: Sequence[Described]) -> None:
+    """InputError where bounds are given for a category."""
+    for column in found:
+        if column.is_category and bounds.get(column.name):
+            raise InputError(
+                f"bounds under report_by are for quantities, but {column.name} is a category; "
+                f"write {column.name} without bounds"
+            )

@@ -220,12 +220,15 @@ class StudyResults:
               where every genetic dimension is zeroed, None without genotypes.
     appraisal of the best configuration's networks; None of a study that has not ended, or of one
               that an earlier version ended.
+    people    of a study with resamples, tables by name that were gathered over people when it ended
+              (`pipeline.people.prediction_tables`, `cross_validation`): no row is of one of them.
     """
 
     record: StudyRecord
     networks: tuple[NetworkResult, ...]
     variants: pd.DataFrame | None = None
     appraisal: Appraisal | None = None
+    people: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def finished(self) -> tuple[NetworkResult, ...]:

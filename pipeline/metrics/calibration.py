@@ -193,15 +193,18 @@ def curve(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(predicted risks (P,), observed risks (B, P)) of the smooth calibration curve.
 
-    It is drawn between the 2nd and the 98th percentile of the predictions: beyond, a few people
-    decide. Empty where predictions hardly differ.
+    It is drawn between the 2nd and the 98th percentile of the predictions, and at least ten people
+    from either end: beyond, a few people decide. The ends are whole hundredths, so that they are
+    nobody's. Empty where predictions hardly differ.
     """
     logits = np.asarray(logits, np.float64)
     knots = np.quantile(logits, KNOTS)
-    if np.min(np.diff(knots)) < 1e-6:
+    beyond = max(0.02, min(FEWEST_ROWS / max(len(logits), 1), 0.5))
+    first, last = np.round(expit(np.quantile(logits, (beyond, 1.0 - beyond))), 2)
+    first, last = max(float(first), 0.005), min(float(last), 0.995)
+    if np.min(np.diff(knots)) < 1e-6 or last <= first:
         return np.array([]), np.empty((times.shape[1], 0))
-    first, last = np.quantile(logits, (0.02, 0.98))
-    risks = np.linspace(expit(first), expit(last), points)
+    risks = np.linspace(first, last, points)
     grid = np.log(risks / (1.0 - risks))
     center, unit = float(logits.mean()), float(logits.std())
     beta = logistic_fits(_spline(logits, knots, center, unit), outcome, times)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from dcurves import dca
 
 
 def people() -> pd.DataFrame:
@@ -23,6 +22,8 @@ def people() -> pd.DataFrame:
 
 
 if __name__ == "__main__":
+    from dcurves import dca
+
     table = dca(
         data=people(), outcome="sick", modelnames=["risk"], thresholds=np.arange(0.05, 0.96, 0.05)
     )

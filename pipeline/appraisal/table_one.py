@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from pipeline.metrics import masking
-from pipeline.metrics.masking import MASK, masked_counts
 
 FEW_FOR_A_MEAN = 5
 
@@ -57,7 +56,7 @@ def table_one(
 
 def _count(cell: np.ndarray, people: np.ndarray | None) -> str:
     few = cell.sum() if people is None else len(np.unique(people[cell]))
-    return MASK if few < masking.FEWEST else f"{int(cell.sum()):,}"
+    return masking.MASK if few < masking.FEWEST else f"{int(cell.sum()):,}"
 
 
 def _of_variable(
@@ -98,7 +97,7 @@ def _means(variable: Variable, cells: Sequence[np.ndarray], people: np.ndarray |
         texts.append(
             f"{_number(values.mean(), values)} ({_number(values.std(ddof=1), values)})"
             if many >= FEW_FOR_A_MEAN
-            else MASK
+            else masking.MASK
         )
     return texts
 
@@ -125,11 +124,13 @@ def _counts(
     at = np.arange(k * width).reshape(k, width)
     sums: list[list[int]] = [at[:, j].tolist() for j in range(width)]
     sums += [[-1 - at[i, 0], *at[i, list(part)]] for i in range(k) for part in partitions]
-    hidden = masked_counts(counts.ravel(), sums, people=distinct.ravel()).reshape(k, width)
+    hidden = masking.masked_counts(counts.ravel(), sums, people=distinct.ravel()).reshape(k, width)
     totals = [cell.sum() for cell in cells]
     return [
         [
-            MASK if hidden[i, j] else f"{int(counts[i, j]):,} ({counts[i, j] / totals[j]:.1%})"
+            masking.MASK
+            if hidden[i, j]
+            else f"{int(counts[i, j]):,} ({counts[i, j] / totals[j]:.1%})"
             for j in range(width)
         ]
         for i in range(k)

@@ -22,14 +22,13 @@ from pipeline.genetics.matching import MatchCounts
 from pipeline.genetics.plink import Variants, open_fileset
 from pipeline.genetics.relationship import (
     Filters,
-    cholesky,
     encoding_factor,
-    initial_dual,
     relationship_matrix,
     standard_blocks,
 )
 from pipeline.genetics.scoring import score_people
 from pipeline.genetics.variant_weights import VariantWeights, load_variant_weights
+from pipeline.networks import cholesky, initial_dual
 from pipeline.networks.network import Architecture, initial_weights
 from pipeline.networks.types import NetworkSpec, Schedule, TrainingData
 from pipeline.report import page as report

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import InputError
 from pipeline.genetics.genotypes import Genotypes
 from pipeline.genetics.plink import Variants, chromosome_names
-from pipeline.genetics.relationship import cholesky, initial_dual
+from pipeline.networks import cholesky, initial_dual
 from pipeline.process import first_line
 
 _TEXTS = ("chromosome", "id", "allele_1", "allele_2")

@@ -39,8 +39,6 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 FIRST_SECONDS = 1.0
 """Python itself starts before: a signal there ends it without a line."""
 
-NOT_NUMBERS = ["run_id", "train_seconds", "trial", "made_with"]
-
 
 def write_study(folder: Path) -> Path:
     rng = np.random.default_rng(0)
@@ -65,7 +63,6 @@ def start(folder: Path) -> subprocess.Popen:
 
 def networks(folder: Path) -> pd.DataFrame:
     table = pd.read_csv(folder / "reports/ask/networks.csv")
-    table = table.drop(columns=NOT_NUMBERS, errors="ignore")
     return table.sort_values(["configuration", "seed"]).reset_index(drop=True)
 
 

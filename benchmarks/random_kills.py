@@ -56,7 +56,7 @@ def faults(folder: Path) -> list[str]:
 
 
 def networks(folder: Path) -> pd.DataFrame:
-    return pd.read_csv(folder / "reports/group_lasso/networks.csv").drop(columns="train_seconds")
+    return pd.read_csv(folder / "reports/group_lasso/networks.csv")
 
 
 def main(kills: int) -> int:

@@ -51,6 +51,11 @@ def inputs_words(inputs: str, record: StudyRecord) -> str:
     return " + ".join(family_words(f.strip(), record) for f in inputs.split("+"))
 
 
+def resampled_units(record: StudyRecord) -> str:
+    """What intervals resample: `people` where some have several rows, else `rows`."""
+    return "people" if "people" in record.facts else "rows"
+
+
 def listed(words: Sequence[str], most: int = 8) -> str:
     """`a, b and c`; beyond `most`, `a, b, … (12 in all)`."""
     words = list(words)

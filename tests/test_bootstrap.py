@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from pipeline.metrics.bootstrap import interval, resampled, resamples
+from pipeline.metrics.bootstrap import interval, resampled, resamples, resamples_of
 from pipeline.metrics.metrics import OF_TASK
 from pipeline.serving import probabilities
 
@@ -82,3 +82,29 @@ def test_networks_that_err_on_the_same_rows_do_not_narrow_the_interval():
     assert equal == one
     assert np.ptp(apart) == pytest.approx(np.ptp(one) / np.sqrt(2), rel=0.15)
     assert np.isnan(interval([])).all() and np.isnan(interval([same, same[:9]])).all()
+
+
+@pytest.mark.parametrize(("task", "metric"), [(t, m) for t, own in OF_TASK.items() for m in own])
+def test_rows_that_are_copies_of_their_person_make_no_interval_narrower(task, metric):
+    people = np.random.default_rng(1).permutation(np.repeat(np.arange(ROWS), 3))
+    y, seen = OUTCOME[task][people], PREDICTIONS[task][:, people]
+    alone = resampled(metric, OUTCOME[task], PREDICTIONS[task], task, resamples(ROWS))
+    copied = resampled(metric, y, seen, task, resamples_of(3 * ROWS, people + 17))
+    np.testing.assert_allclose(copied, alone, rtol=2e-5, atol=2e-6)
+    by_rows = resampled(metric, y, seen, task, resamples_of(3 * ROWS))
+    assert np.ptp(interval([by_rows])) < 0.75 * np.ptp(interval([copied]))  # 1/√3 = 0.58
+
+
+def test_the_interval_over_people_is_that_of_the_variance_of_sums_over_people():
+    rng = np.random.default_rng(4)
+    people = np.repeat(np.arange(900), rng.integers(1, 5, 900))
+    error = rng.normal(size=900)[people] + 0.5 * rng.normal(size=len(people))
+    values = resampled("mean_absolute_error", error, np.zeros((1, len(people))), "regression",
+                       resamples_of(len(people), people))  # fmt: skip
+    size = np.abs(error)
+    # The delta method for Σ_i s_i / Σ_i n_i, s_i the sum over a person's n_i rows.
+    left = np.bincount(people, size - size.mean())
+    reach = stats.norm.ppf(0.975) * np.sqrt(np.square(left).sum()) / len(people)
+    low, high = interval([values])
+    assert (high - low) / 2 == pytest.approx(reach, rel=0.1)
+    assert (high + low) / 2 == pytest.approx(size.mean(), abs=reach / 10)

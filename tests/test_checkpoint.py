@@ -183,13 +183,10 @@ def test_a_study_that_was_stopped_in_training_goes_on_in_the_epoch(
             assert list((folder / ".lariat/checkpoints").rglob("*.npz"))
         epochs.clear()
         run_here(folder, "ask.yaml")
-        tables[name] = pd.read_csv(folder / "reports/ask/networks.csv").drop(
-            columns=["run_id", "train_seconds"], errors="ignore"
-        )
+        tables[name] = {t.name: t.read_bytes() for t in (folder / "reports/ask").rglob("*.csv")}
         assert not list((folder / ".lariat/checkpoints").rglob("*.npz"))
     assert epochs == [6.0, 7.0, 8.0]
-    own = tables["undisturbed"].columns.difference(["trial"])
-    pd.testing.assert_frame_equal(tables["stopped"][own], tables["undisturbed"][own])
+    assert "networks.csv" in tables["undisturbed"] and tables["stopped"] == tables["undisturbed"]
 
 
 def _stop(progress: StudyProgress, worth: float) -> None:

@@ -3,6 +3,7 @@ person has the same features in every later table. Every case has its right valu
 
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,11 @@ from pipeline.data.cohort import load_cohort
 from pipeline.data.files import read_table
 from pipeline.data.suspects import likely_codes
 from pipeline.errors import InputError
+from pipeline.networks import TrainedNetwork
 from pipeline.serving import Notation, from_json
+from pipeline.study.evaluation import resampled_test_people
+from pipeline.study.identity import people_key
+from pipeline.study.people import People
 
 N = 120
 RNG = np.random.default_rng(5)
@@ -307,6 +312,32 @@ def test_all_rows_of_a_person_are_in_one_part(load, outcome):
         assert sum(map(len, parts)) == cohort.facts["people"] == N // 3
         assert abs(len(cohort.split.test) - N / 5) <= 6 and cohort.facts["rows"] == N
     assert any("who occurs in several rows" in note for note in cohort.warnings)
+
+
+def test_intervals_are_over_people_where_people_have_several_rows(load):
+    text = pd.DataFrame(
+        {"y": np.repeat(Y, 4), "x": np.repeat(AGE, 4), "who": np.repeat(np.arange(N), 4)}
+    ).to_csv(index=False)
+    by_person, by_row = load(text, person="who"), load(text, drop=["who"])
+    copies = by_person.people[by_person.split.test]
+    assert (np.bincount(np.unique(copies, return_inverse=True)[1]) == 4).all()
+    found = []
+    for cohort in (by_person, replace(by_person, people=None), by_row):
+        rows = np.concatenate([cohort.split.train, cohort.split.validation, cohort.split.test])
+        network = TrainedNetwork(
+            predictions=cohort.features[rows].T[:1], final_predictions=cohort.features[rows].T[:1]
+        )
+        resamples = resampled_test_people([network], People(cohort, None), "log_loss")[0]
+        assert (resamples["best"] == resamples["last"]).all()
+        found.append(resamples["best"].std())
+    # Four copies of a person say what one says: the standard deviation is twice that of rows.
+    assert found[0] / found[1] == pytest.approx(2, rel=0.15)
+    assert (
+        people_key(by_person)
+        != people_key(by_row)
+        != people_key(load(text, drop=["who"], split_seed=1))
+    )
+    assert people_key(by_row) == people_key(load(text, drop=["who"]))
 
 
 def test_a_repeated_id_that_nobody_named_is_a_warning(load):

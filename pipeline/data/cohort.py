@@ -16,6 +16,7 @@ from pipeline.data.features import RARE_PEOPLE, distinct_columns, fit_schema, in
 from pipeline.data.files import read_table
 from pipeline.data.kinds import Hints, check_finite, columns_of
 from pipeline.data.outcome import BINARY, REGRESSION, Outcome, read_outcome
+from pipeline.data.people import people_of
 from pipeline.data.split import Split, split_rows
 from pipeline.data.suspects import code_notes, no_variables, tellers
 from pipeline.data.table import Table, named
@@ -201,7 +202,7 @@ def load_cohort(
     outcome = read_outcome(table, target, task, hints)
     _check_outcome(table, target, outcome)
     weights = row_weights(table, sample_weight)
-    people, about_people = _people(table, roles)
+    people, about_people = people_of(table, roles)
     split = split_rows(outcome, validation_fraction, test_fraction, split_seed, people)
     intended = {*keep, *categories, *unpenalized, *roles.group_of, *roles.family_of}
     columns, about_columns = no_variables(table, columns, [*intended], people is not None)
@@ -227,33 +228,6 @@ def _check_outcome(table: Table, target: str, outcome: Outcome) -> None:
         check_finite(table, [Column(target, NUMBER)])
     elif outcome.task == REGRESSION:
         check_finite(table, [columns_of(table, [target], Hints())[0][target]])
-
-
-def _people(table: Table, roles: Roles) -> tuple[np.ndarray | None, list[str]]:
-    """((n,) whose row it is, or None for one row each; sentences)."""
-    notes: list[str] = []
-    columns = roles.identifier if roles.person is None else (roles.person,)
-    if not columns:
-        return None, notes
-    values = table.frame[list(columns)]
-    name = named(columns)
-    if roles.person is None:
-        if not values.dropna().duplicated().any():
-            return None, notes
-        notes.append(
-            f"{name} occurs in several rows: they are taken as one person's and stay together in "
-            "the split; name the column under person if that is meant"
-        )
-    if rows_without := int(values.isna().any(axis=1).sum()):
-        raise InputError(
-            f"person must be known in every row, but {name} of {table.source} is missing in "
-            f"{rows_without} of {len(values)} rows; complete them, or leave these rows out"
-        )
-    codes = values.groupby(list(columns), sort=False).ngroup().to_numpy()
-    distinct = np.unique(codes)
-    if len(distinct) == len(codes):
-        return None, notes
-    return codes, notes
 
 
 def _fitted(

@@ -1,8 +1,12 @@
-"""Metrics on resampled rows: how far a score depends on which people happened to be test rows.
+"""Metrics on resampled people: how far a score depends on which people happened to be test rows.
 
 Every network of a study sees the same resamples, so the interval of a mean over networks follows
 from their values one resample at a time: networks that err on the same rows do not count as
 independent. Only those values are kept, and no row's prediction.
+
+Where people have several rows, people are drawn, each with all of their rows: rows of one person
+say less than as many of different people, and rows drawn singly would make the interval too narrow
+(Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8).
 
 Shapes: n rows, B resamples, o outputs.
 """
@@ -37,13 +41,24 @@ def resamples(rows: int, count: int = RESAMPLES) -> np.ndarray:
     return times
 
 
+def resamples_of(rows: int, people: np.ndarray | None = None, count: int = RESAMPLES) -> np.ndarray:
+    """(n, B) how often each row is in a resample of the people; each row is one without `people`.
+
+    people (n,): whose row it is. Resamples then differ in their number of rows, as people do.
+    """
+    if people is None:
+        return resamples(rows, count)
+    distinct, whose = np.unique(people, return_inverse=True)
+    return resamples(len(distinct), count)[whose]
+
+
 def resampled(
     metric: str, outcome: np.ndarray, predictions: np.ndarray, task: str, times: np.ndarray
 ) -> np.ndarray:
     """(B,) a metric of one network on every resample; nan where it is undefined.
 
     outcome (n,) class positions or quantities, predictions (o, n) as `metrics.measure` takes them,
-    times (n, B) from `resamples`.
+    times (n, B) from `resamples_of`.
     """
     rows, count = times.shape
     block = max(_BLOCK // max(rows, 1), 1)

@@ -24,6 +24,7 @@ from pipeline.prediction.scoring import (
     Scored,
     columns_of_ids,
     inputs_of,
+    people_among,
     raw_predictions,
     read_people,
     score,
@@ -82,7 +83,8 @@ def predict(
     validation = None
     if outcome is not None:
         raw = raw_predictions(fetched, inputs_of(fetched, table, frame))
-        validation = validate(fetched.origin, outcome, raw, fetched.metrics)
+        people = people_among(table, fetched.origin, ids)
+        validation = validate(fetched.origin, outcome, raw, fetched.metrics, people)
     write_whole(place, _csv(scored, ids).encode(), OWNER_ONLY)
     console.print(f"scores: {place} ({len(table.frame)} people)", markup=False, highlight=False)
     if validation is None or outcome is None:
@@ -128,6 +130,8 @@ def _calibration_rows(validation: Validation) -> list[list[str]]:
 
 def _answer(model: FetchedModel, scored: Scored, validation: Validation) -> list[str]:
     people = f"{validation.rows} people of {scored.table.source}"
+    if validation.people is not None:
+        people = f"{validation.rows} rows of {validation.people} people of {scored.table.source}"
     if validation.cases is not None:
         people += f", {validation.cases} of them cases"
     metric = model.origin.objective.removeprefix("val_")

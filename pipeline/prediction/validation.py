@@ -15,7 +15,7 @@ and of a quantity y with prediction f: the mean of y − f, and the slope of y o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,7 @@ class Validation:
     """A model's scores on new people.
 
     rows        of known outcome; cases, of a binary one.
+    people      whose rows they are, where people have several.
     scores      metric, value, low, high, and study_test, what the study's test rows gave.
     calibration name → value.
     bins        predicted, observed, low, high, rows: people by their prediction, in tenths.
@@ -50,6 +51,7 @@ class Validation:
     calibration: Mapping[str, float]
     bins: pd.DataFrame
     classes: pd.DataFrame | None = None
+    people: int | None = None
 
 
 def validate(
@@ -57,9 +59,11 @@ def validate(
     outcome: KnownOutcome,
     raw: np.ndarray,
     study_metrics: Mapping[str, float] | None = None,
+    people: np.ndarray | None = None,
 ) -> Validation:
     """raw (o, n): logits, or quantities in the target's unit, of everyone; those of unknown outcome
-    are left out. Raises InputError where fewer than ten outcomes are known, or of one class alone.
+    are left out. people (n,): whose row it is, where people have several; intervals are over people
+    then. Raises InputError where fewer than ten outcomes are known, or of one class alone.
     """
     y, raw = outcome.values[outcome.known], raw[:, outcome.known]
     if len(y) < FEWEST or len(np.unique(y)) < 2:
@@ -68,7 +72,13 @@ def validate(
             f"{origin.target} is known in {len(y)} rows, with {len(np.unique(y))} different; add "
             "people, or leave the column out"
         )
-    table = _scores(origin.task, y, raw, study_metrics or {})
+    whose = None if people is None else people[outcome.known]
+    table = _scores(origin.task, y, raw, study_metrics or {}, whose)
+    distinct = None if whose is None else len(np.unique(whose))
+    return replace(_validation(origin, y, raw, table), people=distinct)
+
+
+def _validation(origin: Origin, y: np.ndarray, raw: np.ndarray, table: pd.DataFrame) -> Validation:
     predicted = probabilities(raw, origin.task)
     if origin.task == REGRESSION:
         return Validation(len(y), None, table, _of_a_quantity(y, predicted), _bins(y, predicted))
@@ -94,8 +104,14 @@ def validate(
     )
 
 
-def _scores(task: str, y: np.ndarray, raw: np.ndarray, study: Mapping[str, float]) -> pd.DataFrame:
-    times = bootstrap.resamples(len(y))
+def _scores(
+    task: str,
+    y: np.ndarray,
+    raw: np.ndarray,
+    study: Mapping[str, float],
+    people: np.ndarray | None,
+) -> pd.DataFrame:
+    times = bootstrap.resamples_of(len(y), people)
     rows = []
     for name in OF_TASK[task]:
         value = float(metrics.score(name, y, raw[None], task)[0])

@@ -34,7 +34,15 @@ from pipeline.inspection import (
 from pipeline.report.answer import answer_of
 from pipeline.report.flags import flags_of
 from pipeline.results import StudyRecord, StudyResults
-from pipeline.words import abbreviated, family_words, inputs_words, listed, metric_words, shared
+from pipeline.words import (
+    abbreviated,
+    family_words,
+    inputs_words,
+    listed,
+    metric_words,
+    resampled_units,
+    shared,
+)
 
 __all__ = ["BEST_ROLE", "TIPPING_ROLE", "Focus", "Summary", "summarize"]
 
@@ -208,18 +216,23 @@ def solution_words(solution: Solution, rank: int, record: StudyRecord) -> str:
     if not np.isnan(solution.score(f"test_{metric}").mean):
         parts.append(f"test {metric_words(metric)} {solution.score(f'test_{metric}').text}")
         if (interval := solution.interval_text()) != "–":
-            parts[-1] += f" (95 % interval over test rows {interval})"
+            over = f"test {resampled_units(record)}"
+            parts[-1] += f" (95 % interval over {over} {interval})"
     if not np.isnan(solution.best_epoch.mean):
         parts.append(f"best epoch {solution.best_epoch.mean:.0f} on average")
     return f"solution {rank} ({solution.label}): " + ", ".join(parts)
 
 
 def network_table(results: StudyResults) -> pd.DataFrame:
-    """One row a network."""
+    """One row a network: what a repetition of the study gives again, to the last digit.
+
+    How long its training took stays a metric of its run.
+    """
     rows = []
     for n in sorted(results.networks, key=lambda n: (n.configuration, n.seed)):
         labels = {f"solution_{e}": solution_label(n, e) for e in ("best", "last")}
-        rows.append({"network": n.name, **n.params, **n.metrics, **labels, "failure": n.failure})
+        metrics = {name: value for name, value in n.metrics.items() if name != "train_seconds"}
+        rows.append({"network": n.name, **n.params, **metrics, **labels, "failure": n.failure})
     return pd.DataFrame(rows)
 
 

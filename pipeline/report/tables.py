@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline.inspection import EPOCHS, EXCHANGEABLE, Focus, Solution
 from pipeline.report.summary import Summary
-from pipeline.words import family_words, listed, metric_words, shared
+from pipeline.words import family_words, listed, metric_words, resampled_units, shared
 
 PARTS = ("training", "validation", "test")
 Rows = tuple[list[str], list[list[str]]]
@@ -110,13 +110,14 @@ def death_rows(focus: Focus) -> Rows:
 def solutions_table(summary: Summary) -> pd.DataFrame:
     """All solutions of all configurations that are looked at closely."""
     word = metric_words(summary.record.objective.removeprefix("val_"))
+    units = resampled_units(summary.record)
     rows = [
         {
             "configuration": focus.number, "roles": "; ".join(focus.roles), "epoch": epoch,
             "solution": row.solution, "seeds": row.seeds, "kept": row.kept,
             "kept by name (share of these seeds)": row.names,
             **{f"{part} {word}, best → last epoch": text for part, text in row.scores.items()},
-            f"95 % interval of test {word} over test rows": row.interval,
+            f"95 % interval of test {word} over test {units}": row.interval,
             "best epoch": row.best_epoch, "family died at epoch": row.died,
             "representative": row.representative,
         }

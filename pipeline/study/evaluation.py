@@ -37,12 +37,15 @@ def measured_parts(trained: Sequence[TrainedNetwork], people: People) -> list[di
     return metrics_of_each
 
 
-def resampled_test_rows(
+def resampled_test_people(
     trained: Sequence[TrainedNetwork], people: People, metric: str
 ) -> list[dict[str, np.ndarray]]:
-    """Of each network, the metric on resampled test rows at the best and at the last epoch."""
+    """Of each network, the metric on resampled test people at the best and at the last epoch."""
     rows, truth = people.outcome["test"]
-    times = bootstrap.resamples(len(truth))
+    whose = people.cohort.people
+    if whose is not None:
+        whose = whose[people.cohort.split.test]
+    times = bootstrap.resamples_of(len(truth), whose)
     resamples_of_each: list[dict[str, np.ndarray]] = [{} for _ in trained]
     for resamples, network in zip(resamples_of_each, trained, strict=True):
         for epoch, predictions in (

@@ -35,6 +35,8 @@ def study_id_of(space: SearchSpace, cohort: Cohort, genotypes: Genotypes | None)
 def people_key(cohort: Cohort) -> str:
     """16 hexadecimal digits of the people: the table's bytes, what its columns are, who trains."""
     split = cohort.split
+    # Of people with several rows, because intervals are over people. No others had a word here.
+    whose = {} if cohort.people is None else {"people": _bytes_digest(cohort.people)}
     return _digest(
         {
             "table": cohort.fingerprint,
@@ -46,6 +48,7 @@ def people_key(cohort: Cohort) -> str:
             "classes": [str(label) for label in cohort.classes],
             "outcome": _bytes_digest(cohort.outcome),
             "rows": [_bytes_digest(r) for r in (split.train, split.validation, split.test)],
+            **whose,
         }
     )[:16]
 

@@ -21,7 +21,7 @@ from pipeline.networks import (
 )
 from pipeline.results import NetworkResult
 from pipeline.search_space import Configuration
-from pipeline.study.evaluation import measured_parts, network_result, resampled_test_rows
+from pipeline.study.evaluation import measured_parts, network_result, resampled_test_people
 from pipeline.study.people import GENETIC, People
 from pipeline.study.replicates import Population, Replicate
 from pipeline.training import Checkpoint, train_population
@@ -112,7 +112,7 @@ def train(
         if on_encoder is not None and network.encoder is not None:
             on_encoder(replicate, *network.encoder)
     measured = measured_parts(trained, people)
-    redrawn = resampled_test_rows(trained, people, objective.removeprefix("val_"))
+    redrawn = resampled_test_people(trained, people, objective.removeprefix("val_"))
     for network in trained:
         network.curves["score"] = list(people.scored(objective, np.array(network.curves["score"])))
     return [

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pipeline.results import Inputs
 
-ORIGIN, VARIANT_WEIGHTS = "origin.json", "variants.parquet"
-"""Files of a model's folder: this one, and its encoder's weights where it needs genotypes."""
+ORIGIN = "origin.json"
 
 
 @dataclass(frozen=True)
@@ -21,6 +20,7 @@ class Origin:
     genotypes  `none`, `simulated` or a fileset's name, as in the study's record.
     data_sha256  of the table that the study read.
     inputs     of its first layer: columns, variables, families.
+    person     the columns by which rows of the study's table were one person's, where any were.
     """
 
     study: str
@@ -32,6 +32,7 @@ class Origin:
     genotypes: str
     data_sha256: str
     inputs: Inputs
+    person: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Into a model's folder."""
@@ -46,5 +47,6 @@ def read_origin(folder: Path) -> Origin | None:
     except FileNotFoundError:
         return None
     inputs = {key: tuple(value) for key, value in content.pop("inputs").items()}
-    content["classes"] = tuple(content["classes"])
+    for name in ("classes", "person"):
+        content[name] = tuple(content.get(name, ()))
     return Origin(inputs=Inputs(**inputs), **content)

@@ -102,7 +102,7 @@ def draws_words(settings: Mapping[str, object]) -> str:
     if kind == _BOOTSTRAP:
         return "bootstrap samples of the people"
     share = float(fraction) if isinstance(fraction, (int, float)) else 0.5
-    return "halves of the people" if share == 0.5 else f"samples of {share:.0%} of the people"
+    return "halves of the people" if share == 0.5 else f"samples of {percent(share)} of the people"
 
 
 def other_people(
@@ -165,18 +165,16 @@ def which_sentence(people: OtherPeople) -> str:
         top = int(np.argmax(stable.probability))
         return (
             f"No variable is kept whoever was in the table: with {who}, none on "
-            f"{stable.threshold:.0%} of {people.draws} (the most often is {path.variables[top]}, "
-            f"on {stable.probability[top]:.0%})."
+            f"{percent(stable.threshold)} of {people.draws} (the most often is "
+            f"{path.variables[top]}, on {percent(stable.probability[top])})."
         )
-    return (
-        f"Whoever was in the table, {who} keeps {listed(names)}: each on at least "
-        f"{stable.threshold:.0%} of {people.draws}, and {_false_words(stable.expected_false)} of "
-        f"these {len(names)} is expected to be there by chance."
-        if len(names) > 1
-        else f"Whoever was in the table, {who} keeps {names[0]}, on "
-        f"{stable.probability.max():.0%} of {people.draws}, and of no other variable can that be "
-        f"said; {_false_words(stable.expected_false)} is expected to be there by chance."
-    )
+    start = f"Whoever was in the table, {who} keeps {listed(names)}"
+    false = f"{_false_words(stable.expected_false)} expected to be there by chance."
+    if len(names) == 1:
+        often = percent(stable.probability.max())
+        return f"{start}, on {often} of {people.draws}, and no other variable so often; {false}"
+    often = f"each on at least {percent(stable.threshold)} of {people.draws}"
+    return f"{start}: {often}; of these {len(names)}, {false}"
 
 
 def _false_words(value: float) -> str:
@@ -196,6 +194,10 @@ def _often_kept(people: OtherPeople, path: ResampledPath) -> str:
         f"{regularizer_words(path.regularizer)}, keeps {kept}; how many of them are there by "
         "chance is bounded for subsamples alone."
     )
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def share_words(share: float, low: float, high: float) -> str:
@@ -253,7 +255,7 @@ def selection_rows(path: ResampledPath, people: OtherPeople) -> tuple[list[str],
     shown = np.argsort(-looked_at, kind="stable")[:MOST_ROWS]
     columns = {
         "variable": [path.variables[i] for i in shown],
-        "kept on": [f"{looked_at[i]:.0%}" for i in shown],
+        "kept on": [percent(looked_at[i]) for i in shown],
     }
     if stable is not None:
         columns["stable"] = ["stable" if stable.stable[i] else "–" for i in shown]
@@ -263,7 +265,7 @@ def selection_rows(path: ResampledPath, people: OtherPeople) -> tuple[list[str],
     number = people.main.number
     if _has(path, number):
         at = probability[path.path.configurations.index(number)]
-        columns[f"kept at c{number}"] = [f"{at[i]:.0%}" for i in shown]
+        columns[f"kept at c{number}"] = [percent(at[i]) for i in shown]
         shares = next((s for s in people.shares if s.number == number), None)
         if shares is not None and len(shares.by_variable):
             rows = shares.by_variable.set_index("variable")
@@ -353,11 +355,13 @@ def instability_words(people: OtherPeople) -> list[str]:
         if np.isfinite(row["mean_changed"]):
             words += (
                 f". A network puts a person on the other side of the threshold "
-                f"{row['threshold']:.3g} with a probability of {row['mean_changed']:.1%} "
+                f"{row['threshold']:.3g} with a probability of {100 * row['mean_changed']:.1f} % "
                 "(classification instability)"
             )
             if np.isfinite(row["often_changed"]):
-                words += f"; of {row['often_changed']:.0%} of the people at least a tenth of the "
+                words += (
+                    f"; of {percent(row['often_changed'])} of the people at least a tenth of the "
+                )
                 words += "networks do"
         sentences.append(words + ".")
     return sentences

@@ -47,7 +47,7 @@ def stability_path(path: ResampledPath) -> Plot:
     if path.stable is not None:
         level = np.full(2, path.stable.threshold)
         ends = np.array([x.min(), x.max()]) if len(x) > 1 else np.array([x[0] * 0.9, x[0] * 1.1])
-        words = f"threshold {path.stable.threshold:.0%}"
+        words = f"threshold {100 * path.stable.threshold:.0f} %"
         marks.append(Lines([ends], [level], INK, words, "dashed", 1.0, 1.0))
         marks += _limit(path, x)
     logarithmic = path.lambdas is not None
@@ -98,7 +98,7 @@ def whose_variance(rows: pd.DataFrame) -> Plot:
             ys = [np.full(2, at) for at in y[known]]
             marks.append(Lines(xs, ys, color, width=1.2, alpha=0.6))
         words = [
-            f"{s:.0%} ({a:.0%} to {b:.0%})" if np.isfinite(a) else f"{s:.0%}"
+            f"{100 * s:.0f} %" + (f" ({100 * a:.0f} to {100 * b:.0f} %)" if np.isfinite(a) else "")
             for s, a, b in zip(share, low, high)
         ]
         tips = {"": rows["name"].tolist(), PART_WORDS[part]: words}
@@ -130,8 +130,8 @@ def instability_plot(cells: pd.DataFrame, bands: pd.DataFrame, quantity: str) ->
             "networks": [f"{a:.3g} to {b:.3g}" for a, b in zip(rows["bottom"], rows["top"])],
             "of their predictions": [f"{s:.1%}" for s in rows["share"]],
         }
-        least = f"{_SHADE_FROM[number]:.0%}"
-        label = f"at least {least}" if number else f"below {_SHADE_FROM[1]:.0%}"
+        least, first = (f"{100 * _SHADE_FROM[i]:.0f} %" for i in (number, 1))
+        label = f"at least {least}" if number else f"below {first}"
         left, right, bottom, top = rows[["low", "high", "bottom", "top"]].to_numpy(float).T
         marks.append(Boxes(left, right, bottom, top, color, label, tips=tips))
     middle = ((bands["low"] + bands["high"]) / 2).to_numpy(float)

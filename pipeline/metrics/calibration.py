@@ -46,7 +46,7 @@ def logistic_fits(design: np.ndarray, outcome: np.ndarray, times: np.ndarray) ->
     block = max(_BLOCK // max(len(outcome), 1), 1)
     parts = [
         _newton(design, outcome, times[:, start : start + block].astype(np.float64))
-        for start in range(0, times.shape[1], block)
+        for start in range(0, max(times.shape[1], 1), block)
     ]
     return np.concatenate(parts)
 
@@ -109,7 +109,7 @@ def of_quantities(
 def _intercepts(logits: np.ndarray, outcome: np.ndarray, times: np.ndarray) -> np.ndarray:
     """(B,) the a at which the mean of σ(a + z) is the share of cases; nan with one class alone."""
     block = max(_BLOCK // max(len(outcome), 1), 1)
-    starts = range(0, times.shape[1], block)
+    starts = range(0, max(times.shape[1], 1), block)
     return np.concatenate(
         [_intercepts_of(logits, outcome, times[:, s : s + block].astype(float)) for s in starts]
     )

@@ -19,17 +19,14 @@ from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from scipy.linalg import blas, lapack, solve_triangular
+from scipy.linalg import blas, solve_triangular
 
 from pipeline.errors import InputError
-from pipeline.genetics.plink import MISSING
+from pipeline.networks import cholesky
+from pipeline.serving import NO_CALL
 
 BLOCK_BYTES = 64 * 2**20
 """Of one block's standardized genotypes; about five such are held at once, besides K."""
-
-JITTER = 1e-3
-"""Of the mean diagonal: lets people be duplicated or outnumber the variants, and changes the
-variance of initial encodings by as much, nothing else."""
 
 MIRRORED_ROWS = 1_024
 """Rows of K that are copied from its lower triangle at a time."""
@@ -100,7 +97,7 @@ def standard_blocks(
     filters: Filters,
     autosomal: np.ndarray | None = None,
 ) -> Iterator[StandardBlock]:
-    """Of blocks of counts (N, ·) int8, MISSING where there is no call.
+    """Of blocks of counts (N, ·) int8, NO_CALL where there is no call.
 
     autosomal: of all variants in the blocks' order, whether they may be used; None for all.
     """
@@ -120,9 +117,9 @@ def _standardized(
     usable: np.ndarray,
 ) -> StandardBlock:
     calls = counts[training_rows]
-    without = np.count_nonzero(calls == MISSING, axis=0)
+    without = np.count_nonzero(calls == NO_CALL, axis=0)
     called = len(training_rows) - without
-    total = calls.sum(axis=0, dtype=np.int64) - MISSING * without
+    total = calls.sum(axis=0, dtype=np.int64) - NO_CALL * without
     unknown = usable & ((called == 0) | (without > filters.missing_rate * len(training_rows)))
     constant = usable & ~unknown & ((total == 0) | (total == 2 * called))
     frequency = total / (2.0 * np.maximum(called, 1))
@@ -134,7 +131,7 @@ def _standardized(
     genotypes = kept_counts.astype(np.float32, order="F")
     genotypes -= (2.0 * frequency).astype(np.float32)
     genotypes *= (1.0 / np.sqrt(2.0 * frequency * (1.0 - frequency))).astype(np.float32)
-    missing = kept_counts == MISSING
+    missing = kept_counts == NO_CALL
     if missing.any():
         genotypes[missing] = 0.0
     left_out = LeftOut(
@@ -203,24 +200,6 @@ def people_at_a_time(people: int) -> list[slice]:
     """All together, or in parts where they are many."""
     size = people if people <= TOGETHER else AT_A_TIME
     return [slice(start, start + size) for start in range(0, people, max(size, 1))]
-
-
-def initial_dual(lower: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """u = L⁻ᵀ·z (n, ·) float64 with V₀ = G_tᵀ·u; lower L (n, n), drawn z (n, ·)."""
-    return solve_triangular(lower, drawn.astype(float), lower=True, trans="T")
-
-
-def cholesky(relationship: np.ndarray) -> np.ndarray:
-    """L (n, n) float64 of K_tt with JITTER times its mean diagonal added to the diagonal."""
-    matrix = np.array(relationship, np.float64, order="F")
-    matrix[np.diag_indices(len(matrix))] += JITTER * np.mean(np.diag(matrix))
-    lower, info = lapack.dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
-    if info != 0:
-        raise InputError(
-            "the genomic relationship matrix must be positive semidefinite, but its factorization "
-            f"failed at person {info}: check the genotypes for impossible values"
-        )
-    return lower
 
 
 def bytes_of_relationships(people: int, training_people: int) -> int:

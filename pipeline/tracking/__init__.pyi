@@ -7,6 +7,7 @@ from .fetched import FetchedModel as FetchedModel
 from .fetched import fetch_model as fetch_model
 from .format import VARIANTS as VARIANTS
 from .format import VARIANTS_FOLDER as VARIANTS_FOLDER
+from .format import appraisal_files as appraisal_files
 from .format import param_text as param_text
 from .format import params_from_texts as params_from_texts
 from .holder import Holder as Holder
@@ -17,7 +18,6 @@ from .local_sqlite import refuse_foreign as refuse_foreign
 from .local_sqlite import refuse_one_file as refuse_one_file
 from .opening import Fingerprint as Fingerprint
 from .opening import open_study as open_study
-from .origin import VARIANT_WEIGHTS as VARIANT_WEIGHTS
 from .origin import Origin as Origin
 from .reader import load_record as load_record
 from .reader import read_network as read_network

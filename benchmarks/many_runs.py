@@ -1,22 +1,20 @@
-"""A store with 100,000 networks' runs: what starts, reports and pages cost in it, and what they read.
+"""A store with 100,000 runs: what starts, reports and pages cost in it.
 
 `python benchmarks/many_runs.py [RUNS]` fills a store in SQLite and one in PostgreSQL, of which an
 `mlflow server` is put in front: the runs of a study of two networks, copied by SQL statements into
-studies of 1,000 networks each, of 20 tables of people. Then commands run as a person would run them,
-and two are run while another study trains.
+studies of 1,000 networks each, of 20 tables of people. Then commands run as a person would run
+them, and two are run while another study trains.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import resource
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 

@@ -20,6 +20,7 @@ MLPROJECT = yaml.safe_load((PROJECT / "MLproject").read_text())
 ENTRY_POINTS = MLPROJECT["entry_points"]
 WITH_PARAMETERS = [name for name, entry in ENTRY_POINTS.items() if "parameters" in entry]
 REQUIREMENTS = (PROJECT / "requirements.txt").read_text()
+CLUSTER = (PROJECT / "requirements-cluster.txt").read_text()
 PINNED = dict(re.findall(r"^([\w.-]+)==(\S+)", REQUIREMENTS, re.MULTILINE))
 MODULES = sorted((PROJECT / "pipeline").rglob("*.py"))
 # Import name → name in requirements.txt, where they differ.
@@ -93,15 +94,16 @@ def test_conda_builds_a_new_environment_whenever_the_requirements_change() -> No
     assert told == hashlib.sha256(REQUIREMENTS.encode()).hexdigest()
 
 
-def test_what_runs_what_tests_need_and_what_benchmarks_need_are_three_pinned_lists() -> None:
+def test_what_is_needed_to_run_on_servers_to_test_and_to_measure_are_pinned_lists() -> None:
     conda = yaml.safe_load((PROJECT / MLPROJECT["conda_env"]).read_text())
     (pip,) = [d["pip"] for d in conda["dependencies"] if isinstance(d, dict)]
     assert pip == ["-r requirements.txt"]
-    for name in ("requirements.txt", "requirements-test.txt", "benchmarks/requirements.txt"):
+    lists = ("requirements.txt", "requirements-cluster.txt", "requirements-test.txt")
+    for name in (*lists, "benchmarks/requirements.txt"):
         lines = [line.strip() for line in (PROJECT / name).read_text().splitlines()]
         packages = [x for x in lines if x and not x.startswith(("#", "-r "))]
         assert packages
-        assert all(re.fullmatch(r"[\w.-]+==[\w.]+", package) for package in packages)
+        assert all(re.fullmatch(r"[\w.-]+(\[[\w,]+\])?==[\w.]+", package) for package in packages)
 
 
 def test_a_library_user_gets_ranges_that_hold_the_pins() -> None:
@@ -110,6 +112,12 @@ def test_a_library_user_gets_ranges_that_hold_the_pins() -> None:
     assert {name.lower() for name in PINNED} == set(ranges)
     for name, version in PINNED.items():
         assert ranges[name.lower()].contains(version)
+    extra = map(Requirement, project["optional-dependencies"]["cluster"])
+    pins = map(Requirement, re.findall("^[\\w-].*==.*", CLUSTER, re.MULTILINE))
+    ranges = {(r.name, *r.extras): r.specifier for r in extra}
+    assert {
+        (r.name, *r.extras): ranges[r.name, *r.extras].contains(str(r.specifier)[2:]) for r in pins
+    } == dict.fromkeys(ranges, True)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)

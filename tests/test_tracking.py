@@ -116,7 +116,7 @@ def assert_same(got: NetworkResult, wanted: NetworkResult) -> None:
 
 
 def statuses(store: RunStore) -> dict[str, str]:
-    runs = store.search(store.experiment_ids(), "study", "tiny")
+    runs = store.search(store.experiment_ids(), ("study", "tiny"))
     return {run.name: run.status for run in runs}
 
 

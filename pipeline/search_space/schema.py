@@ -111,6 +111,7 @@ class TrainingSettings(_Keys):
     batch_seed: int = _seed(0)
 
 
+SCHEDULER = r"^(local|processes:[1-9]\d{0,3}|(tcp|tls)://[^\s/]+:\d+|[^\s:].*\.ya?ml)$"
 MissingCodes = Annotated[tuple[int | float | str, ...], Field(strict=False)]
 NumberFormat = Literal["1,234.5", "1.234,5"]
 _NAMES = "a list of column names, such as [education]"
@@ -183,7 +184,11 @@ class StudyFile(_Keys):
     space: dict[str, Any] = _key(..., "a mapping such as {regularizer: [l1], lambda_l1: [0.01]}")
     network: NetworkSettings = _key(NetworkSettings(), "a mapping such as {activation: relu}")
     training: TrainingSettings = _key(TrainingSettings(), "a mapping such as {epochs: 60}")
-    scheduler: str = _key("local", "local or a scheduler's address", min_length=1)
+    scheduler: str = _key(
+        "local",
+        "local, processes:N, tcp://host:port, tls://host:port or a cluster file (.yaml)",
+        pattern=SCHEDULER,
+    )
 
 
 STUDY_KEYS = tuple(StudyFile.model_fields)

@@ -8,6 +8,9 @@ from .outcome import REGRESSION as REGRESSION
 from .outcome import read_outcome as read_outcome
 from .people import person_columns as person_columns
 from .people import whose_rows as whose_rows
+from .resampling import Draws as Draws
+from .resampling import ResampleDesign as ResampleDesign
+from .resampling import draw_resamples as draw_resamples
 from .row_weights import check_class_weight as check_class_weight
 from .row_weights import training_weights as training_weights
 from .table import Table as Table

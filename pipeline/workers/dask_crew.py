@@ -21,7 +21,7 @@ from pipeline.errors import InputError
 from pipeline.process import first_line
 from pipeline.provenance import program, versions
 from pipeline.workers.crew import Do, Done, Job, Tell
-from pipeline.workers.deaths import Deaths
+from pipeline.workers.deaths import MOST, Deaths
 from pipeline.workers.on_worker import BEGAN, SHARE, Order, carry_out
 from pipeline.workers.packed import Packed
 
@@ -60,6 +60,10 @@ class Cluster(Protocol):
         """A new client of the scheduler; OSError where it does not answer."""
         ...
 
+    def mend(self, workers: int) -> None:
+        """So many workers are there: start those that are missing, where that is ours to do."""
+        ...
+
     def close(self) -> None:
         """End what `connect` started; in seconds, whatever is being done."""
         ...
@@ -75,6 +79,7 @@ class _Ticket:
     began_on: str | None = None
     share: float = 0.0
     deaths: int = 0
+    unseen: int = 0
     failures: int = 0
 
 
@@ -157,6 +162,7 @@ class DaskCrew:
             return
         before, self._counted = self._workers, now
         self._workers = dict(client.nthreads())
+        self._cluster.mend(len(self._workers))
         if not self._workers and (before or not self._was_told):
             self._say(f"waiting for workers of {self._cluster.name}: there is none")
             self._was_told = True
@@ -276,14 +282,15 @@ class DaskCrew:
 
     def _died(self, round_: _Round, ticket: _Ticket, times: int) -> Done | None:
         """Its worker died; a job that had not begun has no part in that."""
-        if ticket.began_on is None:
+        if ticket.began_on is None and ticket.unseen < MOST:  # else it dies before it tells
+            ticket.unseen += 1
             round_.again.append(ticket)
             return None
         for _ in range(times):
             ticket.deaths += 1
             self._deaths.died()
         if ticket.deaths < self._deaths.allowed(ticket.deaths):
-            self._say(f"the worker {ticket.began_on} died; what it was doing is done again")
+            self._say(f"the worker {ticket.began_on or ''} died; what it was doing is done again")
             round_.again.appendleft(ticket)
             return None
         reason = (

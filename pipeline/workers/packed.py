@@ -26,7 +26,7 @@ class Packed:
         digest = hashlib.blake2b(content, digest_size=16)
         for array in arrays:
             digest.update(len(array).to_bytes(8, "little"))
-            digest.update(memoryview(array))
+            digest.update(array.data)
         return cls(digest.hexdigest(), content, arrays)
 
     def unpacked(self) -> object:

@@ -30,6 +30,8 @@ _SCHEDULER = {
     # What all jobs share stays where it is: each worker gets it once.
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.worker.profile.enabled": False,
+    # On a busy machine a worker takes long to start again.
+    "distributed.deploy.lost-worker-timeout": "60s",
 }
 """Settings of schedulers that are started here, and of their workers."""
 
@@ -121,6 +123,20 @@ class _Processes:
                 )
         return Client(self._cluster, set_as_default=False)
 
+    def mend(self, workers: int) -> None:
+        """A worker that dies is started again by its nanny, unless it died while it started."""
+        if workers >= self._workers or self._cluster is None:
+            return
+        from distributed import Status
+
+        def start_again() -> None:
+            for name, nanny in list(self._cluster.workers.items()):
+                if nanny.status in (Status.closed, Status.failed):
+                    del self._cluster.workers[name]
+            self._cluster.scale(self._workers)
+
+        self._cluster.loop.add_callback(start_again)
+
     def close(self) -> None:
         if self._cluster is None:
             return
@@ -145,6 +161,9 @@ class _Running:
         from distributed import Client
 
         return Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)
+
+    def mend(self, workers: int) -> None:
+        """Its workers are not ours."""
 
     def close(self) -> None:
         """It stays, and so do its workers."""
@@ -173,6 +192,9 @@ class _Managed:
                     "check its `options`"
                 ) from error
         return Client(self._cluster, timeout=CONNECT_SECONDS, set_as_default=False)
+
+    def mend(self, workers: int) -> None:
+        """Its own `adapt` does that."""
 
     def close(self) -> None:
         if self._cluster is not None:

@@ -60,6 +60,7 @@ def _spec(replicate: Replicate) -> NetworkSpec:
         weight_decay=training.weight_decay,
         genetic_learning_rate=training.genetic_learning_rate,
         genetic_weight_decay=training.genetic_weight_decay,
+        resample=None,
     )
 
 

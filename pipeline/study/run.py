@@ -26,6 +26,7 @@ from pipeline.report import page as report
 from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
+from pipeline.study.appraising import with_appraisal
 from pipeline.study.identity import Keys, command_of, record_of, study_id_of
 from pipeline.study.lock import StorageLock, alone
 from pipeline.study.needs import require_memory_to_train
@@ -54,7 +55,7 @@ from pipeline.workers import Crew, Done, Here, check_scheduler, open_crew
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
 
-CACHED = ("relationship-*", "simulated-*", "fileset-*", "encoders/*")
+CACHED = ("relationship-*", "simulated-*", "fileset-*", "encoders/*", "baselines/*")
 """Of it, what is removed when it is old: at a later start it is computed again. Locks stay."""
 
 
@@ -132,6 +133,7 @@ def _complete(
     results = tracked.load_study(run.run_id)
     if people.genotypes is not None:
         results = _with_variants(results, people.genotypes, run, console)
+    results = with_appraisal(results, space, people, run, CACHE, console)
     _finish(results, run, people.cohort, folder, console)
 
 
@@ -294,12 +296,13 @@ def _links(run: StudyRun, summary: Summary) -> str:
     """Markdown: the report, and the networks in MLflow's list with the columns that matter."""
     views = views_of(summary)
     run.store.tag_experiment(run.experiment_id, {TAG + key: v for key, v in views.items()})
-    networks, grouped = (
-        f"#/experiments/{run.experiment_id}/runs?viewStateShareKey={key}" for key in views
-    )
-    links = (
-        f"[Report]({run.link('report/report.html')}) · [networks, best first]({networks}) · "
-        f"[networks by configuration]({grouped})"
+    names = ("networks, best first", "networks by configuration", "networks by resample")
+    addresses = (f"#/experiments/{run.experiment_id}/runs?viewStateShareKey={key}" for key in views)
+    links = " · ".join(
+        [
+            f"[Report]({run.link('report/report.html')})",
+            *(f"[{name}]({address})" for name, address in zip(names, addresses)),
+        ]
     )
     return "\n\n".join(filter(None, [links, outcome_links(summary, run.experiment_id)]))
 
@@ -325,6 +328,7 @@ def _finish(
             "results": summary.results_table,
             "solutions": solutions_table(summary),
             "networks": summary.networks,
+            **(summary.people.csv if summary.people else {}),
         },
         artifacts_dir=folder,
         artifacts=written,

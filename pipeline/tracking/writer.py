@@ -145,6 +145,7 @@ class StudyRun:
             "network_key": result.key or None,
             lookup_tag(result.key): "yes" if result.key else None,
             "made_with": result.made_with or None,
+            "processor": result.processor or None,
             "copied_from": result.copied_from,
             # The params that are text though they look like numbers: they are read back as text.
             "text_params": run_format.numeric_texts(result.params) or None,

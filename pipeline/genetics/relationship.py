@@ -19,9 +19,9 @@ from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from scipy.linalg import blas, lapack, solve_triangular
 
 from pipeline.errors import InputError
+from pipeline.genetics import long_calls
 from pipeline.serving import NO_CALL
 
 BLOCK_BYTES = 64 * 2**20
@@ -39,7 +39,7 @@ MAPPED_BYTES = 2**30
 
 TOGETHER, AT_A_TIME = 8_192, 1_024
 """So many people are prepared for training in one call; of more, so many at a time, since they are
-in float64 then, and since a call of linear algebra cannot be stopped."""
+in float64 then."""
 
 Item = TypeVar("Item")
 
@@ -165,7 +165,7 @@ def relationship_matrix(blocks: Iterable[StandardBlock]) -> Relationship:
         if not len(total):
             total = np.zeros((people, people), np.float32, order="F")
         if len(block.kept):
-            total = blas.ssyrk(1.0, block.genotypes, beta=1.0, c=total, overwrite_c=1, lower=1)
+            long_calls.add_products(total, np.asfortranarray(block.genotypes))
         used += len(block.kept)
         left_out = left_out.plus(block.left_out)
     if not used:
@@ -195,7 +195,7 @@ def encoding_factor(relationship: np.ndarray, training_rows: int) -> np.ndarray:
     factors = np.empty((len(relationship), training_rows), np.float32)
     for people in people_at_a_time(len(relationship)):
         of_training = np.array(relationship[people, :training_rows], np.float64)
-        factors[people] = solve_triangular(lower, of_training.T, lower=True, overwrite_b=True).T
+        factors[people] = long_calls.solve(lower, of_training.T).T
     return factors
 
 
@@ -207,20 +207,20 @@ def people_at_a_time(people: int) -> list[slice]:
 
 def initial_dual(lower: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """u = L⁻ᵀ·z (n, ·) float64 with V₀ = G_tᵀ·u; lower L (n, n), drawn z (n, ·)."""
-    return solve_triangular(lower, drawn.astype(float), lower=True, trans="T")
+    return long_calls.solve(lower, drawn, transposed=True)
 
 
 def cholesky(relationship: np.ndarray) -> np.ndarray:
     """L (n, n) float64 of K_tt with JITTER times its mean diagonal added to the diagonal."""
     matrix = np.array(relationship, np.float64, order="F")
     matrix[np.diag_indices(len(matrix))] += JITTER * np.mean(np.diag(matrix))
-    lower, info = lapack.dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
+    info = long_calls.factor(matrix)
     if info != 0:
         raise InputError(
             "the genomic relationship matrix must be positive semidefinite, but its factorization "
             f"failed at person {info}: check the genotypes for impossible values"
         )
-    return lower
+    return matrix
 
 
 def bytes_of_relationships(people: int, training_people: int) -> int:

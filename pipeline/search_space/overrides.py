@@ -19,7 +19,7 @@ SECTION_OF = {
 _LISTS = ("categories", "drop", "unpenalized", "inputs", "cross", "keep", "dates", "missing")
 _TEXTS = (
     "data", "target", "task", "sample_weight", "id", "genotypes", "sampler", "scheduler",
-    "activation", "person", "numbers",
+    "activation", "person", "numbers", "case",
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.linalg import blas, lapack, solve_triangular
 
-from pipeline.genetics import long_calls
+from pipeline.process import long_calls
 
 RNG = np.random.default_rng(0)
 

@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.data.described import Described
 from pipeline.data.features import (
     RARE_PEOPLE,
     distinct_columns,
@@ -68,6 +69,7 @@ class Cohort:
     row_weights   (n,) float64 of the `sample_weight` column, or None.
     people        (n,) integers, whose row it is, where people have several; else None.
     left_out      column → why it is no variable, of those that the study did not drop itself.
+    described     columns in people's own values, for tables about people; they leave no process.
     """
 
     inputs: Inputs
@@ -85,6 +87,7 @@ class Cohort:
     row_weights: np.ndarray | None
     people: np.ndarray | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    described: tuple[Described, ...] = ()
 
     @property
     def scale(self) -> tuple[float, float]:

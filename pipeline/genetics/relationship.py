@@ -21,15 +21,12 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.genetics import long_calls
+from pipeline.networks import cholesky
+from pipeline.process import add_products, solve
 from pipeline.serving import NO_CALL
 
 BLOCK_BYTES = 64 * 2**20
 """Of one block's standardized genotypes; about five such are held at once, besides K."""
-
-JITTER = 1e-3
-"""Of the mean diagonal: lets people be duplicated or outnumber the variants, and changes the
-variance of initial encodings by as much, nothing else."""
 
 MIRRORED_ROWS = 1_024
 """Rows of K that are copied from its lower triangle at a time."""
@@ -165,7 +162,7 @@ def relationship_matrix(blocks: Iterable[StandardBlock]) -> Relationship:
         if not len(total):
             total = np.zeros((people, people), np.float32, order="F")
         if len(block.kept):
-            long_calls.add_products(total, np.asfortranarray(block.genotypes))
+            add_products(total, np.asfortranarray(block.genotypes))
         used += len(block.kept)
         left_out = left_out.plus(block.left_out)
     if not used:
@@ -195,7 +192,7 @@ def encoding_factor(relationship: np.ndarray, training_rows: int) -> np.ndarray:
     factors = np.empty((len(relationship), training_rows), np.float32)
     for people in people_at_a_time(len(relationship)):
         of_training = np.array(relationship[people, :training_rows], np.float64)
-        factors[people] = long_calls.solve(lower, of_training.T).T
+        factors[people] = solve(lower, of_training.T).T
     return factors
 
 
@@ -203,24 +200,6 @@ def people_at_a_time(people: int) -> list[slice]:
     """All together, or in parts where they are many."""
     size = people if people <= TOGETHER else AT_A_TIME
     return [slice(start, start + size) for start in range(0, people, max(size, 1))]
-
-
-def initial_dual(lower: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """u = L⁻ᵀ·z (n, ·) float64 with V₀ = G_tᵀ·u; lower L (n, n), drawn z (n, ·)."""
-    return long_calls.solve(lower, drawn, transposed=True)
-
-
-def cholesky(relationship: np.ndarray) -> np.ndarray:
-    """L (n, n) float64 of K_tt with JITTER times its mean diagonal added to the diagonal."""
-    matrix = np.array(relationship, np.float64, order="F")
-    matrix[np.diag_indices(len(matrix))] += JITTER * np.mean(np.diag(matrix))
-    info = long_calls.factor(matrix)
-    if info != 0:
-        raise InputError(
-            "the genomic relationship matrix must be positive semidefinite, but its factorization "
-            f"failed at person {info}: check the genotypes for impossible values"
-        )
-    return matrix
 
 
 def bytes_of_relationships(people: int, training_people: int) -> int:

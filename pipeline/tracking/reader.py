@@ -70,6 +70,9 @@ def load_study(study: str | None = None, tracking_uri: str | None = None) -> Stu
         run_format.record_from_json(content, run.run_id),
         tuple(sorted(networks, key=lambda network: (network.configuration, network.seed))),
         run_format.variants_from_csv(variants) if variants else None,
+        appraisal=run_format.appraisal_from_files(
+            store.read_files(run, run_format.APPRAISAL_FOLDER)
+        ),
     )
 
 
@@ -148,6 +151,7 @@ def _network(
         run_id=run.run_id,
         key=run.tags.get("network_key", ""),
         made_with=run.tags.get("made_with", ""),
+        processor=run.tags.get("processor", ""),
         solution=run.tags.get("solution"),
         copied_from=run.tags.get("copied_from"),
     )

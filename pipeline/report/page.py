@@ -67,7 +67,7 @@ __all__ = [
 ]
 
 OWN_PICTURE = re.compile(
-    r"(panels|pareto|importances|variants|seed_or_people|instability|"
+    r"(\d+_[\w.-]+_)?(panels|pareto|importances|variants|seed_or_people|instability|"
     r"(trajectories|selection)_c\d+|(lambda|stability_path)_\d+)\.png"
 )
 LARGEST_BYTES = 4_800_000

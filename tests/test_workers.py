@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-from study_runs import of_kind, run_here, start, trials
+from study_runs import PROJECT, environment, of_kind, run_here, start, trials
 from tiny_study import write_study
 
 from pipeline.errors import InputError
@@ -159,6 +163,89 @@ def test_what_is_packed_is_the_same_again_on_the_same_memory() -> None:
     assert np.shares_memory(again["a"], shared["a"])
     assert packed.fingerprint == Packed.of(shared).fingerprint
     assert packed.fingerprint != Packed.of({**shared, "a": np.arange(5.0) + 1}).fingerprint
+
+
+class Dask:
+    """A scheduler and its workers, each a process of its own, as on other machines."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.processes: list[subprocess.Popen] = []
+
+    def _start(self, *command: str) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env=environment() | {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def scheduler(self) -> subprocess.Popen:
+        options = ("--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
+        return self._start("distributed.cli.dask_scheduler", *options)
+
+    def worker(self) -> subprocess.Popen:
+        options = ("--nthreads", "1", "--no-dashboard", "--death-timeout", "60")
+        return self._start("distributed.cli.dask_worker", self.address, *options)
+
+    def end(self) -> None:
+        for process in self.processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
+
+
+@pytest.fixture
+def dask() -> Iterator[Dask]:
+    dask = Dask()
+    try:
+        yield dask
+    finally:
+        dask.end()
+
+
+def test_a_worker_that_joins_is_used_and_a_scheduler_lost_and_back_is_survived(dask: Dask) -> None:
+    """Both begin without workers; the scheduler is killed, its workers with it, and both return."""
+    told: list[str] = []
+    scheduler = dask.scheduler()
+    matrix = np.arange(1000.0)
+    with open_crew(dask.address, told.append) as crew:
+        ended, sizes = [], []
+        work = crew.each(wait, {"matrix": matrix}, range(24))
+        worker = dask.worker()
+        for done in work:
+            ended.append(done.result)
+            sizes.append(crew.size)
+            if len(ended) == 2:
+                dask.worker()
+            if len(ended) == 10:
+                scheduler.kill()
+                os.killpg(worker.pid, signal.SIGKILL)
+                scheduler.wait()
+                dask.scheduler()
+                dask.worker()
+    assert sorted(ended) == [(job, Packed.of(matrix).fingerprint) for job in range(24)]
+    assert max(sizes[:10]) == 2
+    assert any(line.startswith("waiting for workers") for line in told)
+
+
+def test_a_worker_of_another_program_is_refused(
+    dask: Dask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dask.scheduler()
+    dask.worker()
+    monkeypatch.setattr("pipeline.workers.dask_crew.program", lambda: "another")
+    with (
+        pytest.raises(InputError, match="workers must have the program of the process"),
+        open_crew(dask.address, print) as crew,
+    ):
+        list(crew.each(double, {"number": 1}, [1]))
 
 
 def tables(folder: Path) -> dict[str, bytes]:

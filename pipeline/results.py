@@ -129,6 +129,7 @@ class NetworkResult:
     key          what decided its numbers, as two digests (pipeline.study.identity): networks of one
                  key are the same network.
     made_with    engine, code and libraries that trained it.
+    processor    the kind of the machine's processor that trained it.
     solution     what it keeps at the last epoch, in words; none of a failed one.
     copied_from  the run that this one repeats, of another study or an earlier storage.
     """
@@ -147,6 +148,7 @@ class NetworkResult:
     run_id: str | None = None
     key: str = ""
     made_with: str = ""
+    processor: str = ""
     solution: str | None = None
     copied_from: str | None = None
 
@@ -203,12 +205,23 @@ class StudyRecord:
         return self.genotypes == "simulated"
 
 
+@dataclass(frozen=True, eq=False)
+class Appraisal:
+    """How a study's model does on its test rows, in aggregates that name nobody: facts by name, and
+    tables by name, as `pipeline.appraisal` makes them."""
+
+    facts: Mapping[str, object]
+    tables: Mapping[str, pd.DataFrame]
+
+
 @dataclass(frozen=True)
 class StudyResults:
     """A study's record and its networks, finished and failed.
 
     variants  rows of variants with their weights, as `pipeline.study.variant_search` says; none
               where every genetic dimension is zeroed, None without genotypes.
+    appraisal of the best configuration's networks; None of a study that has not ended, or of one
+              that an earlier version ended.
     people    of a study with resamples, tables by name that were gathered over people when it ended
               (`pipeline.people.prediction_tables`, `cross_validation`): no row is of one of them.
     """
@@ -216,6 +229,7 @@ class StudyResults:
     record: StudyRecord
     networks: tuple[NetworkResult, ...]
     variants: pd.DataFrame | None = None
+    appraisal: Appraisal | None = None
     people: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property

@@ -29,6 +29,8 @@ from pipeline.report.plots import (
     COLORS,
     HATCHES,
     INK,
+    Axes,
+    Band,
     Boxes,
     Key,
     Lines,
@@ -40,7 +42,7 @@ from pipeline.report.plots import (
 from pipeline.report.raster import png_of, printable, side_by_side
 from pipeline.results import Inputs, variable_norms
 
-_FAINT = "#8a8a8a"
+_FAINT, BAND = "#8a8a8a", 0.16
 
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
@@ -141,6 +143,8 @@ def _draw_mark(axes: MatplotlibAxes, mark: Mark) -> None:
         )  # fmt: skip
     elif isinstance(mark, Spans):
         axes.vlines(mark.x, mark.low, mark.high, color=mark.color, linewidth=0.8)
+    elif isinstance(mark, Band):
+        axes.fill_between(mark.x, mark.low, mark.high, color=mark.color, alpha=BAND, linewidth=0)
     elif isinstance(mark, Boxes):
         axes.bar(mark.left, mark.top - mark.bottom, mark.right - mark.left, bottom=mark.bottom,
                  align="edge", color=mark.color, hatch=mark.hatch, edgecolor="white",
@@ -155,9 +159,23 @@ def _draw_mark(axes: MatplotlibAxes, mark: Mark) -> None:
         )  # fmt: skip
 
 
+def _set_ranges(axes: MatplotlibAxes, described: Axes) -> None:
+    if described.x_range:
+        axes.set_xlim(*described.x_range)
+    if described.y_range:
+        axes.set_ylim(*described.y_range)
+    if described.y_names:
+        names = [printable(n if len(n) <= 40 else n[:39] + "…") for n in described.y_names]
+        axes.set_yticks(range(len(names)), names, parse_math=False)
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.grid(visible=False, axis="y")
+        axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
+
+
 def _handle(key: Key) -> Patch | Line2D:
     if key.hatch:
-        return Patch(facecolor=key.color, hatch=key.hatch.strip(), edgecolor="white")
+        alpha = BAND if key.faint else None
+        return Patch(facecolor=key.color, hatch=key.hatch.strip(), edgecolor="white", alpha=alpha)
     handle = Line2D([], [], color=key.color, marker=key.marker, markersize=6,
                     markerfacecolor="white" if key.hollow else key.color)  # fmt: skip
     handle.set_linestyle(key.dash or "none")
@@ -191,6 +209,7 @@ def drawn(plot: Plot) -> Figure:
                 axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
                 axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
                 axes.xaxis.set_minor_formatter(NullFormatter())
+            _set_ranges(axes, described)
     keys = plot.legend
     _legend(figure, ([_handle(key) for key in keys], [key.label for key in keys]))
     return figure

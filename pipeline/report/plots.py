@@ -36,7 +36,8 @@ def style_of(names: Sequence[str], colors: Sequence[str] = COLORS) -> dict[str, 
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """One line for each of `xs` and `ys`; `marker` is shown with it in the legend."""
+    """One line for each of `xs` and `ys`; `marker` is shown with it in the legend, `along`, what x
+    is, beside x where a line has tips."""
 
     xs: Sequence[np.ndarray]
     ys: Sequence[np.ndarray]
@@ -47,6 +48,7 @@ class Lines:
     alpha: float = 0.75
     marker: str = ""
     tips: Tips = field(default_factory=dict)
+    along: str = "epoch"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +77,17 @@ class Spans:
 
 
 @dataclass(frozen=True, eq=False)
+class Band:
+    """The area between two lines, such as a curve's interval."""
+
+    x: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    color: str
+    label: str = ""
+
+
+@dataclass(frozen=True, eq=False)
 class Boxes:
     """Filled rectangles, such as stacked bars."""
 
@@ -99,12 +112,18 @@ class Note:
     right: bool = True
 
 
-Mark = Lines | Points | Spans | Boxes | Note
+Mark = Lines | Points | Spans | Band | Boxes | Note
 
 
 @dataclass(frozen=True)
 class Axes:
-    """One pair of axes. counts: y is whole numbers from 0 on. ticks: of a logarithmic x."""
+    """One pair of axes.
+
+    counts   y is whole numbers from 0 on.
+    ticks    of a logarithmic x.
+    y_names  what stands at y = 0, 1, 2 …, from the top down.
+    x_range  from and to, where the marks do not decide it; y_range the same.
+    """
 
     marks: tuple[Mark, ...]
     title: str = ""
@@ -114,6 +133,9 @@ class Axes:
     counts: bool = False
     whole_x: bool = False
     ticks: tuple[float, ...] = ()
+    y_names: tuple[str, ...] = ()
+    x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +148,7 @@ class Key:
     dash: Dash | Literal[""] = ""
     hatch: str = ""
     hollow: bool = False
+    faint: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,14 +167,16 @@ class Plot:
         """Every label once, in the order of the marks."""
         keys: dict[str, Key] = {}
         for mark in self.marks():
-            if not isinstance(mark, (Lines, Points, Boxes)) or not mark.label:
+            if not isinstance(mark, (Lines, Points, Band, Boxes)) or not mark.label:
                 continue
             if isinstance(mark, Lines):
                 key = Key(mark.label, mark.color, mark.marker, mark.dash)
             elif isinstance(mark, Points):
                 key = Key(mark.label, mark.color, mark.marker, hollow=mark.hollow)
             else:
-                key = Key(mark.label, mark.color, hatch=mark.hatch or " ")
+                hatch = mark.hatch if isinstance(mark, Boxes) else ""
+                faint = isinstance(mark, Band)
+                key = Key(mark.label, mark.color, hatch=hatch or " ", faint=faint)
             keys.setdefault(mark.label, key)
         return tuple(keys.values())
 

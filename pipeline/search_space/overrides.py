@@ -16,10 +16,11 @@ SECTION_OF = {
     **dict.fromkeys(NetworkSettings.model_fields, "network"),
     **dict.fromkeys(TrainingSettings.model_fields, "training"),
 }
-_LISTS = ("categories", "drop", "unpenalized", "inputs", "cross", "keep", "dates", "missing")
+_LISTS = ("categories", "drop", "unpenalized", "inputs", "cross", "keep", "dates", "missing",
+          "report_by")  # fmt: skip
 _TEXTS = (
     "data", "target", "task", "sample_weight", "id", "genotypes", "sampler", "scheduler",
-    "activation", "person", "numbers",
+    "activation", "person", "numbers", "case",
 )  # fmt: skip
 
 
@@ -48,7 +49,8 @@ def put(content: dict, key: str, value: object) -> None:
     if key == "id" and isinstance(value, str) and "," in value:
         value = [name.strip() for name in value.split(",")]
     if isinstance(value, str) and (key not in _TEXTS or value.startswith("{")):
-        is_list = ("," in value or key in _LISTS) and "{" not in value and "[" not in value
+        one_of_a_list = key in _LISTS or key == "thresholds"
+        is_list = ("," in value or one_of_a_list) and "{" not in value and "[" not in value
         if key == "inputs":
             value = value.replace("+", ",")
         if is_list and key in _LISTS:  # names as they are: `Unnamed: 0` is no mapping

@@ -111,9 +111,15 @@ class TrainingSettings(_Keys):
     batch_seed: int = _seed(0)
 
 
+SCHEDULER = r"^(local|processes:[1-9]\d{0,3}|(tcp|tls)://[^\s/]+:\d+|[^\s:].*\.ya?ml)$"
 MissingCodes = Annotated[tuple[int | float | str, ...], Field(strict=False)]
 NumberFormat = Literal["1,234.5", "1.234,5"]
 _NAMES = "a list of column names, such as [education]"
+Thresholds = Annotated[
+    tuple[Annotated[float, Field(gt=0, lt=1)], ...],
+    Field(strict=False, min_length=1, max_length=10),
+]
+Bounds = Annotated[tuple[float, ...], Field(strict=False)]
 
 
 class StudyFile(_Keys):
@@ -123,6 +129,9 @@ class StudyFile(_Keys):
     target: str = _key(..., "the name of the column to predict", min_length=1)
     task: Literal["auto", "binary", "multiclass", "regression"] = _key(
         "auto", "auto, binary, multiclass or regression"
+    )
+    case: bool | int | float | str | None = _key(
+        None, "the label of the class that is a case, of a binary target"
     )
     categories: Names = _key((), _NAMES)
     drop: Names = _key((), _NAMES)
@@ -183,7 +192,20 @@ class StudyFile(_Keys):
     space: dict[str, Any] = _key(..., "a mapping such as {regularizer: [l1], lambda_l1: [0.01]}")
     network: NetworkSettings = _key(NetworkSettings(), "a mapping such as {activation: relu}")
     training: TrainingSettings = _key(TrainingSettings(), "a mapping such as {epochs: 60}")
-    scheduler: str = _key("local", "local or a scheduler's address", min_length=1)
+    thresholds: Thresholds | None = _key(
+        None, "a list of one to ten numbers between 0 and 1, such as [0.1, 0.2]"
+    )
+    report_by: Names | dict[str, Bounds] = _key(
+        (),
+        "a list of columns, such as [sex, age], or a mapping from columns to the bounds of their "
+        "bands, such as {sex: [], age: [45, 55]}",
+    )
+    baselines: bool | Literal["none"] = _key(True, "true, false or none")
+    scheduler: str = _key(
+        "local",
+        "local, processes:N, tcp://host:port, tls://host:port or a cluster file (.yaml)",
+        pattern=SCHEDULER,
+    )
 
 
 STUDY_KEYS = tuple(StudyFile.model_fields)

@@ -17,7 +17,13 @@ from pydantic import BaseModel, ValidationError
 from pipeline.errors import InputError
 from pipeline.results import ANCESTRY
 from pipeline.search_space import yaml12 as study_yaml
-from pipeline.search_space.located import PROJECT, located, located_genotypes
+from pipeline.search_space.located import (
+    PROJECT,
+    is_file,
+    located,
+    located_genotypes,
+    located_scheduler,
+)
 from pipeline.search_space.overrides import SECTION_OF, by_present_names, put
 from pipeline.search_space.schema import (
     ENTROPY,
@@ -55,6 +61,7 @@ class SearchSpace:
     data_replaced: a parameter named another table than the study's own, so the study's
              `categories`, `drop`, `families`, `groups` and `unpenalized` may name columns that
              are not in it, unless they are parameters too.
+    report_by    column → the bounds of its bands; none are left to its quantiles, and to levels.
     parameters   names of the keys that were given as parameters.
     """
 
@@ -64,6 +71,7 @@ class SearchSpace:
     data: Path
     target: str
     task: str
+    case: bool | int | float | str | None
     categories: tuple[str, ...]
     drop: tuple[str, ...]
     families: Mapping[str, tuple[str, ...]]
@@ -92,6 +100,9 @@ class SearchSpace:
     network: NetworkSettings
     training: TrainingSettings
     scheduler: str
+    thresholds: tuple[float, ...] | None
+    report_by: Mapping[str, tuple[float, ...]]
+    baselines: bool
     data_replaced: bool
     parameters: frozenset[str]
     warnings: tuple[str, ...]
@@ -167,9 +178,21 @@ class SearchSpace:
             "genotypes": Path(self.genotypes).name,
             "configurations": self.configurations,
             "seeds": list(self.seeds),
-            "scheduler": self.scheduler,
+            "scheduler": Path(self.scheduler).name if is_file(self.scheduler) else self.scheduler,
             **{key: value for key, value in self.identity().items() if key != "genotypes"},
+            **self._appraisal(),
         }
+
+    def _appraisal(self) -> dict[str, Any]:
+        """The keys on what is measured at the end that are not at their default: no network's
+        numbers depend on them, nor which networks a study has."""
+        by = {column: list(bounds) for column, bounds in self.report_by.items()}
+        stated = {
+            "thresholds": list(self.thresholds) if self.thresholds else None,
+            "report_by": by or None,
+            "baselines": None if self.baselines else False,
+        }
+        return {key: value for key, value in stated.items() if value is not None}
 
     def identity(self) -> dict[str, Any]:
         """What decides a network's result or which configurations come, as plain JSON values.
@@ -270,7 +293,10 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
         question=question,
         data=located(keys.data, source, "data", path),
         genotypes=located_genotypes(keys.genotypes, source, path),
+        scheduler=located_scheduler(keys.scheduler, source, path),
         seeds=_seeds(keys.seeds, source),
+        report_by=_report_by(keys, source),
+        baselines=keys.baselines is True,
         cross=cross,
         space=space,
         training=training,
@@ -283,12 +309,12 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
     return search_space if keys.task == "auto" else search_space.for_task(keys.task)
 
 
-_READING = ("person", "keep", "numbers", "missing", "dates", "rare_level_people")
+_READING = ("case", "person", "keep", "numbers", "missing", "dates", "rare_level_people")
 _UNCHANGED: tuple[str, ...] = (
     *_READING,
     "target", "task", "categories", "drop", "families", "groups", "unpenalized", "sample_weight",
-    "split", "sampler", "sampler_seed", "configurations", "network", "scheduler", "id",
-    "minor_allele_frequency", "missing_rate", "principal_components",
+    "split", "sampler", "sampler_seed", "configurations", "network", "id",
+    "minor_allele_frequency", "missing_rate", "principal_components", "thresholds",
 )  # fmt: skip
 
 
@@ -332,6 +358,20 @@ def _check_groups(keys: StudyFile, source: Source) -> None:
         for column in (keys.target, keys.sample_weight):
             if column in columns:
                 source.fail("groups", f"without {column!r}, which is no variable", list(columns))
+
+
+def _report_by(keys: StudyFile, source: Source) -> dict[str, tuple[float, ...]]:
+    """Column → bounds, each increasing; none where they are not given."""
+    stated = keys.report_by
+    by: dict[str, tuple[float, ...]] = dict.fromkeys(stated, ())
+    if isinstance(stated, Mapping):
+        by = dict(stated)
+    if keys.target in by:
+        source.fail("report_by", f"without the target {keys.target!r}", list(by))
+    for column, bounds in by.items():
+        if any(low >= high for low, high in zip(bounds, bounds[1:])):
+            source.fail("report_by", f"with increasing bounds of {column}", list(bounds))
+    return by
 
 
 def _known_families(families: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 
+from pipeline.baselines import BaselineData
 from pipeline.data import Cohort, training_weights
 from pipeline.genetics import Genotypes, encoding_factor
 from pipeline.networks import TrainingData
-from pipeline.results import ANCESTRY, Inputs
+from pipeline.results import ANCESTRY, Inputs, NetworkResult
 from pipeline.search_space import Configuration
+from pipeline.serving import Schema
 
 IN_SQUARED_UNITS, IN_UNITS = "mean_squared_error", "mean_absolute_error"
 
@@ -35,6 +40,19 @@ class People:
             self._relationship_factor = encoding_factor(self._relationship, len(split.train))
             self._components = genotypes.components
         self._training_data: dict[tuple, TrainingData] = {}
+
+    def for_workers(self) -> People:
+        """The same for training elsewhere: without files, names of levels, and relationships that
+        no network is trained with."""
+        travelling = copy(self)
+        travelling._training_data = {}
+        travelling.cohort = replace(self.cohort, schema=Schema((), ()), warnings=(), source="")
+        if self.genotypes is not None:
+            none, no_rows = np.zeros((0, 0), np.float32), np.zeros(0, int)
+            travelling.genotypes = replace(
+                self.genotypes, relationship=none, rows=no_rows, fileset=cast(Any, None)
+            )
+        return travelling
 
     @property
     def task(self) -> str:
@@ -78,6 +96,51 @@ class People:
             return table_columns
         names = tuple(f"genetic_{i}" for i in range(genetic_dimensions))
         return table_columns + Inputs(names, names, (GENETIC,) * genetic_dimensions)
+
+    def test_columns(self, network: NetworkResult, dual: np.ndarray | None) -> np.ndarray:
+        """(test rows, p) inputs of a network, in the order of its `inputs`.
+
+        dual: a·(u + C) (n, d) of its encoder; without it genetic dimensions are 0.
+        """
+        cohort, test = self.cohort, self.cohort.split.test
+        families = dict.fromkeys(network.inputs.families)
+        chosen = [f != GENETIC and f in families for f in cohort.inputs.families]
+        parts = [cohort.features[test][:, chosen]]
+        if ANCESTRY in families and self._components is not None:
+            parts.append(self._components.scores[test].astype(np.float32))
+        if GENETIC in families:
+            dimensions = network.inputs.families.count(GENETIC)
+            encoded = np.zeros((len(test), dimensions))
+            if dual is not None and self._relationship is not None:
+                encoded = self._relationship[-len(test) :].astype(np.float64) @ dual
+            parts.append(encoded)
+        return np.concatenate(parts, axis=1)
+
+    def of_baselines(self, families: Sequence[str], objective: str) -> BaselineData:
+        """The same people, columns and genotypes for simpler models; rows in the networks' order.
+
+        families: all that some network of the study sees.
+        """
+        cohort, order = self.cohort, self._order
+        n, validation, test = self._rows
+        columns = cohort.features[:, [f in families for f in cohort.inputs.families]]
+        words = "+".join(f for f in families if f != GENETIC)
+        if self._components is not None:
+            columns = np.concatenate([columns, self._components.scores], axis=1)
+            words = f"{words}+{ANCESTRY}" if words else ANCESTRY
+        return BaselineData(
+            columns=columns[order],
+            outcome=cohort.outcome[order],
+            task=self.task,
+            objective=objective,
+            train=np.arange(n),
+            validation=np.arange(n, n + validation),
+            test=np.arange(n + validation, n + validation + test),
+            families=words,
+            weights=None if cohort.row_weights is None else cohort.row_weights[order],
+            people=None if cohort.people is None else cohort.people[order],
+            relationship=self._relationship if GENETIC in families else None,
+        )
 
     def training_data(self, configuration: Configuration) -> TrainingData:
         """Made once for each choice of inputs and class weights."""

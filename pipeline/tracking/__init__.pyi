@@ -1,9 +1,13 @@
 from .availability import server_trouble as server_trouble
 from .availability import server_trouble_as_a_sentence as server_trouble_as_a_sentence
+from .databases import database_trouble as database_trouble
+from .databases import one_at_a_time as one_at_a_time
+from .databases import require_connection as require_connection
 from .fetched import FetchedModel as FetchedModel
 from .fetched import fetch_model as fetch_model
 from .format import VARIANTS as VARIANTS
 from .format import VARIANTS_FOLDER as VARIANTS_FOLDER
+from .format import appraisal_files as appraisal_files
 from .format import param_text as param_text
 from .format import params_from_texts as params_from_texts
 from .holder import Holder as Holder

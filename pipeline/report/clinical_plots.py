@@ -119,6 +119,6 @@ def _steps(part: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
     return runs
 
 
-def names_of(axes: Sequence[Axes]) -> str:
+def names_of(axes: Sequence[Axes | None]) -> str:
     """What the figure shows, for a reader who cannot see it."""
-    return ", ".join(a.title for a in axes)
+    return ", ".join(a.title for a in axes if a)

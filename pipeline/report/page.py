@@ -21,11 +21,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.errors import InputError
 from pipeline.inspection import pareto_front
-from pipeline.metrics import RESAMPLES
+from pipeline.metrics import RESAMPLES, masking
 from pipeline.process import files_beside
 from pipeline.provenance import versions
-from pipeline.report import interactive
+from pipeline.report import clinical, interactive
 from pipeline.report import pictures as report_pictures
+from pipeline.report.clinical import ClinicalChapter, clinical_chapter
 from pipeline.report.pictures import Picture, chosen_panels
 from pipeline.report.summary import (
     BEST_ROLE,
@@ -66,7 +67,7 @@ __all__ = [
 ]
 
 OWN_PICTURE = re.compile(
-    r"(panels|pareto|importances|variants|(trajectories|selection)_c\d+|lambda_\d+)\.png"
+    r"(panels|pareto|importances|variants|test_rows|groups|(trajectories|selection)_c\d+|lambda_\d+)\.png"
 )
 LARGEST_BYTES = 4_800_000
 SVG_MARKS = {
@@ -94,6 +95,7 @@ class Chapter:
     front: Rows | None
     importance: Picture | None
     variants: VariantChapter | None
+    clinical: ClinicalChapter | None
     settings: str
     reading: Rows | None
 
@@ -101,7 +103,8 @@ class Chapter:
     def pictures(self) -> list[Picture]:
         several = [*self.trajectories, *self.selections, *self.lambdas]
         variants = self.variants.picture if self.variants else None
-        return [p for p in (*several, self.pareto, self.importance, variants) if p]
+        clinical = self.clinical.pictures if self.clinical else []
+        return [p for p in (*several, self.pareto, self.importance, variants, *clinical) if p]
 
 
 def _chapter(summary: Summary, letters: Mapping[str, str]) -> Chapter:
@@ -139,6 +142,7 @@ def _chapter(summary: Summary, letters: Mapping[str, str]) -> Chapter:
         front=front,
         importance=report_pictures.importance(summary),
         variants=variant_chapter(summary),
+        clinical=clinical_chapter(summary.results),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
         reading=reading_rows(summary.record),
     )
@@ -197,7 +201,7 @@ def _rendered(summaries: Sequence[Summary], with_plots: bool = True) -> tuple[st
         marks=SVG_MARKS, metric=metric_words(summaries[0].record.objective.removeprefix("val_")),
         resamples=RESAMPLES, scripts=scripts, digests=[_digest(script) for script in scripts],
         versions=versions(),
-        simulated=simulated,
+        simulated=simulated, group_rule=clinical.group_rule(), mask=masking.MASK,
         title=" · ".join(s.record.study for s in summaries),
         objective=metric_words(summaries[0].record.objective),
     )  # fmt: skip
@@ -246,7 +250,10 @@ def _write(
 
 
 def _tables(summary: Summary) -> dict[str, pd.DataFrame]:
+    appraisal = summary.results.appraisal
+    found = appraisal.tables if appraisal else {}
     return {
+        **{name: found[name] for name in clinical.TABLES if len(found.get(name, ()))},
         "results": summary.results_table,
         "configurations": summary.configurations,
         "networks": summary.networks,
@@ -278,11 +285,14 @@ def compare_studies(studies: Sequence[StudyResults], output: Path) -> list[Summa
             differences = ", ".join(f"{study} has {value}" for study, value in values)
             raise InputError(f"studies on one page must have the same {name}, but {differences}")
     summaries = [summarize(results) for results in studies]
+    each = [(s.record.study, _tables(s)) for s in summaries]
+    names = dict.fromkeys(name for _, tables in each for name in tables)
     tables = {
         name: pd.concat(
-            [_tables(s)[name].assign(study=s.record.study) for s in summaries], ignore_index=True
+            [own[name].assign(study=study) for study, own in each if name in own],
+            ignore_index=True,
         )
-        for name in _tables(summaries[0])
+        for name in names
     }
     _write(summaries, tables, output)
     return summaries

@@ -32,6 +32,7 @@ from pipeline.inspection import (
     solution_label,
 )
 from pipeline.report.answer import answer_of
+from pipeline.report.appraisal_words import baseline_sentence
 from pipeline.report.flags import flags_of
 from pipeline.results import StudyRecord, StudyResults
 from pipeline.words import (
@@ -57,7 +58,7 @@ class Summary:
                     most seed-dependent configuration: over its seeds, with its name as `outcome`.
     best, tipping   the number of the best and of the most seed-dependent configuration.
     networks        one row a network: parameters, metrics, solutions, why it failed.
-    answer          three sentences.
+    answer          three sentences, and one on simpler models.
     dividing        where along λ the solutions change, a sentence for each path.
     flags           sentences on what to be careful about.
     """
@@ -117,7 +118,7 @@ def front_words(summary: Summary) -> str | None:
     )
 
 
-METRICS_IN_TABLE = 3
+METRICS_IN_TABLE, METRICS_IN_TERMINAL = 4, 3
 
 
 def _best_and_last(row: pd.Series, metric: str) -> str:
@@ -177,7 +178,7 @@ def compared_rows(summaries: Sequence[Summary]) -> tuple[list[str], list[list[st
 
 
 def brief_results_rows(
-    summary: Summary, metrics_shown: int = METRICS_IN_TABLE
+    summary: Summary, metrics_shown: int = METRICS_IN_TERMINAL
 ) -> tuple[list[str], list[list[str]]]:
     """The same numbers for a terminal of 80 columns: metrics at the best epoch, zeroed variables at
     the last, short headers, and neither lambdas nor counts.
@@ -265,6 +266,7 @@ def summarize(results: StudyResults) -> Summary:
     best_rows = best_by_inputs_and_regularizer(table, maximize)
     best, tipping = best_row(table, maximize), most_seed_dependent(table)
     focus = focuses(best, tipping, best_rows, results)
+    compared = baseline_sentence(results)
     return Summary(
         results=results,
         metrics=metric_names(results.networks, results.record.objective),
@@ -275,7 +277,7 @@ def summarize(results: StudyResults) -> Summary:
         best=None if best is None else int(best["configuration"]),
         tipping=None if tipping is None else int(tipping["configuration"]),
         focus=focus,
-        answer=answer_of(focus, table, results.record),
+        answer=(*answer_of(focus, table, results.record), *([compared] if compared else [])),
         dividing=dividing_words(results, table),
         flags=flags_of(results, table, best_rows),
     )

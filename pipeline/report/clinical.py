@@ -55,8 +55,8 @@ class ClinicalChapter:
         return [p for p in (self.picture, self.groups_picture) if p]
 
 
-def clinical_chapter(results: StudyResults) -> ClinicalChapter | None:
-    """None without an appraisal."""
+def clinical_chapter(results: StudyResults, drawn: bool = True) -> ClinicalChapter | None:
+    """None without an appraisal; without pictures unless they are drawn."""
     found = results.appraisal
     if found is None:
         return None
@@ -66,11 +66,11 @@ def clinical_chapter(results: StudyResults) -> ClinicalChapter | None:
         baselines=baseline_rows(found, results.record),
         baseline_words=tuple(_baseline_words(found)),
         scores=score_rows(found),
-        picture=_picture(found),
+        picture=_picture(found) if drawn else None,
         picture_words=tuple(_picture_words(found)),
         operating=operating_rows(found),
         groups=groups,
-        groups_picture=_groups_picture(found) if groups else None,
+        groups_picture=_groups_picture(found) if groups and drawn else None,
         people=people_rows(found),
         notes=tuple(str(note) for note in _listed(found, "notes")),
     )
@@ -179,7 +179,8 @@ def score_rows(found: Appraisal) -> Rows | None:
     head = ["on the test rows", "champion (95 % interval)"]
     head += [f"mean ± sd over {found.facts['networks']} networks"] if several else []
     rows = []
-    for metric in dict.fromkeys(table["metric"]):
+    order = [m for m in _main_metrics(found) if m in set(table["metric"])]
+    for metric in dict.fromkeys([*order, *table["metric"]]):
         own = [metric_words(metric), _score(found, str(found.facts["champion"]), metric)]
         over = table[(table["model"] == "all") & (table["metric"] == metric)].iloc[0]
         mean = f"{number(over['value'])} ± {number(over['sd'])}"

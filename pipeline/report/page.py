@@ -26,7 +26,9 @@ from pipeline.process import files_beside
 from pipeline.provenance import versions
 from pipeline.report import clinical, interactive
 from pipeline.report import pictures as report_pictures
+from pipeline.report.checklist import Item, checklist, counts
 from pipeline.report.clinical import ClinicalChapter, clinical_chapter
+from pipeline.report.documents import documents
 from pipeline.report.pictures import Picture, chosen_panels
 from pipeline.report.summary import (
     BEST_ROLE,
@@ -96,6 +98,8 @@ class Chapter:
     importance: Picture | None
     variants: VariantChapter | None
     clinical: ClinicalChapter | None
+    checklist: tuple[Item, ...]
+    checklist_words: str
     settings: str
     reading: Rows | None
 
@@ -129,6 +133,7 @@ def _chapter(summary: Summary, letters: Mapping[str, str]) -> Chapter:
         )
         front = front_rows(summary, means, on_front)
     settings = dict(summary.record.settings)
+    items = checklist(summary) if summary.best is not None else ()
     return Chapter(
         summary=summary,
         objective=metric_words(summary.record.objective),
@@ -143,6 +148,8 @@ def _chapter(summary: Summary, letters: Mapping[str, str]) -> Chapter:
         importance=report_pictures.importance(summary),
         variants=variant_chapter(summary),
         clinical=clinical_chapter(summary.results),
+        checklist=items,
+        checklist_words=counts(items),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
         reading=reading_rows(summary.record),
     )
@@ -209,12 +216,17 @@ def _rendered(summaries: Sequence[Summary], with_plots: bool = True) -> tuple[st
     for number, chapter in enumerate(chapters):
         pictures_of_study = chapter.pictures
         if several:
-            study = re.sub(r"[^\w.-]", "_", chapter.summary.record.study)
+            study = _file_word(chapter.summary.record.study)
             pictures_of_study = [
                 replace(p, name=f"{number + 1}_{study}_{p.name}") for p in pictures_of_study
             ]
         files += pictures_of_study
     return html, files
+
+
+def _file_word(study: str) -> str:
+    """A study's name as a part of a file's."""
+    return re.sub(r"[^\w.-]", "_", study)
 
 
 def _write_all(folder: Path, writers: dict[str, Callable[[Path], object]]) -> None:
@@ -235,7 +247,10 @@ def _write_bytes(path: Path, content: bytes) -> None:
 
 
 def _write(
-    summaries: Sequence[Summary], tables: dict[str, pd.DataFrame], output: Path
+    summaries: Sequence[Summary],
+    tables: dict[str, pd.DataFrame],
+    output: Path,
+    texts: Mapping[str, str],
 ) -> tuple[str, ...]:
     """The names of all files that were written."""
     html, pictures = _page(summaries)
@@ -244,6 +259,8 @@ def _write(
         writers[f"{name}.csv"] = partial(table.to_csv, index=False, encoding="utf-8")
     for picture in pictures:
         writers[f"{picture.name}.png"] = partial(_write_bytes, content=picture.png)
+    for name, text in texts.items():
+        writers[name] = partial(_write_bytes, content=text.encode())
     writers["report.html"] = partial(_write_bytes, content=html.encode())
     _write_all(Path(output), writers)
     return tuple(writers)
@@ -271,7 +288,7 @@ def write_report(results: StudyResults, output: Path) -> tuple[Summary, tuple[st
     """`build_report`, and the names of the files that it wrote; whatever else lies in the folder
     is somebody's own."""
     summary = summarize(results)
-    return summary, _write([summary], _tables(summary), output)
+    return summary, _write([summary], _tables(summary), output, documents(summary))
 
 
 def compare_studies(studies: Sequence[StudyResults], output: Path) -> list[Summary]:
@@ -294,5 +311,10 @@ def compare_studies(studies: Sequence[StudyResults], output: Path) -> list[Summa
         )
         for name in names
     }
-    _write(summaries, tables, output)
+    texts = {
+        f"{i}_{_file_word(s.record.study)}_{name}": text
+        for i, s in enumerate(summaries, 1)
+        for name, text in documents(s).items()
+    }
+    _write(summaries, tables, output, texts)
     return summaries

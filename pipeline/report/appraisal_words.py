@@ -77,3 +77,20 @@ def baseline_sentence(results: StudyResults) -> str | None:
         f"{champion[0].upper()}{champion[1:]} is not shown to be better than {model}, the best "
         f"simpler model: its {words} is {number(own['value'])} against {other}, {by}."
     )
+
+
+def appraisal_metrics(results: StudyResults) -> dict[str, float]:
+    """`champion_test_brier_score` …, `baseline_test_auroc` and `champion_minus_baseline` with
+    `_low` and `_high`, for MLflow; what is unknown is left out."""
+    found = results.appraisal
+    if found is None:
+        return {}
+    scores = table_of(found, "performance")
+    own = scores[scores["champion"].astype(bool)]
+    metrics = {f"champion_test_{m}": float(v) for m, v in zip(own["metric"], own["value"])}
+    best, metric = comparison(found), found.facts["metric"]
+    if best is not None:
+        metrics[f"baseline_test_{metric}"] = float(best[f"test_{metric}"])
+        for end in ("", "_low", "_high"):
+            metrics[f"champion_minus_baseline{end}"] = float(best[f"difference{end}"])
+    return {name: value for name, value in metrics.items() if np.isfinite(value)}

@@ -158,7 +158,7 @@ def _updating(r: _Record) -> Filled:
 def _calculated(r: _Record) -> Filled:
     return DONE, (
         "By the forward pass of the kept model; code and preprocessing are in it, and "
-        "`mlflow run . -e predict` applies it."
+        "mlflow run . -e predict applies it."
     )
 
 
@@ -196,7 +196,7 @@ def _sharing(r: _Record) -> Filled:
 
 def _code(r: _Record) -> Filled:
     made = [f"{k.replace('_', ' ')} {v}" for k, v in r.facts.items() if k in ("git_commit",)]
-    command = f"`{r.record.command}`" if r.record.command else "the study file"
+    command = r.record.command if r.record.command else "the study file"
     return PART, f"Lariat, {command}" + (f"; {made[0]}." if made else ".")
 
 

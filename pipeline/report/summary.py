@@ -32,7 +32,7 @@ from pipeline.inspection import (
     solution_label,
 )
 from pipeline.report.answer import answer_of
-from pipeline.report.appraisal_words import baseline_sentence
+from pipeline.report.appraisal_words import appraisal_metrics, baseline_sentence
 from pipeline.report.flags import flags_of
 from pipeline.results import StudyRecord, StudyResults
 from pipeline.words import (
@@ -82,13 +82,15 @@ class Summary:
 
     @property
     def best_metrics(self) -> dict[str, float]:
-        """`best_test_auroc_mean`, `best_test_auroc_sd` …: the best configuration's, for MLflow."""
+        """`best_test_auroc_mean`, `best_test_auroc_sd` …: the best configuration's, for MLflow; with
+        those of the champion and of the baseline to beat."""
         if self.best is None:
             return {}
         row = self.configurations.set_index("configuration").loc[self.best]
         names = [f"{s}_{m}_{k}" for s in ("val", "test", "train") for m in self.metrics
                  for k in ("mean", "sd")]  # fmt: skip
-        return {f"best_{n}": float(row[n]) for n in names if np.isfinite(row.get(n, np.nan))}
+        best = {f"best_{n}": float(row[n]) for n in names if np.isfinite(row.get(n, np.nan))}
+        return best | appraisal_metrics(self.results)
 
 
 def zeroed_words(row: Mapping[str, Any] | pd.Series, family: str) -> str:

@@ -46,6 +46,7 @@ MOST_NETWORKS = 30
 """Networks of the best configuration that are appraised: the champion, and the first by seed."""
 
 MOST_CLASSES, CODES = 6, 6
+SHOWN = ("performance", "operating_points", "baselines", "groups", "table_one")
 
 
 def with_appraisal(
@@ -87,6 +88,12 @@ def with_appraisal(
     appraisal = replace(appraisal, facts={**appraisal.facts, **own})
     run.write_files(run.run_id, appraisal_files(appraisal))
     return replace(results, appraisal=appraisal)
+
+
+def appraisal_tables(results: StudyResults) -> dict[str, pd.DataFrame]:
+    """Those that MLflow's table view shows: without curves, which the report draws."""
+    found = results.appraisal.tables if results.appraisal else {}
+    return {name: found[name] for name in SHOWN if len(found.get(name, ()))}
 
 
 def predicted_networks(

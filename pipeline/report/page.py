@@ -29,6 +29,7 @@ from pipeline.report import pictures as report_pictures
 from pipeline.report.checklist import Item, checklist, counts
 from pipeline.report.clinical import ClinicalChapter, clinical_chapter
 from pipeline.report.documents import documents
+from pipeline.report.people_chapter import PeopleChapter, people_chapter
 from pipeline.report.pictures import Picture, chosen_panels
 from pipeline.report.summary import (
     BEST_ROLE,
@@ -69,7 +70,8 @@ __all__ = [
 ]
 
 OWN_PICTURE = re.compile(
-    r"(panels|pareto|importances|variants|test_rows|groups|(trajectories|selection)_c\d+|lambda_\d+)\.png"
+    r"(panels|pareto|importances|variants|test_rows|groups|seed_or_people|instability|"
+    r"(trajectories|selection)_c\d+|(lambda|stability_path)_\d+)\.png"
 )
 LARGEST_BYTES = 4_800_000
 SVG_MARKS = {
@@ -102,10 +104,12 @@ class Chapter:
     checklist_words: str
     settings: str
     reading: Rows | None
+    people: PeopleChapter | None
 
     @property
     def pictures(self) -> list[Picture]:
-        several = [*self.trajectories, *self.selections, *self.lambdas]
+        of_people = self.people.pictures if self.people else []
+        several = [*of_people, *self.trajectories, *self.selections, *self.lambdas]
         variants = self.variants.picture if self.variants else None
         clinical = self.clinical.pictures if self.clinical else []
         return [p for p in (*several, self.pareto, self.importance, variants, *clinical) if p]
@@ -152,6 +156,7 @@ def _chapter(summary: Summary, letters: Mapping[str, str]) -> Chapter:
         checklist_words=counts(items),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
         reading=reading_rows(summary.record),
+        people=people_chapter(summary.people),
     )
 
 
@@ -276,6 +281,7 @@ def _tables(summary: Summary) -> dict[str, pd.DataFrame]:
         "networks": summary.networks,
         "solutions": solutions_table(summary),
         "selection_frequencies": frequencies_table(summary),
+        **(summary.people.csv if summary.people else {}),
     }
 
 
@@ -302,13 +308,13 @@ def compare_studies(studies: Sequence[StudyResults], output: Path) -> list[Summa
             differences = ", ".join(f"{study} has {value}" for study, value in values)
             raise InputError(f"studies on one page must have the same {name}, but {differences}")
     summaries = [summarize(results) for results in studies]
-    each = [(s.record.study, _tables(s)) for s in summaries]
-    names = dict.fromkeys(name for _, tables in each for name in tables)
+    of_study = [
+        {n: table.assign(study=s.record.study) for n, table in _tables(s).items()}
+        for s in summaries
+    ]
+    names = dict.fromkeys(name for tables in of_study for name in tables)
     tables = {
-        name: pd.concat(
-            [own[name].assign(study=study) for study, own in each if name in own],
-            ignore_index=True,
-        )
+        name: pd.concat([t[name] for t in of_study if name in t], ignore_index=True)
         for name in names
     }
     texts = {

@@ -30,7 +30,7 @@ from pipeline.appraisal import (
 from pipeline.baselines import VERSION, Baseline, BaselineData, KeptBaselines, fit_baselines
 from pipeline.data import BINARY, REGRESSION, Cohort, Described, bands, cut_at_quantiles
 from pipeline.genetics import Encoders, Genotypes, dual_of, training_cholesky
-from pipeline.inspection import solution_label
+from pipeline.inspection import of_the_table, solution_label
 from pipeline.metrics import score
 from pipeline.progress import BlockProgress
 from pipeline.results import NetworkResult, StudyResults
@@ -59,10 +59,11 @@ def with_appraisal(
 ) -> StudyResults:
     """The results with their appraisal, which is recorded in the study's run; as they are where no
     network can be."""
-    champion = champion_network(results, people.cohort)
+    of_table = of_the_table(results)
+    champion = champion_network(of_table, people.cohort)
     if champion is None:
         return results
-    networks, notes = predicted_networks(results, champion, people, cache)
+    networks, notes = predicted_networks(of_table, champion, people, cache)
     if champion.name not in {n.name for n in networks}:
         return results
     cohort, test = people.cohort, people.cohort.split.test

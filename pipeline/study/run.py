@@ -214,7 +214,7 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
                 for seed in space.seeds
                 if (configuration.number, seed) not in scores.recorded
             ]
-            adopted = recorder.adopt([(r, keys.of(r)) for r in replicates], keys.people)
+            adopted = recorder.adopt([(r, keys.of(r)) for r in replicates])
             if adopted:
                 console.print(f"taken over: {adopted} networks that are trained already")
                 progress.recorded(adopted, scores.best_mean())

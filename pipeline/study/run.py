@@ -34,7 +34,7 @@ from pipeline.report import page as report
 from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
-from pipeline.study.appraising import with_appraisal
+from pipeline.study.appraising import appraisal_tables, with_appraisal
 from pipeline.study.identity import Keys, command_of, record_of, study_id_of
 from pipeline.study.lock import StorageLock, alone
 from pipeline.study.needs import require_memory_to_train
@@ -365,6 +365,7 @@ def _finish(
             "solutions": solutions_table(summary),
             "networks": summary.networks,
             **(summary.people.csv if summary.people else {}),
+            **appraisal_tables(results),
         },
         artifacts_dir=folder,
         artifacts=written,

@@ -46,6 +46,12 @@ class Inputs:
         """The g distinct variables, in the order of their first column."""
         return tuple(dict.fromkeys(self.variables))
 
+    @property
+    def penalized(self) -> int:
+        """How many variables there are without ancestry, on which no penalty acts: what `kept`
+        counts, and `zeroed`, wherever they are counted."""
+        return sum(family != ANCESTRY for family in self.family_of.values())
+
     @cached_property
     def family_of(self) -> dict[str, str]:
         """Variable → family."""
@@ -129,6 +135,7 @@ class NetworkResult:
     key          what decided its numbers, as two digests (pipeline.study.identity): networks of one
                  key are the same network.
     made_with    engine, code and libraries that trained it.
+    processor    the kind of the machine's processor that trained it.
     solution     what it keeps at the last epoch, in words; none of a failed one.
     copied_from  the run that this one repeats, of another study or an earlier storage.
     """
@@ -147,6 +154,7 @@ class NetworkResult:
     run_id: str | None = None
     key: str = ""
     made_with: str = ""
+    processor: str = ""
     solution: str | None = None
     copied_from: str | None = None
 

@@ -7,7 +7,6 @@ p first-layer columns without the bias, h units, o outputs, d encoder outputs, T
 from __future__ import annotations
 
 import itertools
-import os
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.networks.network import Architecture, Weights
 from pipeline.networks.regularizers import TOLERANCE
+from pipeline.process import cores
 
 PART_BYTES, MOST_OF_A_PART = 32 * 2**20, 32
 """Bytes that one training step of a part may touch, and the most networks of a part: with more, a
@@ -22,11 +22,6 @@ step's tensors leave the caches, and with fewer its small operations weigh more.
 
 POPULATION_BYTES = 2**30
 """Bytes that a population may take besides its data."""
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,23 +229,33 @@ def networks_of_a_part(data: TrainingData, architecture: Architecture, schedule:
 def bytes_of_a_network(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
     """Of a population: a step's, and 4·(6·Σ weights + 2·(N + n)·d + 6·N·o) for its best and its
     last state, the weights that come out of them, its initial encodings, and its predictions of
-    all N people and what they are made of; with resamples 4·(n·(1 + o) + N·d) more, for its own
+    all N people and what they are made of; 4·(4·Σ weights + 4·n·d) for its state once more while
+    a checkpoint is written; with resamples 4·(n·(1 + o) + N·d) more, for its own
     row weights, predictions of every epoch, and initial encodings once more."""
     sizes = (architecture.columns, *architecture.layer_sizes)
     weights = sum(h_in * h_out for h_in, h_out in itertools.pairwise(sizes))
     encoder = (len(data.target) + data.rows[0]) * architecture.genetic_dimensions
     kept = 4 * (6 * weights + 2 * encoder + 6 * len(data.target) * architecture.outputs)
+    kept += 4 * (4 * weights + 4 * data.rows[0] * architecture.genetic_dimensions)
     if data.resamples is not None:
         kept += 4 * data.rows[0] * (1 + architecture.outputs)
         kept += 4 * len(data.target) * architecture.genetic_dimensions
     return _bytes_of_one(data, architecture, schedule) + kept
 
 
-def networks_at_once(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
+def networks_at_once(
+    data: TrainingData,
+    architecture: Architecture,
+    schedule: Schedule,
+    cores_of_one: int | None = None,
+) -> int:
     """K, the networks of one population: a part for each core (so that a study that is killed loses
-    little), or as many as POPULATION_BYTES hold."""
+    little), or as many as POPULATION_BYTES hold.
+
+    cores_of_one: of the worker that trains it; None for this process."""
     bytes_of_one = bytes_of_a_network(data, architecture, schedule)
-    return int(np.clip(POPULATION_BYTES // bytes_of_one, 1, MOST_OF_A_PART * cores()))
+    most = MOST_OF_A_PART * (cores_of_one or cores())
+    return int(np.clip(POPULATION_BYTES // bytes_of_one, 1, most))
 
 
 def split_networks(networks: int, most: int) -> list[slice]:

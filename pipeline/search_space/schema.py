@@ -111,6 +111,7 @@ class TrainingSettings(_Keys):
     batch_seed: int = _seed(0)
 
 
+SCHEDULER = r"^(local|processes:[1-9]\d{0,3}|(tcp|tls)://[^\s/]+:\d+|[^\s:].*\.ya?ml)$"
 MissingCodes = Annotated[tuple[int | float | str, ...], Field(strict=False)]
 NumberFormat = Literal["1,234.5", "1.234,5"]
 _NAMES = "a list of column names, such as [education]"
@@ -128,6 +129,9 @@ class StudyFile(_Keys):
     target: str = _key(..., "the name of the column to predict", min_length=1)
     task: Literal["auto", "binary", "multiclass", "regression"] = _key(
         "auto", "auto, binary, multiclass or regression"
+    )
+    case: bool | int | float | str | None = _key(
+        None, "the label of the class that is a case, of a binary target"
     )
     categories: Names = _key((), _NAMES)
     drop: Names = _key((), _NAMES)
@@ -197,7 +201,11 @@ class StudyFile(_Keys):
         "bands, such as {sex: [], age: [45, 55]}",
     )
     baselines: bool | Literal["none"] = _key(True, "true, false or none")
-    scheduler: str = _key("local", "local or a scheduler's address", min_length=1)
+    scheduler: str = _key(
+        "local",
+        "local, processes:N, tcp://host:port, tls://host:port or a cluster file (.yaml)",
+        pattern=SCHEDULER,
+    )
 
 
 STUDY_KEYS = tuple(StudyFile.model_fields)

@@ -68,8 +68,9 @@ class Keys:
 def network_key(
     people: str, replicate: Replicate, objective: str, genotypes: Genotypes | None
 ) -> str:
-    """What decides a network's numbers: `<people>-<24 digits>`; whatever the study is called, and
-    whatever else it searches, networks of one key are the same network.
+    """What decides a network's numbers: `<people>-<12 digits of its configuration>-<24 of all>`;
+    whatever the study is called, and whatever else it searches, networks of one key are the same
+    network.
 
     objective picks the best epoch. Genotypes, and settings of their encoder, count where the
     network has them.
@@ -89,7 +90,8 @@ def network_key(
             if has_genotypes or not name.startswith("genetic_")
         },
     }
-    return f"{people}-{_digest(decides)[:24]}"
+    shared = {name: value for name, value in decides.items() if name != "seed"}
+    return f"{people}-{_digest(shared)[:12]}-{_digest(decides)[:24]}"
 
 
 def _digest(facts: object) -> str:
@@ -105,8 +107,10 @@ _FILES = ("study", "data", "genotypes")
 
 
 def command_of(study: str, overrides: Mapping[str, object]) -> str:
-    """The command that the record shows; no folder of the person's is in it."""
+    """The command that the record shows; no folder of the person's is in it, and no address: where
+    networks train decides nothing."""
     parameters = {"study": study, **overrides}
+    parameters.pop("scheduler", None)
     return "mlflow run . " + " ".join(
         f"-P {key}={shlex.quote(Path(str(value)).name if key in _FILES else str(value))}"
         for key, value in parameters.items()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,6 +15,7 @@ from pipeline.genetics import Genotypes, encoding_factor
 from pipeline.networks import TrainingData
 from pipeline.results import ANCESTRY, Inputs, NetworkResult
 from pipeline.search_space import Configuration
+from pipeline.serving import Schema
 
 IN_SQUARED_UNITS, IN_UNITS = "mean_squared_error", "mean_absolute_error"
 
@@ -36,6 +40,21 @@ class People:
             self._relationship_factor = encoding_factor(self._relationship, len(split.train))
             self._components = genotypes.components
         self._training_data: dict[tuple, TrainingData] = {}
+
+    def for_workers(self) -> People:
+        """The same for training elsewhere: without files, names of levels, and relationships that
+        no network is trained with."""
+        travelling = copy(self)
+        travelling._training_data = {}
+        travelling.cohort = replace(
+            self.cohort, schema=Schema((), ()), described=(), warnings=(), source=""
+        )
+        if self.genotypes is not None:
+            none, no_rows = np.zeros((0, 0), np.float32), np.zeros(0, int)
+            travelling.genotypes = replace(
+                self.genotypes, relationship=none, rows=no_rows, fileset=cast(Any, None)
+            )
+        return travelling
 
     @property
     def task(self) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from pipeline.errors import InputError
 from pipeline.inspection import solution_label
-from pipeline.provenance import made_with
+from pipeline.provenance import made_with, processor
 from pipeline.report import HeatMap
 from pipeline.results import NetworkResult, StudyRecord
 from pipeline.study.replicates import Replicate, ReplicateKey
@@ -55,7 +55,7 @@ class Recorder:
         objective = self.scores.space.objective
         self._keep([outcome_of_run(run, objective) for run in self._run.recorded()])
 
-    def adopt(self, replicates: Iterable[tuple[Replicate, str]], people: str) -> int:
+    def adopt(self, replicates: Iterable[tuple[Replicate, str]]) -> int:
         """Record networks that some study of this store has already; returns how many.
 
         replicates come with their keys. The runs are this study's; their tag `copied_from` names
@@ -63,7 +63,7 @@ class Recorder:
         """
         wanted_by_key = {key: replicate for replicate, key in replicates}
         copies = []
-        for run in self._run.known_networks(people) if wanted_by_key else ():
+        for run in self._run.known_networks(list(wanted_by_key)) if wanted_by_key else ():
             replicate = wanted_by_key.pop(run.tags.get("network_key", ""), None)
             if replicate is None:
                 continue
@@ -103,6 +103,7 @@ class Recorder:
                 result,
                 trial=self._trials.next_number + i,
                 made_with=result.made_with or self._made_with,
+                processor=_processor_of(result),
                 solution=None if result.failure is not None else solution_label(result),
             )
             for i, result in enumerate(results)
@@ -172,11 +173,16 @@ class Recorder:
         return {name: png for name, png in pictures.items() if png is not None}
 
 
+def _processor_of(result: NetworkResult) -> str:
+    """This machine's, unless a worker's is known or the network was trained in an earlier study."""
+    return result.processor or ("" if result.copied_from else processor())
+
+
 def outcome_of(result: NetworkResult, run_id: str, objective: str) -> Outcome:
     """What is remembered of a network that was just recorded."""
     score = None
     if result.failure is None:
-        variables = len(result.inputs.variable_names)
+        variables = result.inputs.penalized
         score = score_of(result.metrics, objective, result.solution or "", variables)
     return Outcome(result.params, score, result.failure, result.key, run_id, result.trial)
 

@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from pipeline.data import Cohort
 from pipeline.errors import InputError
-from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
+from pipeline.genetics import (
+    Encoders,
+    Filters,
+    Genotypes,
+    Joined,
+    load_genotypes,
+    on_all_cores,
+)
 from pipeline.inspection import solution_label
 from pipeline.process import private_folder, sweep, sweep_cache
 from pipeline.progress import BlockProgress, StudyProgress
@@ -25,7 +34,7 @@ from pipeline.report import page as report
 from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
-from pipeline.study.appraising import with_appraisal
+from pipeline.study.appraising import appraisal_tables, with_appraisal
 from pipeline.study.identity import Keys, command_of, record_of, study_id_of
 from pipeline.study.lock import StorageLock, alone
 from pipeline.study.needs import require_memory_to_train
@@ -38,6 +47,7 @@ from pipeline.study.storage import storage_url
 from pipeline.study.study_cohort import study_cohort
 from pipeline.study.trials import Trials, check_storage, make_storage
 from pipeline.study.variant_search import find_variants
+from pipeline.study.work import given_up, train_elsewhere
 from pipeline.tracking import (
     Fingerprint,
     RunStore,
@@ -48,6 +58,7 @@ from pipeline.tracking import (
 )
 from pipeline.tracking import reader as tracked
 from pipeline.training import Checkpoint
+from pipeline.workers import Crew, Done, Here, check_scheduler, open_crew
 
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
@@ -61,7 +72,7 @@ def run_study(
     study: str,
     *,
     storage: str | None = None,
-    scheduler: str = "local",
+    scheduler: str | None = None,
     output: str | Path = "reports",
     given: Mapping[str, object] | None = None,
     console: Console | None = None,
@@ -70,25 +81,37 @@ def run_study(
 
     given: parameters that win over the study file (`data`, `target`, `genotypes`,
     `configurations`, `seeds`, `epochs`). storage: an Optuna storage URL, by default that of the
-    environment variable LARIAT_STORAGE, or else a file here. Raises InputError for anything that
-    is wrong.
+    environment variable LARIAT_STORAGE, or else a file here. scheduler: where networks train, by
+    default as the study file says. Raises InputError for anything that is wrong.
     """
     console, storage = console or Console(), storage_url(storage)
-    if scheduler != "local":
-        raise InputError(
-            f"scheduler must be `local`, but got {scheduler!r}: networks train in this process; "
-            "leave the parameter out"
-        )
-    space = load_search_space(study, dict(given or {}))
+    space = load_search_space(study, {**(given or {}), **_given(scheduler)})
+    command = command_of(study, given or {})
+    check_scheduler(space.scheduler)
     _check_writable(Path(output))
     sweep_cache(CACHE, CACHED)  # before anything of it is used
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
     space, cohort, joined = study_cohort(space)
     require_memory_to_train(space, cohort)
-    genotypes = _genotypes(space, cohort, joined, console)
+    with open_crew(space.scheduler, _sayer(console)) as crew:
+        return _run(space, cohort, joined, crew, storage, Path(output), command, console)
+
+
+def _run(
+    space: SearchSpace,
+    cohort: Cohort,
+    joined: Joined | None,
+    crew: Crew,
+    storage: str,
+    output: Path,
+    command: str,
+    console: Console,
+) -> Path:
+    """A study whose file and table are read, by these workers; returns its report's folder."""
+    genotypes = _genotypes(space, cohort, joined, crew, console)
     study_id = study_id_of(space, cohort, genotypes)
-    record = record_of(space, cohort, genotypes, study_id, command_of(study, given or {}))
+    record = record_of(space, cohort, genotypes, study_id, command)
     for warning in _for_terminal(record.warnings, joined, console):
         console.print(f"warning: {warning}", markup=False, highlight=False, style="yellow")
     fingerprint = Fingerprint(
@@ -111,7 +134,8 @@ def run_study(
                 lock.beats.append(run.beat)
                 folder = report_folder(output, [run.about])
                 recorder = Recorder(run, record, trials, Scores(space), lock.check)
-                _complete(space, People(cohort, genotypes), recorder, run, folder, console)
+                people = People(cohort, genotypes)
+                _complete(space, people, recorder, run, folder, crew, console)
     return folder
 
 
@@ -121,11 +145,13 @@ def _complete(
     recorder: Recorder,
     run: StudyRun,
     folder: Path,
+    crew: Crew,
     console: Console,
 ) -> None:
     """Train what is missing, and write the report; all locks are held."""
     recorder.restore()
-    _train_all(space, people, recorder, console)
+    _train_all(space, people, recorder, crew, console)
+    crew.rest()
     recorder.finish(
         lambda trouble: console.print(
             f"waiting for the tracking server, which {trouble}", markup=False
@@ -136,6 +162,10 @@ def _complete(
         results = _with_variants(results, people.genotypes, run, console)
     results = with_appraisal(results, space, people, run, CACHE, console)
     _finish(results, run, people.cohort, folder, console)
+
+
+def _given(scheduler: str | None) -> dict[str, str]:
+    return {} if scheduler is None else {"scheduler": scheduler}
 
 
 def _shown_params(space: SearchSpace) -> dict[str, str | int]:
@@ -174,7 +204,7 @@ def _for_terminal(
 
 
 def _genotypes(
-    space: SearchSpace, cohort: Cohort, joined: Joined | None, console: Console
+    space: SearchSpace, cohort: Cohort, joined: Joined | None, crew: Crew, console: Console
 ) -> Genotypes | None:
     if GENETIC not in space.inputs and not space.principal_components:
         return None
@@ -188,10 +218,26 @@ def _genotypes(
             filters,
             progress.done,
             space.principal_components,
+            on_all_cores if isinstance(crew, Here) else partial(_by_workers, crew),
         )
 
 
-def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: Console) -> None:
+def _by_workers(
+    crew: Crew, function: Callable, shared: object, jobs: Sequence
+) -> Iterator[tuple[Any, Any]]:
+    """(job, its result) of jobs that must all be done. InputError where one is given up."""
+    for done in crew.each(function, shared, jobs):
+        if done.given_up:
+            raise InputError(
+                f"workers must be able to compute the relationship matrix, but {done.given_up}; "
+                "give them more memory"
+            )
+        yield done.job, done.result
+
+
+def _train_all(
+    space: SearchSpace, people: People, recorder: Recorder, crew: Crew, console: Console
+) -> None:
     scores = recorder.scores
     sampling = Sampling(space, scores.params)
     wanted = {(c, s) for c in range(sampling.total) for s in space.seeds}
@@ -208,13 +254,41 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
                 for seed in space.seeds
                 if (configuration.number, seed) not in scores.recorded
             ]
-            adopted = recorder.adopt([(r, keys.of(r)) for r in replicates], keys.people)
+            adopted = recorder.adopt([(r, keys.of(r)) for r in replicates])
             if adopted:
                 console.print(f"taken over: {adopted} networks that are trained already")
                 progress.recorded(adopted, scores.best_mean())
             missing = [r for r in replicates if r.key not in scores.recorded]
-            for population in populations(missing, people, space.objective):
-                _train_one(population, space, people, keys, recorder, progress, checkpoint)
+            work = populations(missing, people, space.objective, crew)
+            if isinstance(crew, Here):
+                for population in work:
+                    _train_one(population, space, people, keys, recorder, progress, checkpoint)
+            else:
+                shared = people.for_workers(), space.objective
+                for done_work in crew.each(train_elsewhere, shared, work, progress.training):
+                    _record_done(done_work, people, keys, recorder, progress)
+
+
+def _sayer(console: Console) -> Callable[[str], None]:
+    return lambda sentence: console.print(sentence, markup=False, highlight=False)
+
+
+def _record_done(
+    done: Done, people: People, keys: Keys, recorder: Recorder, progress: StudyProgress
+) -> None:
+    """Record what a worker trained, or why it was given up."""
+    replicates, encoders = done.job.replicates, Encoders(CACHE)
+    trained = done.result or given_up(done.job, people, str(done.given_up))
+    for position, *learned in trained.encoders:
+        encoders.keep(keys.of(replicates[position]), *learned)
+    keyed = zip(trained.results, replicates, strict=True)
+    recorder.record(
+        [
+            replace(result, key=keys.of(replicate), processor=done.processor)
+            for result, replicate in keyed
+        ]
+    )
+    progress.recorded(len(replicates), recorder.scores.best_mean())
 
 
 def _train_one(
@@ -291,6 +365,7 @@ def _finish(
             "solutions": solutions_table(summary),
             "networks": summary.networks,
             **(summary.people.csv if summary.people else {}),
+            **appraisal_tables(results),
         },
         artifacts_dir=folder,
         artifacts=written,

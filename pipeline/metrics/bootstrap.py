@@ -64,13 +64,20 @@ def resamples_for(
 ) -> np.ndarray:
     """(n, B) as `resamples_of`; (n, 0) where intervals from them would cover too rarely: of fewer
     than FEWEST_PEOPLE people, or FEWEST_OF_A_CLASS in one of the classes."""
-    rows = len(outcome)
-    whose = np.arange(rows) if people is None else np.asarray(people)
-    enough = len(np.unique(whose)) >= FEWEST_PEOPLE
-    if task != "regression" and enough:
-        members = [len(np.unique(whose[outcome == c])) for c in np.unique(outcome)]
-        enough = len(members) > 1 and min(members) >= FEWEST_OF_A_CLASS
-    return resamples_of(rows, people, count) if enough else np.empty((rows, 0), np.uint16)
+    if enough(outcome, task, people):
+        return resamples_of(len(outcome), people, count)
+    return np.empty((len(outcome), 0), np.uint16)
+
+
+def enough(outcome: np.ndarray, task: str, people: np.ndarray | None = None) -> bool:
+    """Whether there are people enough for an interval, as `resamples_for` says."""
+    whose = np.arange(len(outcome)) if people is None else np.asarray(people)
+    if len(np.unique(whose)) < FEWEST_PEOPLE:
+        return False
+    if task == "regression":
+        return True
+    members = [len(np.unique(whose[outcome == c])) for c in np.unique(outcome)]
+    return len(members) > 1 and min(members) >= FEWEST_OF_A_CLASS
 
 
 def resampled(

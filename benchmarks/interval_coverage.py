@@ -1,6 +1,6 @@
 """What the 95 % intervals of reports cover, by simulation: how often the true value lies within.
 
-    python benchmarks/coverage.py --repeats 1000
+    python benchmarks/interval_coverage.py --repeats 1000
 
 writes docs/coverage.md. Populations are such that the truth is known: risks are the true ones, two
 normal distributions apart; what networks keep is a threshold on normal effects of seed and people.
@@ -299,7 +299,7 @@ def page(table: pd.DataFrame, repeats: int) -> str:
     lines = [
         "# What the intervals cover",
         "",
-        f"`python benchmarks/coverage.py --repeats {repeats}` wrote this page: {repeats} samples a "
+        f"`python benchmarks/interval_coverage.py --repeats {repeats}` wrote this page: {repeats} samples a "
         "row, from populations whose true values are known. *Covers* is how often a 95 % interval "
         f"holds the true value, with a simulation error of ± {error:.1f} points (one deviation); "
         "*printed* is how often there is an interval at all, since from too few people, seeds or "

@@ -125,11 +125,7 @@ def _complete(
     """Train what is missing, and write the report; all locks are held."""
     recorder.restore()
     _train_all(space, people, recorder, console)
-    recorder.finish(
-        lambda trouble: console.print(
-            f"waiting for the tracking server, which {trouble}", markup=False
-        )
-    )
+    recorder.finish(lambda what: console.print(f"waiting for {what}", markup=False))
     results = tracked.load_study(run.run_id)
     if people.genotypes is not None:
         results = _with_variants(results, people.genotypes, run, console)

@@ -10,6 +10,7 @@ from pipeline.networks import LAMBDAS, LAMBDAS_OF
 from pipeline.search_space.schema import (
     OBJECTIVES,
     NetworkSettings,
+    ResampleSettings,
     Split,
     StudyFile,
     TrainingSettings,
@@ -21,6 +22,7 @@ PAGE = (PROJECT / "docs/studies.md").read_text(encoding="utf-8")
 MODELS = {
     "## The file": StudyFile,
     "## `split`": Split,
+    "## `resamples`": ResampleSettings,
     "## `network`": NetworkSettings,
     "## `training`": TrainingSettings,
     "A range is a mapping of:": Range,

@@ -1,7 +1,8 @@
 """Configurations × seeds → populations that train together → one NetworkResult a network.
 
-Networks train together where they share inputs, shape, schedule and row weights; lambdas, learning
-rates and seeds may differ within a population.
+Networks train together where they share inputs, shape, schedule and class weights, and where all of
+them train on resamples or none; lambdas, learning rates, seeds and resamples may differ within a
+population.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pipeline.networks import (
     networks_at_once,
     split_networks,
 )
-from pipeline.results import NetworkResult
+from pipeline.results import THE_TABLE, NetworkResult
 from pipeline.search_space import Configuration
 from pipeline.study.evaluation import measured_parts, network_result, resampled_test_people
 from pipeline.study.people import GENETIC, People
@@ -60,6 +61,7 @@ def _spec(replicate: Replicate) -> NetworkSpec:
         weight_decay=training.weight_decay,
         genetic_learning_rate=training.genetic_learning_rate,
         genetic_weight_decay=training.genetic_weight_decay,
+        resample=None if replicate.resample == THE_TABLE else replicate.resample,
     )
 
 
@@ -72,11 +74,12 @@ def populations(
         configuration = replicate.configuration
         schedule = _schedule(configuration, objective)
         class_weight = str(configuration.training.class_weight)
-        key = (configuration.inputs, configuration.network, schedule, class_weight)
+        on_resamples = replicate.resample != THE_TABLE
+        key = (on_resamples, configuration.inputs, configuration.network, schedule, class_weight)
         together.setdefault(key, []).append(replicate)
-    for (_, _, schedule, _), members in together.items():
+    for (on_resamples, _, _, schedule, _), members in together.items():
         configuration = members[0].configuration
-        data = people.training_data(configuration)
+        data = people.training_data(configuration, on_resamples)
         architecture = _architecture(configuration, data, people.outputs)
         at_once = networks_at_once(data, architecture, schedule)
         for members_at_once in split_networks(len(members), at_once):
@@ -97,7 +100,7 @@ def train(
     where a population that was stopped goes on from; whoever keeps the results removes it.
     """
     configuration = population.configuration
-    data = people.training_data(configuration)
+    data = people.training_data(configuration, population.resampled)
     inputs = people.inputs(configuration.inputs, configuration.network.genetic_dimensions)
     trained = train_population(
         data,
@@ -110,7 +113,7 @@ def train(
     for replicate, network in zip(population.replicates, trained, strict=True):
         if on_encoder is not None and network.encoder is not None:
             on_encoder(replicate, *network.encoder)
-    measured = measured_parts(trained, people)
+    measured = measured_parts(trained, population.replicates, people)
     redrawn = resampled_test_people(trained, people, objective.removeprefix("val_"))
     for network in trained:
         network.curves["score"] = list(people.scored(objective, np.array(network.curves["score"])))

@@ -13,8 +13,8 @@ from pipeline.errors import InputError
 from pipeline.inspection import solution_label
 from pipeline.provenance import made_with
 from pipeline.report import HeatMap
-from pipeline.results import NetworkResult, StudyRecord
-from pipeline.study.replicates import Replicate, ReplicateKey
+from pipeline.results import NetworkResult, ReplicateKey, StudyRecord
+from pipeline.study.replicates import Replicate
 from pipeline.study.scores import Outcome, Scores, score_of
 from pipeline.study.trials import Trials
 from pipeline.tracking import StoredRun, StudyRun, params_from_texts, read_network, server_trouble
@@ -71,15 +71,14 @@ class Recorder:
                 copies.append(self._copy(run, replicate))
             except InputError:  # its weights are lost: it is trained again
                 continue
-        self.record(sorted(copies, key=lambda copy: (copy.configuration, copy.seed)))
+        self.record(sorted(copies, key=lambda copy: copy.replicate_key))
         return len(copies)
 
     def _copy(self, run: StoredRun, replicate: Replicate) -> NetworkResult:
         network = read_network(self._run.store, run)
-        key_params = {"seed": replicate.seed, "configuration": replicate.configuration.number}
         return replace(
             network,
-            params={**replicate.configuration.params, **key_params},
+            params=replicate.params,
             copied_from=network.copied_from or run.run_id,
             trial=None,
         )

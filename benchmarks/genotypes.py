@@ -33,7 +33,8 @@ def people():
 
 
 def simulate(folder: Path, variants: int) -> dict:
-    from pipeline.genetics import Simulation, row_names, write_simulated
+    from pipeline.genetics import Simulation, write_simulated
+    from pipeline.serving import row_names
 
     outcome = people().outcome
     started = time.perf_counter()
@@ -46,7 +47,8 @@ def simulate(folder: Path, variants: int) -> dict:
 def load(folder: Path, variants: int):
     """The genotypes and the seconds from the fileset's name to the matrix."""
     from pipeline.data import read_table
-    from pipeline.genetics import Filters, join, load_genotypes, open_fileset
+    from pipeline.genetics import Filters, join, load_genotypes
+    from pipeline.serving import open_fileset
 
     cohort, table = people(), read_table(HERE.parent / "data" / "framingham.csv")
     started = time.perf_counter()
@@ -124,19 +126,14 @@ def keras(folder: Path, variants: int) -> dict:
 
 def plink(folder: Path, variants: int) -> dict:
     """plink2 --make-rel of the variants that vary, and ours under the same scaling."""
-    from pipeline.genetics import (
-        Filters,
-        open_fileset,
-        read_blocks,
-        relationship_matrix,
-        standard_blocks,
-    )
+    from pipeline.genetics import Filters, relationship_matrix, standard_blocks
+    from pipeline.serving import open_fileset
 
     prefix = folder / str(variants)
     started = time.perf_counter()
     fileset = open_fileset(prefix)
     everyone = np.arange(len(fileset.people))
-    blocks = standard_blocks(read_blocks(fileset, everyone), everyone, Filters())
+    blocks = standard_blocks(fileset.blocks(everyone, 2**22 // len(everyone)), everyone, Filters())
     ours = relationship_matrix(blocks).matrix
     our_seconds = time.perf_counter() - started
     command = ["plink2", "--bfile", prefix, "--make-rel", "bin4", "square", "--mac", "1"]

@@ -234,11 +234,14 @@ class StudyResults:
 
     variants  rows of variants with their weights, as `pipeline.study.variant_search` says; none
               where every genetic dimension is zeroed, None without genotypes.
+    people    of a study with resamples, tables by name that were gathered over people when it ended
+              (`pipeline.people.prediction_tables`, `cross_validation`): no row is of one of them.
     """
 
     record: StudyRecord
     networks: tuple[NetworkResult, ...]
     variants: pd.DataFrame | None = None
+    people: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def finished(self) -> tuple[NetworkResult, ...]:

@@ -153,3 +153,44 @@ def case_study(seeds: int = 6) -> StudyResults:
                 number += 1
     space = {"lambda_l1": {"low": 0.001, "high": 0.016, "log": True}}
     return StudyResults(record(study="framingham", settings={"space": space}), tuple(networks))
+
+
+OTHER_LAMBDAS = (0.02, 0.01, 0.005, 0.002)
+STEADY = ("age", "sysBP")
+
+
+def other_people_study(
+    seeds: int = 5, resamples: int = 40, kind: str = "subsample", units: int = 4
+) -> StudyResults:
+    """Planted: four λ of a group lasso on clinical variables, on the table and on resamples.
+
+    From λ 0.01 on age and sysBP are kept by everyone. male is kept on every second pair of
+    subsamples, whatever the seed; diabetes by every second seed, whoever was drawn; any other by
+    chance, at λ 0.002 by most.
+    """
+    inputs, networks = clinical_inputs(), []
+    others = [v for v in inputs.variable_names if v not in (*STEADY, "male", "diabetes")]
+    for c, strength in enumerate(OTHER_LAMBDAS):
+        for s in range(seeds):
+            for r in (None, *range(resamples)):
+                rng = np.random.default_rng([c, s, 0 if r is None else r + 1])
+                chance = (0.0, 0.02, 0.04, 0.8)[c]
+                keep = [v for v in others if rng.random() < chance]
+                keep += STEADY if c else STEADY[:1]
+                keep += ["male"] * (c > 0 and (r or 0) // 2 % 2 == 0)
+                keep += ["diabetes"] * (c > 1 and s % 2 == 0)
+                drawn = {} if r is None else {"resample": r}
+                val = 0.70 - 0.01 * abs(c - 2) + 0.001 * rng.normal()
+                networks.append(network(
+                    inputs, c, s, keep_best=keep, keep_last=keep, val=val, units=units,
+                    lambdas={"lambda_group": strength, **drawn},
+                ))  # fmt: skip
+    settings = {
+        "space": {"regularizer": ["group_lasso"], "lambda_group": list(OTHER_LAMBDAS)},
+        "resamples": {"kind": kind, "fraction": 0.5, "count": resamples, "seed": 0},
+    }
+    question = "Would other people have given the same answer?"
+    return StudyResults(
+        record(study="other_people", question=question, genotypes="none", settings=settings),
+        tuple(networks),
+    )

@@ -18,10 +18,10 @@ from pipeline.errors import InputError
 from pipeline.genetics import genotypes
 from pipeline.genetics import people as joining
 from pipeline.genetics.genotypes import load_genotypes
-from pipeline.genetics.plink import MISSING, open_fileset
 from pipeline.genetics.relationship import Filters
 from pipeline.genetics.simulated_fileset import causal_ids, simulate_genotypes, write_simulated
 from pipeline.genetics.simulation import Simulation, simulated_blocks
+from pipeline.serving import NO_CALL, open_fileset
 
 PEOPLE, VARIANTS = 50, 30
 RNG = np.random.default_rng(7)
@@ -52,7 +52,7 @@ def test_counts_and_names_are_those_that_bed_reader_wrote(tmp_path: Path) -> Non
     assert fileset.people.tolist() == IIDS
     rows = RNG.permutation(PEOPLE)[:20]
     found = fileset.read(rows, 3, 17).astype(float)
-    found[found == MISSING] = np.nan
+    found[found == NO_CALL] = np.nan
     np.testing.assert_array_equal(found, COUNTS[rows, 3:17])
     assert np.isnan(found).any()
     assert fileset.variants.id[3] == "rs3" and fileset.variants.position[3] == 4000

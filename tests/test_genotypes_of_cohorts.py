@@ -16,17 +16,15 @@ from pipeline.errors import InputError
 from pipeline.genetics import (
     Filters,
     Joined,
-    genotypes,
     join,
     load_genotypes,
-    open_fileset,
     simulate_genotypes,
 )
-from pipeline.genetics.plink import chromosome_name
 from pipeline.process import files
 from pipeline.report.figures import along_genome
 from pipeline.report.variant_report import on_the_axis
 from pipeline.search_space import load_search_space
+from pipeline.serving import Fileset, chromosome_name, open_fileset
 
 PEOPLE, VARIANTS = 40, 24
 RNG = np.random.default_rng(3)
@@ -207,7 +205,7 @@ def test_a_matrix_that_does_not_fit_is_refused_before_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.process.memory.available_bytes", lambda root=None: 4 * 10**9)
-    monkeypatch.setattr(genotypes, "read_blocks", None)  # nothing is read
+    monkeypatch.setattr(Fileset, "blocks", None)  # nothing is read
     prefix = tmp_path / "large"
     people = 30_000
     Path(f"{prefix}.fam").write_text("".join(f"0 p{i} 0 0 0 -9\n" for i in range(people)))

@@ -9,8 +9,9 @@ import pytest
 from bed_reader import to_bed
 
 from pipeline.errors import InputError
-from pipeline.genetics import Variants, VariantWeights, open_fileset, score_people
-from pipeline.genetics.matching import MatchCounts
+from pipeline.genetics import score_people
+from pipeline.serving import Variants, VariantWeights, open_fileset
+from pipeline.serving.matching import MatchCounts
 
 PEOPLE, ORDINARY = 300, 30
 PALINDROMIC = (("A", "T"), ("C", "G"), ("T", "A"), ("A", "T"))

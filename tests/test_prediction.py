@@ -32,6 +32,7 @@ from pipeline.prediction.outcomes import KnownOutcome, known_outcome
 from pipeline.prediction.scoring import people_among
 from pipeline.prediction.validation import validate
 from pipeline.results import Inputs
+from pipeline.serving import NO_CALL, open_fileset
 from pipeline.tracking import fetch_model
 from pipeline.tracking.origin import Origin
 
@@ -74,6 +75,7 @@ def folder(tmp_path_factory) -> Path:
     table.to_csv(folder / "people.csv", index=False)
     rng = np.random.default_rng(6)
     counts = rng.binomial(2, 0.3, (PEOPLE, VARIANTS)).astype(float)
+    counts[[0, 1, 50], [4, 4, 9]] = np.nan
     order = rng.permutation(PEOPLE)
     to_bed(
         folder / "cohort.bed",
@@ -130,20 +132,100 @@ def test_scores_of_the_studys_rows_give_the_metrics_that_training_recorded(
     ).all()
 
 
+def newcomers(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "people.csv", dtype={"IID": str}).drop(columns=["ill", "pressure"])
+
+
+def requested(table: pd.DataFrame) -> dict:
+    return {"dataframe_split": json.loads(table.to_json(orient="split", index=False))}
+
+
 def test_python_and_the_command_and_a_server_agree(folder: Path) -> None:
     import mlflow
 
     found, _ = scores(folder, "models:/lariat-binary@champion")
-    table = pd.read_csv(folder / "people.csv", dtype={"IID": str}).drop(columns=["ill", "pressure"])
+    table = newcomers(folder)
     with working_in(folder):
         python = mlflow.pyfunc.load_model("models:/lariat-binary@champion").predict(table)
-        served = _served("models:/lariat-binary@champion", table.head(40))
+        one = [{"age": 50, "smoker": "once"}]  # a whole number, as anyone would write it
+        served, single = _served(
+            "models:/lariat-binary@champion",
+            [requested(table.head(40)), {"dataframe_records": one}],
+        )
     np.testing.assert_allclose(found.iloc[:, 1], python.iloc[:, 0], rtol=0, atol=1e-12)
     np.testing.assert_allclose(served, python.iloc[:40, 0], rtol=0, atol=1e-9)
+    with working_in(folder):
+        model = mlflow.pyfunc.load_model("models:/lariat-binary@champion")
+        assert model.predict(pd.DataFrame(one)).iloc[0, 0] == pytest.approx(single[0], abs=1e-9)
+    assert model.metadata.metadata["kinds"] == {"age": "number", "smoker": "category"}
+    assert model.metadata.signature.params is None or not model.metadata.signature.params.params
 
 
-def _served(model: str, table: pd.DataFrame) -> list[float]:
-    """Predictions of `mlflow models serve` on loopback, by JSON."""
+def test_python_and_the_command_and_a_server_agree_on_genotypes(folder: Path) -> None:
+    """All ways to give genotypes, as the signature names them: fileset, mappings, columns."""
+    import mlflow
+
+    found, _ = scores(folder, "genetic", "genetic.csv", genotypes="cohort", id="IID")
+    expected = found.iloc[:, 1].to_numpy()
+    table, counts = newcomers(folder), counts_by_id(folder)
+    with_columns = pd.concat([table, counts], axis=1)
+    mappings = [row.dropna().astype(int).to_dict() for _, row in counts.iterrows()]
+    with_mappings = table.assign(variants=mappings)
+    with working_in(folder):
+        model = mlflow.pyfunc.load_model("models:/lariat-genetic@champion")
+        asked = [
+            requested(table.head(40)) | {"params": {"genotypes": "cohort"}},
+            requested(with_columns.head(40)),
+            {"dataframe_records": json.loads(with_mappings.head(40).to_json(orient="records"))},
+        ]
+        served = _served("models:/lariat-genetic@champion", asked)
+        ways = [
+            model.predict(table, params={"genotypes": "cohort"}),
+            model.predict(with_columns),
+            model.predict(with_mappings),
+        ]
+        raw = with_columns.drop(columns="rs3").assign(rs3_G=2 - with_columns["rs3"])
+        raw["smoker"] = raw["smoker"].fillna("None")
+        raw.to_csv("raw.csv", index=False)  # as PLINK's --recode A writes it, of the other allele
+        by_columns, _ = scores(folder, "genetic", "by_columns.csv", "raw.csv", id="IID")
+        shorter = model.predict(table.assign(IID=["x", *table["IID"][1:]]), {"genotypes": "cohort"})
+        with pytest.raises(InputErrorOfModel, match="give the parameter genotypes"):
+            model.predict(table)
+        wrong = with_columns.assign(rs2="AG")
+        with pytest.raises(InputErrorOfModel, match="copies of an allele from 0 to 2, but rs2"):
+            model.predict(wrong)
+    for way in ways:
+        np.testing.assert_allclose(way.iloc[:, 0], expected, rtol=0, atol=1e-6)
+    for answer in served:
+        np.testing.assert_allclose(answer, expected[:40], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(by_columns.iloc[:, 1], expected, rtol=0, atol=1e-6)
+    assert np.isnan(shorter.iloc[0, 0])  # not in the fileset, and a row for each of the table
+    np.testing.assert_allclose(shorter.iloc[1:, 0], expected[1:], rtol=0, atol=1e-6)
+    names = model.metadata.signature.inputs.input_names()
+    assert {"age", "smoker", "IID", "variants", "rs0", "rs59"} <= set(names)
+    required = {c.name for c in model.metadata.signature.inputs if c.required}
+    assert required <= {"age", "smoker"}
+    assert [p.name for p in model.metadata.signature.params] == ["genotypes"]
+    example = model.input_example
+    assert model.predict(example).notna().all().all() and "variants" in example
+
+
+InputErrorOfModel = ValueError
+"""A model has its own copy of InputError, which is a ValueError."""
+
+
+def counts_by_id(folder: Path) -> pd.DataFrame:
+    """A column a variant: copies of A of the table's people; three are not known."""
+    fileset = open_fileset(folder / "cohort")
+    order = pd.Index(fileset.people).get_indexer([f"{i:03d}" for i in range(PEOPLE)])
+    calls = fileset.read(order, 0, VARIANTS).astype(float)
+    calls[calls == NO_CALL] = np.nan
+    assert np.isnan(calls).sum() == 3
+    return pd.DataFrame(calls, columns=[f"rs{j}" for j in range(VARIANTS)])
+
+
+def _served(model: str, requests: list[dict]) -> list[list[float]]:
+    """Answers of `mlflow models serve` on loopback to JSON requests."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -160,12 +242,16 @@ def _served(model: str, table: pd.DataFrame) -> list[float]:
                 urllib.request.urlopen(f"{address}/ping", timeout=2).close()
                 break
             time.sleep(0.3)
-        content = f'{{"dataframe_split": {table.to_json(orient="split", index=False)}}}'
-        request = urllib.request.Request(
-            f"{address}/invocations", content.encode(), {"Content-Type": "application/json"}
-        )
-        answer = json.loads(urllib.request.urlopen(request, timeout=30).read())
-        return [next(iter(row.values())) for row in answer["predictions"]]
+        answers = []
+        for content in requests:
+            request = urllib.request.Request(
+                f"{address}/invocations",
+                json.dumps(content).encode(),
+                {"Content-Type": "application/json"},
+            )
+            answer = json.loads(urllib.request.urlopen(request, timeout=30).read())
+            answers.append([next(iter(row.values())) for row in answer["predictions"]])
+        return answers
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(20)

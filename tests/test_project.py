@@ -36,7 +36,7 @@ OWNERS = {
     "optuna": {"search_space", "study", "inspection"},
     "bokeh": {"report"},
     "matplotlib": {"report", "prediction"},
-    "bed_reader": {"genetics"},
+    "bed_reader": {"serving"},
     "msprime": {"genetics"},
 }
 """Library → the rooms that may import it."""

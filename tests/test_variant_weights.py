@@ -18,8 +18,6 @@ from pipeline.errors import InputError
 from pipeline.genetics import join
 from pipeline.genetics.encoder_cache import Encoders
 from pipeline.genetics.genotypes import load_genotypes
-from pipeline.genetics.matching import MatchCounts
-from pipeline.genetics.plink import Variants, open_fileset
 from pipeline.genetics.relationship import (
     Filters,
     cholesky,
@@ -29,12 +27,13 @@ from pipeline.genetics.relationship import (
     standard_blocks,
 )
 from pipeline.genetics.scoring import score_people
-from pipeline.genetics.variant_weights import VariantWeights, load_variant_weights
 from pipeline.networks.network import Architecture, initial_weights
 from pipeline.networks.types import NetworkSpec, Schedule, TrainingData
 from pipeline.report import page as report
 from pipeline.results import Inputs, NetworkResult
 from pipeline.search_space import load_search_space
+from pipeline.serving import Variants, VariantWeights, load_variant_weights, open_fileset
+from pipeline.serving.matching import MatchCounts
 from pipeline.study import variant_search
 from pipeline.study.study_cohort import study_cohort
 from pipeline.tracking import reader as tracked

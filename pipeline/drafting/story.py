@@ -32,10 +32,11 @@ from pipeline.drafting.questions import Questions
 from pipeline.drafting.strengths import lambda_ranges, needed, schedule_of
 from pipeline.drafting.text import Draft, study_text
 from pipeline.errors import InputError
-from pipeline.genetics import id_columns, join, open_fileset
+from pipeline.genetics import id_columns, join
 from pipeline.networks import LAMBDAS_OF, REGULARIZERS
 from pipeline.process import write_whole
 from pipeline.search_space import OBJECTIVES, load_search_space
+from pipeline.serving import open_fileset
 
 ASK, BY_TABLE = "ask", "by-table"
 """What a parameter says that is not given: asked at a terminal; named after the table."""

@@ -23,8 +23,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.genetics.ancestry import PrincipalComponents, principal_components
-from pipeline.genetics.people import Joined, row_names
-from pipeline.genetics.plink import Fileset, open_fileset
+from pipeline.genetics.people import Joined
 from pipeline.genetics.relationship import (
     MAPPED_BYTES,
     Filters,
@@ -39,6 +38,7 @@ from pipeline.genetics.relationship import (
 from pipeline.genetics.simulated_fileset import was_simulated, write_simulated
 from pipeline.genetics.simulation import SIMULATION_VERSION, Simulation
 from pipeline.process import OWNER_ONLY, require_memory, whole_file, write_whole
+from pipeline.serving import Fileset, open_fileset, row_names
 
 _SETTLED_NANOSECONDS = 2_000_000_000
 """A file's times say that it is unchanged only if it was this old when its hash was taken."""
@@ -104,20 +104,8 @@ class Genotypes:
             place = {row: i for i, row in enumerate(only)}
             training = np.array([place[row] for row in training])
         rows = self.rows if only is None else self.rows[only]
-        blocks = read_blocks(self.fileset, rows)
+        blocks = self.fileset.blocks(rows, block_variants(len(rows)))
         return standard_blocks(blocks, training, self.filters, self.fileset.variants.autosomal)
-
-
-def read_blocks(
-    fileset: Fileset, rows: np.ndarray, on_block: Callable[[int], None] | None = None
-) -> Iterator[np.ndarray]:
-    """Counts (len(rows), m) of all variants; on_block(variants read so far)."""
-    size, total = block_variants(len(rows)), len(fileset.variants)
-    for start in range(0, total, size):
-        stop = min(start + size, total)
-        yield fileset.read(rows, start, stop)
-        if on_block is not None:
-            on_block(stop)
 
 
 def load_genotypes(
@@ -159,7 +147,7 @@ def load_genotypes(
     if stored is None:
         total = len(fileset.variants)
         report = None if on_block is None else (lambda done: on_block(done, total))
-        blocks = read_blocks(fileset, joined.rows, report)
+        blocks = fileset.blocks(joined.rows, block_variants(people), report)
         computed = relationship_matrix(standard_blocks(blocks, training_rows, filters, autosomal))
         _write(path, fingerprint, computed)
         stored = _read(path, fingerprint, people) or computed

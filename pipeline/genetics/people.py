@@ -15,13 +15,18 @@ import pandas as pd
 
 from pipeline.data import Table, require_known
 from pipeline.errors import InputError
-from pipeline.genetics.plink import AUTOSOMES, SEX_AND_MITOCHONDRIA, Fileset
+from pipeline.serving import (
+    AUTOSOMES,
+    BETWEEN,
+    SEX_AND_MITOCHONDRIA,
+    Fileset,
+    id_texts,
+    joint_ids,
+    row_names,
+)
 
 FIRST_FEW = 5
 CONTIGS_NAMED = 3
-
-BETWEEN = "\t"
-"""Stands between family and within-family id, and can stand in neither."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +43,6 @@ class Joined:
     table_rows: np.ndarray | None = None
     warnings: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
-
-
-def row_names(rows: int) -> list[str]:
-    """Ids of the people of a table without ids: row-1, row-2 and so on, in its order."""
-    return [f"row-{i}" for i in range(1, rows + 1)]
 
 
 def id_columns(column: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ def table_ids(
     columns = id_columns(column)
     require_known(columns, list(table.frame.columns), "id", table.source)
     texts = [_texts(table, name) for name in columns]
-    ids = texts[0] if len(texts) == 1 else _joint_ids(*texts)
+    ids = texts[0] if len(texts) == 1 else joint_ids(*texts)
     if not several_rows:
         _check_unique(ids, f"{' and '.join(columns)} of {table.source}")
     return ids
@@ -81,14 +81,7 @@ def _texts(table: Table, column: str) -> np.ndarray:
             f"every row must have an id, but {unknown} of {len(values)} rows have none in {column} "
             f"of {table.source}; give ids, or remove the rows"
         )
-    if pd.api.types.is_float_dtype(values.dtype) and (values % 1 == 0).all():
-        values = values.astype(np.int64)  # 7.0 in a Parquet file is the person 7
-    return np.array([str(value).strip() for value in values], object)
-
-
-def _joint_ids(families: np.ndarray, people: np.ndarray) -> np.ndarray:
-    ids = [f"{family}{BETWEEN}{person}" for family, person in zip(families, people, strict=True)]
-    return np.array(ids, object)
+    return id_texts(values)
 
 
 def _repeated(ids: np.ndarray) -> int:
@@ -113,11 +106,11 @@ def fileset_ids(fileset: Fileset, columns: int) -> np.ndarray:
     Raises InputError unless each is another.
     """
     if columns == 2:
-        ids = _joint_ids(fileset.families, fileset.people)
+        ids = joint_ids(fileset.families, fileset.people)
         _check_unique(ids, f"the first two columns of {fileset.name}.fam")
         return ids
     instead = ""
-    if _repeated(fileset.people) and not _repeated(_joint_ids(fileset.families, fileset.people)):
+    if _repeated(fileset.people) and not _repeated(joint_ids(fileset.families, fileset.people)):
         instead = (
             "they are unique within families, so name two columns of the table, that of the "
             "first and that of the second column of the .fam: id=FID,IID"

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.linalg import blas, lapack, solve_triangular
 
 from pipeline.errors import InputError
-from pipeline.genetics.plink import MISSING
+from pipeline.serving import NO_CALL
 
 BLOCK_BYTES = 64 * 2**20
 """Of one block's standardized genotypes; about five such are held at once, besides K."""
@@ -100,7 +100,7 @@ def standard_blocks(
     filters: Filters,
     autosomal: np.ndarray | None = None,
 ) -> Iterator[StandardBlock]:
-    """Of blocks of counts (N, ·) int8, MISSING where there is no call.
+    """Of blocks of counts (N, ·) int8, NO_CALL where there is no call.
 
     autosomal: of all variants in the blocks' order, whether they may be used; None for all.
     """
@@ -120,9 +120,9 @@ def _standardized(
     usable: np.ndarray,
 ) -> StandardBlock:
     calls = counts[training_rows]
-    without = np.count_nonzero(calls == MISSING, axis=0)
+    without = np.count_nonzero(calls == NO_CALL, axis=0)
     called = len(training_rows) - without
-    total = calls.sum(axis=0, dtype=np.int64) - MISSING * without
+    total = calls.sum(axis=0, dtype=np.int64) - NO_CALL * without
     unknown = usable & ((called == 0) | (without > filters.missing_rate * len(training_rows)))
     constant = usable & ~unknown & ((total == 0) | (total == 2 * called))
     frequency = total / (2.0 * np.maximum(called, 1))
@@ -134,7 +134,7 @@ def _standardized(
     genotypes = kept_counts.astype(np.float32, order="F")
     genotypes -= (2.0 * frequency).astype(np.float32)
     genotypes *= (1.0 / np.sqrt(2.0 * frequency * (1.0 - frequency))).astype(np.float32)
-    missing = kept_counts == MISSING
+    missing = kept_counts == NO_CALL
     if missing.any():
         genotypes[missing] = 0.0
     left_out = LeftOut(

@@ -22,8 +22,8 @@ from rich.console import Console
 
 from pipeline.data import BINARY, read_outcome, read_table, require_known
 from pipeline.errors import InputError
-from pipeline.genetics.people import id_columns, row_names, table_ids
-from pipeline.genetics.plink import SUFFIXES, write_blocks
+from pipeline.genetics.people import id_columns, table_ids
+from pipeline.genetics.plink import write_blocks
 from pipeline.genetics.simulation import (
     BLOCK_VARIANTS,
     SIMULATION_VERSION,
@@ -33,6 +33,7 @@ from pipeline.genetics.simulation import (
 )
 from pipeline.process import files_beside, sweep
 from pipeline.progress import BlockProgress
+from pipeline.serving import BED_SUFFIXES, row_names
 
 CAUSAL_SUFFIX = ".causal.tsv"
 
@@ -44,7 +45,7 @@ def was_simulated(prefix: Path) -> bool:
 
 def _check_replaceable(prefix: Path) -> None:
     """InputError where a file would be overwritten that no simulation wrote."""
-    existing = [s for s in (*SUFFIXES, CAUSAL_SUFFIX) if os.path.lexists(f"{prefix}{s}")]
+    existing = [s for s in (*BED_SUFFIXES, CAUSAL_SUFFIX) if os.path.lexists(f"{prefix}{s}")]
     if existing and not _all_simulated(prefix, existing):
         raise InputError(
             f"out must not be the prefix of files that were not simulated, but there is "
@@ -179,7 +180,7 @@ def write_simulated(
             _note_causal(block, cases, causal)
             yield block.counts, block.variants
 
-    names = [f"{prefix.name}{suffix}" for suffix in (CAUSAL_SUFFIX, *reversed(SUFFIXES))]
+    names = [f"{prefix.name}{suffix}" for suffix in (CAUSAL_SUFFIX, *reversed(BED_SUFFIXES))]
     with files_beside(prefix.parent, names) as folder:
         part = folder / prefix.name
         for done in write_blocks(part, people, blocks()):

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from pipeline.genetics.plink import Variants
+from pipeline.serving import Variants
 
 SIMULATION_VERSION = 2
 """Another one means: other genotypes from the same seed."""

@@ -3,7 +3,7 @@
 `solutions` groups networks by what they keep, `configurations` has one row a configuration,
 `stability` and `agreement` measure how far seeds agree, `tipping` finds where solutions change
 along λ, `pareto` what no other configuration beats, `importance` which searched values matter,
-`focus` which configurations deserve a closer look.
+`focus` which configurations deserve a closer look, `other_people` what networks of resamples say.
 """
 
 import lazy_loader

@@ -13,6 +13,16 @@ from .focus import Focus as Focus
 from .focus import focuses as focuses
 from .importance import importances as importances
 from .importance import searched_values as searched_values
+from .other_people import ResampledPath as ResampledPath
+from .other_people import SeedOrPeople as SeedOrPeople
+from .other_people import of_resamples as of_resamples
+from .other_people import of_the_table as of_the_table
+from .other_people import resample_settings as resample_settings
+from .other_people import resampled_paths as resampled_paths
+from .other_people import seed_or_people as seed_or_people
+from .other_people import seed_or_people_table as seed_or_people_table
+from .other_people import selection_path_table as selection_path_table
+from .other_people import selection_table as selection_table
 from .pareto import configuration_front as configuration_front
 from .pareto import front_steps as front_steps
 from .pareto import pareto_front as pareto_front

@@ -19,12 +19,17 @@ from pipeline.genetics import (
     Joined,
     id_columns,
     join,
-    open_fileset,
     score_people,
     simulated_for,
 )
 from pipeline.prediction.outcomes import known_outcome
-from pipeline.serving import forward
+from pipeline.serving import (
+    copies_of,
+    forward,
+    load_variant_weights,
+    open_fileset,
+    scores_of_copies,
+)
 from pipeline.tracking import FetchedModel, Origin
 
 CACHE = Path(".lariat")
@@ -77,18 +82,29 @@ def with_genotypes(
     ids: Sequence[str] = (),
     on_block: Callable[[int, int], None] | None = None,
 ) -> tuple[Table, pd.DataFrame, tuple[str, ...]]:
-    """The same for a table that was read; with a fileset, of the people who are in it."""
+    """The same for a table that was read; with a fileset, of the people who are in it.
+
+    Without one, the table may have the model's variants as columns, by their ids.
+    """
     needed, frame = model.network.needed, table.frame
     if set(needed) <= set(frame.columns):  # none, or they are there already
         unused = genotypes not in (NONE, SIMULATED) and not needed
         return table, frame, ("the model uses no genotypes: the fileset is not read",) * unused
+    if genotypes == NONE and model.variants is not None:
+        weights = load_variant_weights(model.variants)
+        if (copies := copies_of(weights, frame)) is not None:
+            by_id = scores_of_copies(weights, copies)
+            return table, _with_dimensions(frame, by_id.dimensions[list(needed)]), by_id.warnings
     joined = _joined(model, table, genotypes, ids)
     scored = score_people(_variants(model), joined, on_block)
     table = table if joined.table_rows is None else table.rows(joined.table_rows)
-    dimensions = scored.dimensions[list(needed)]
-    frame = table.frame.drop(columns=[n for n in needed if n in table.frame])
-    frame = pd.concat([frame, dimensions.set_axis(frame.index)], axis=1)
+    frame = _with_dimensions(table.frame, scored.dimensions[list(needed)])
     return table, frame, (*joined.warnings, *scored.warnings)
+
+
+def _with_dimensions(frame: pd.DataFrame, dimensions: pd.DataFrame) -> pd.DataFrame:
+    frame = frame.drop(columns=[n for n in dimensions.columns if n in frame])
+    return pd.concat([frame, dimensions.set_axis(frame.index)], axis=1)
 
 
 def _variants(model: FetchedModel) -> Path:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.genetics import chromosome_name
 from pipeline.report.figures import manhattan, png
 from pipeline.report.pictures import Picture
 from pipeline.report.summary import Summary
 from pipeline.report.tables import Rows
+from pipeline.serving import chromosome_name
 
 LOCUS_BASE_PAIRS, LOCI = 250_000, 12
 LETTERED, UNPLACED = ("X", "Y", "XY", "MT"), "unplaced"

@@ -16,9 +16,16 @@ import numpy as np
 import pandas as pd
 
 from .forward import Layers, forward, probabilities
+from .genotyped import COPIES, FEW_VARIANTS, NO_GENOTYPES, example_of_copies, genetic_dimensions
 from .schema import Place, Schema, checked_columns, from_json, row_number, synthetic_row
+from .variant_scores import columns_of_variants, load_variant_weights
 
 LAYERS, SCHEMA, ABOUT = "layers.npz", "schema.json", "about.json"
+VARIANT_WEIGHTS = "variants.parquet"
+"""The encoder's weights of variants, in the folder of a model that needs genotypes."""
+
+GENOTYPES = "genotypes"
+"""The parameter that takes a fileset's prefix."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +36,10 @@ class ServedNetwork:
     schema        a table as read → features, those of the whole study.
     chosen        positions among those features of the network's own, in its order.
     encodings     names of the genetic dimensions behind them; `needed` are those that are not
-                  zeroed, which the table must have.
+                  zeroed, which the table has, or which come from genotypes.
     outputs       names of the columns of a prediction; scale is (center, unit) of a quantity.
+    ids           the columns of people's ids in the study, by which they are found in a fileset.
+    variants      the file of the encoder's weights of variants, if it is kept.
     """
 
     layers: Layers
@@ -41,6 +50,8 @@ class ServedNetwork:
     encodings: tuple[str, ...]
     outputs: tuple[str, ...]
     scale: tuple[float, float] = (0.0, 1.0)
+    ids: tuple[str, ...] = ()
+    variants: Path | None = None
 
     @property
     def _nonzero_inputs(self) -> np.ndarray:
@@ -70,6 +81,18 @@ class ServedNetwork:
         """Genetic dimensions with a weight that is not exactly 0."""
         nonzero = self._nonzero_inputs[len(self.chosen) :]
         return tuple(name for name, k in zip(self.encodings, nonzero, strict=True) if k)
+
+    @property
+    def variant_columns(self) -> tuple[str, ...]:
+        """The ids of its variants, which a table may have as columns, where they are few."""
+        if not self.needed or self.variants is None:
+            return ()
+        weights = load_variant_weights(self.variants)
+        if len(weights.variants) > FEW_VARIANTS:
+            return ()
+        where = columns_of_variants(weights, list(weights.variants.id))
+        taken = {column.name for column in self.schema.columns}
+        return tuple(name for name, _ in where.values() if name not in taken)
 
     def inputs(
         self, table: pd.DataFrame, *, as_read: bool = False, place: Place = row_number
@@ -101,11 +124,30 @@ class ServedNetwork:
         return pd.DataFrame(readable * unit + center, list(table.index), list(self.outputs)), notes
 
     def predict(self, model_input: pd.DataFrame, params: Mapping | None = None) -> pd.DataFrame:
-        """What MLflow calls: `score`, with a Python warning for each sentence."""
-        predictions, notes = self.score(model_input)
-        for note in notes:
+        """What MLflow calls: `score`, with a Python warning for each sentence.
+
+        params: `genotypes`, the prefix of a PLINK fileset of these people on this machine. Who is
+        not in it has no prediction (NaN), so that there is a row for each of the table.
+        """
+        genotypes = str((params or {}).get(GENOTYPES) or NO_GENOTYPES)
+        table, there, genetic_notes = self._with_genotypes(model_input, genotypes)
+        predictions, notes = self.score(table)
+        for note in (*genetic_notes, *notes):
             warnings.warn(note, stacklevel=2)
-        return predictions
+        return predictions if there.all() else predictions.where(there[:, None])
+
+    def _with_genotypes(
+        self, table: pd.DataFrame, genotypes: str
+    ) -> tuple[pd.DataFrame, np.ndarray, tuple[str, ...]]:
+        """(the table with the dimensions that are needed, (n,) who has them, sentences)."""
+        everyone = np.ones(len(table), bool)
+        if set(self.needed) <= set(table.columns) or self.variants is None:
+            return table, everyone, ()
+        dimensions, notes = genetic_dimensions(self.variants, table, genotypes, self.ids)
+        dimensions = dimensions[list(self.needed)]
+        there = dimensions.notna().all(axis=1).to_numpy()
+        table = table.drop(columns=[name for name in self.needed if name in table.columns])
+        return pd.concat([table, dimensions.fillna(0.0)], axis=1), there, notes
 
 
 def save(network: ServedNetwork, folder: Path) -> None:
@@ -115,7 +157,7 @@ def save(network: ServedNetwork, folder: Path) -> None:
     for i, (weights, bias) in enumerate(network.layers):
         arrays |= {f"weights_{i}": weights, f"bias_{i}": bias}
     np.savez(folder / LAYERS, **arrays)  # type: ignore[arg-type]
-    fields = ("activation", "task", "chosen", "encodings", "outputs", "scale")
+    fields = ("activation", "task", "chosen", "encodings", "outputs", "scale", "ids")
     about = {name: getattr(network, name) for name in fields}
     for name, content in ((SCHEMA, network.schema.as_json()), (ABOUT, about)):
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
@@ -137,7 +179,9 @@ def load_served(path: str | Path) -> ServedNetwork:
         count = len(arrays.files) // 2
         layers = tuple((arrays[f"weights_{i}"], arrays[f"bias_{i}"]) for i in range(count))
     about = {key: tuple(v) if isinstance(v, list) else v for key, v in about.items()}
-    return ServedNetwork(layers=layers, schema=from_json(schema), **about)
+    variants = folder / VARIANT_WEIGHTS
+    kept = variants if variants.is_file() else None
+    return ServedNetwork(layers=layers, schema=from_json(schema), variants=kept, **about)
 
 
 def synthetic_rows(network: ServedNetwork) -> pd.DataFrame:
@@ -146,4 +190,8 @@ def synthetic_rows(network: ServedNetwork) -> pd.DataFrame:
     for column in network.schema.columns:
         if column.name in network.columns or column.name in network.zeroed_columns:
             rows[column.name] = list(synthetic_row(column))
+    if network.needed and network.variants is not None and COPIES not in rows:
+        return pd.DataFrame(
+            rows | {COPIES: example_of_copies(load_variant_weights(network.variants))}
+        )
     return pd.DataFrame(rows | {name: [0.0, 1.0] for name in network.needed})

@@ -1,8 +1,8 @@
 """The networks that stand for the best configuration's solutions, as models to use.
 
 One network a solution: the solutions at the best epoch, since it is those weights that were scored.
-A network that keeps genetic dimensions takes their values (`genetic_3` …) as columns, because the
-table alone does not have them; it is champion only where every solution does.
+A network that keeps genetic dimensions makes them of genotypes, which the table alone does not
+have; it is champion only where every solution does.
 """
 
 from __future__ import annotations
@@ -16,8 +16,15 @@ from pipeline.data import BINARY, REGRESSION, Cohort, person_columns
 from pipeline.inspection import BEST_ROLE, EXCHANGEABLE, Solution
 from pipeline.report import Summary
 from pipeline.results import ANCESTRY, NetworkResult
-from pipeline.serving import ServedNetwork, save, synthetic_rows
-from pipeline.tracking import VARIANT_WEIGHTS, VARIANTS_FOLDER, Origin, StudyRun, param_text
+from pipeline.serving import (
+    COPIES,
+    VARIANT_WEIGHTS,
+    ServedNetwork,
+    load_served,
+    save,
+    synthetic_rows,
+)
+from pipeline.tracking import VARIANTS_FOLDER, Origin, StudyRun, param_text
 from pipeline.tracking import models as model_store
 from pipeline.words import listed, metric_words
 
@@ -59,6 +66,7 @@ def served_network(network: NetworkResult, cohort: Cohort) -> ServedNetwork:
         encodings=tuple(genetic_columns),
         outputs=outputs,
         scale=cohort.scale,
+        ids=tuple(cohort.roles.identifier),
     )
 
 
@@ -138,8 +146,9 @@ def _needs(finalist: Finalist) -> str:
         needs = f"It needs the columns {listed(served.columns, 40)}."
     if served.needed:
         needs += (
-            f" It also needs the genetic dimensions {listed(served.needed, 40)}, which are sums "
-            "over the variants of a fileset, as columns."
+            f" It also needs genotypes, of which it makes {listed(served.needed, 40)}: the "
+            "parameter genotypes names a PLINK fileset by its prefix, or the table has variants by "
+            "their ids as columns, or these dimensions themselves."
         )
     if served.zeroed_columns:
         needs += f" It does without {listed(served.zeroed_columns, 40)}."
@@ -150,7 +159,7 @@ def _line(finalist: Finalist, model_id: str, run: StudyRun, summary: Summary) ->
     """`Model s4 of solution 1: from the table alone.` with a link."""
     how = "predicts from the table alone"
     if not finalist.from_table:
-        how = f"needs {listed(finalist.served.needed, 4)} as columns besides the table's"
+        how = f"needs genotypes besides the table, for {listed(finalist.served.needed, 4)}"
     link = f"#/experiments/{run.experiment_id}/models/{model_id}"
     score = metric_words(summary.record.objective)
     value = finalist.network.metrics.get(summary.record.objective, float("nan"))
@@ -180,6 +189,15 @@ def _origin(finalist: Finalist, summary: Summary, cohort: Cohort) -> Origin:
     )
 
 
+def _genotype_columns(served: ServedNetwork) -> tuple[str, ...]:
+    """Columns that a table may have in place of genetic dimensions, beside the parameter."""
+    if not served.needed or served.variants is None:
+        return ()
+    names = dict.fromkeys((*served.ids, COPIES, *served.variant_columns))
+    taken = {*served.columns, *served.zeroed_columns}
+    return tuple(name for name in names if name not in taken)
+
+
 def _log(run: StudyRun, finalist: Finalist, summary: Summary, cohort: Cohort) -> str:
     network, served = finalist.network, finalist.served
     with tempfile.TemporaryDirectory() as folder:
@@ -188,6 +206,7 @@ def _log(run: StudyRun, finalist: Finalist, summary: Summary, cohort: Cohort) ->
         _origin(finalist, summary, cohort).write(place)
         if variants := _variants(run, _run_of(finalist)):
             (place / VARIANT_WEIGHTS).write_bytes(variants)
+        served = load_served(place)
         return model_store.log_model(
             run.store,
             run.experiment_id,
@@ -200,8 +219,10 @@ def _log(run: StudyRun, finalist: Finalist, summary: Summary, cohort: Cohort) ->
                     for column in served.schema.columns
                     if column.name in names
                 },
+                kinds={c.name: c.kind for c in served.schema.columns if c.name in names},
                 optional=served.zeroed_columns,
                 dimensions=served.needed,
+                genotypes=_genotype_columns(served),
                 outputs=served.outputs,
                 example=synthetic_rows(served),
                 metrics={k: v for k, v in network.metrics.items() if SCORES.match(k)},

@@ -17,8 +17,9 @@ from pipeline.data import (
     read_table,
 )
 from pipeline.errors import InputError
-from pipeline.genetics import Joined, component_names, id_columns, join, open_fileset
+from pipeline.genetics import Joined, component_names, id_columns, join
 from pipeline.search_space import SearchSpace
+from pipeline.serving import open_fileset
 from pipeline.study.needs import require_memory_to_read
 
 Roles = dict[str, Any]

@@ -26,8 +26,6 @@ from pipeline.genetics import (
     Encoders,
     Genotypes,
     VariantFile,
-    Variants,
-    VariantWeights,
     causal_ids,
     dual_of,
     recovered_blocks,
@@ -41,6 +39,7 @@ from pipeline.inspection import (
     solutions_of,
 )
 from pipeline.results import ANCESTRY, NetworkResult, StudyResults
+from pipeline.serving import Variants, VariantWeights
 from pipeline.study.finalists import MOST_MODELS
 from pipeline.tracking import VARIANTS, VARIANTS_FOLDER, StudyRun
 from pipeline.training import genetic_draws

@@ -14,7 +14,6 @@ from .local_sqlite import refuse_foreign as refuse_foreign
 from .local_sqlite import refuse_one_file as refuse_one_file
 from .opening import Fingerprint as Fingerprint
 from .opening import open_study as open_study
-from .origin import VARIANT_WEIGHTS as VARIANT_WEIGHTS
 from .origin import Origin as Origin
 from .reader import load_record as load_record
 from .reader import read_network as read_network

@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.process import first_line
 from pipeline.serving import ServedNetwork, load_served
 from pipeline.tracking.models import CHAMPION
-from pipeline.tracking.origin import VARIANT_WEIGHTS, Origin, read_origin
+from pipeline.tracking.origin import Origin, read_origin
 from pipeline.tracking.reader import load_record
 from pipeline.tracking.store import RunStore
 
@@ -85,13 +85,13 @@ def fetch_model(model: str | None = None) -> FetchedModel:
             f"model must be one that a study of Lariat logged, but {model} is not, or is of an "
             "older version; run the study anew, which logs it"
         )
-    variants = folder / data / VARIANT_WEIGHTS
     run = None if store is None else store.get(described.run_id)
+    network = load_served(str(folder / data))
     return FetchedModel(
         address=address,
-        network=load_served(str(folder / data)),
+        network=network,
         origin=origin,
-        variants=variants if variants.is_file() else None,
+        variants=network.variants,
         metrics={} if run is None else run.metrics,
         params={} if run is None else run.params,
     )

@@ -20,8 +20,17 @@ from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
-from mlflow.types.schema import AnyType, ColSpec, DataType, Schema, TensorSpec
+from mlflow.types.schema import (
+    AnyType,
+    ColSpec,
+    DataType,
+    ParamSchema,
+    ParamSpec,
+    Schema,
+    TensorSpec,
+)
 
+from pipeline.serving import GENOTYPES, NO_GENOTYPES
 from pipeline.tracking.store import RunStore
 
 CHAMPION = "champion"
@@ -32,6 +41,7 @@ ROOM = Path(__file__).parents[1] / "serving"
 """The code that a model carries: this room alone."""
 
 NEEDS = ("mlflow", "numpy", "pandas", "scipy", "pyarrow")
+READS_GENOTYPES = ("bed-reader",)
 _ENTRY = """\"\"\"The code of a model of Lariat, a copy of its room `pipeline/serving`.\"\"\"
 
 from .model import _load_pyfunc as _load_pyfunc
@@ -43,8 +53,11 @@ class ModelToLog:
     """A model's folder and what MLflow shows of it.
 
     columns    of its input, name → what it is in words; of whatever type a table has them.
+    kinds      what each column holds: `number`, `category`.
     optional   of these, the ones that may be left out: the network zeroed them.
     dimensions genetic dimensions, which are numbers.
+    genotypes  columns of ids, of mappings and of variants that may be there in their place, and
+               then the parameter `genotypes` too; none where the dimensions must be given.
     example    rows that no person has.
     metrics    name → value, of its run and of the table `dataset` (name, digest).
     """
@@ -53,8 +66,10 @@ class ModelToLog:
     run_id: str
     folder: Path
     columns: Mapping[str, str]
+    kinds: Mapping[str, str]
     optional: Sequence[str]
     dimensions: Sequence[str]
+    genotypes: Sequence[str]
     outputs: Sequence[str]
     example: pd.DataFrame
     metrics: Mapping[str, float]
@@ -77,24 +92,35 @@ def _quietly() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _requirements() -> list[str]:
+def _requirements(genotypes: bool) -> list[str]:
     """Listed here, since MLflow would take 20 seconds to infer them."""
-    return [f"{name}=={importlib.metadata.version(name)}" for name in NEEDS]
+    names = (*NEEDS, *(READS_GENOTYPES if genotypes else ()))
+    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
 
 
 def _signature(model: ModelToLog) -> ModelSignature:
-    """Columns of any type: MLflow would refuse whole numbers where it expects others, and texts.
+    """Columns of any type, since MLflow's own types would refuse tables that are right.
 
-    What each column is stands in the model's metadata, under `columns`; the model itself refuses
-    what does not fit.
+    A column of `double` refuses the int64 that pandas reads where all ages of a file are whole, and
+    one of `string` refuses categories, booleans, codes read as numbers and columns of missing
+    values alone. What each column is stands in the model's metadata, under `kinds` and, in words,
+    under `columns`, and its input example has the types; the model itself refuses what does not
+    fit, with a sentence. Where it takes genotypes, they may come by the parameter `genotypes`, a
+    fileset's prefix, with the columns of ids, or as columns of variants, or as the dimensions
+    themselves; so none of these is required.
     """
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec(AnyType(), name, required=name not in model.optional) for name in model.columns
     ]
-    inputs += [ColSpec(DataType.double, name) for name in model.dimensions]
+    inputs += [ColSpec(AnyType(), name, required=False) for name in model.genotypes]
+    inputs += [
+        ColSpec(DataType.double, name, required=not model.genotypes) for name in model.dimensions
+    ]
+    prefix = ParamSpec(GENOTYPES, DataType.string, NO_GENOTYPES)
+    params = ParamSchema([prefix] if model.genotypes else [])
     outputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.double, name) for name in model.outputs]
     # A network that zeroed everything predicts the same for everyone, and needs no column.
-    return ModelSignature(Schema(inputs) if inputs else None, Schema(outputs))
+    return ModelSignature(Schema(inputs) if inputs else None, Schema(outputs), params)
 
 
 def code_of_a_model(folder: Path) -> Path:
@@ -160,11 +186,11 @@ def log_model(store: RunStore, experiment_id: str, model: ModelToLog) -> str:
                 model_uuid=logged.model_id,
                 run_id=model.run_id,
                 model_id=logged.model_id,
-                metadata={"columns": dict(model.columns)},
+                metadata={"columns": dict(model.columns), "kinds": dict(model.kinds)},
             ),
             signature=_signature(model),
             input_example=model.example if len(model.example.columns) else None,
-            pip_requirements=_requirements(),
+            pip_requirements=_requirements(bool(model.genotypes)),
         )
         client.log_model_artifacts(logged.model_id, f"{folder}/model")
     show_models(store, model.run_id, [logged.model_id])

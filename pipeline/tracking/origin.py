@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pipeline.results import Inputs
 
-ORIGIN, VARIANT_WEIGHTS = "origin.json", "variants.parquet"
-"""Files of a model's folder: this one, and its encoder's weights where it needs genotypes."""
+ORIGIN = "origin.json"
 
 
 @dataclass(frozen=True)

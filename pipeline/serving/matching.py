@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.genetics.plink import MISSING, Fileset, Variants
+from .fileset import NO_CALL, Fileset, Variants
 
 SHOWING_STRAND = 20
 LIKELIER, CLEAR_FREQUENCY = float(np.log(1000.0)), 0.4
@@ -146,7 +146,7 @@ def _by_frequency(
     for start in range(0, len(columns), COLUMNS_AT_ONCE):
         chunk = slice(start, start + COLUMNS_AT_ONCE)
         calls = fileset.read_columns(rows, columns[chunk])
-        known = calls != MISSING
+        known = calls != NO_CALL
         alleles = 2.0 * known.sum(axis=0)
         copies = np.where(known, calls, 0).sum(axis=0, dtype=np.int64).astype(float)
         copies = np.where(same_sign[chunk] > 0, copies, alleles - copies)

@@ -179,47 +179,36 @@ def bias_corrected(scored: Scored) -> Estimate | None:
     )
 
 
-def optimism_corrected(
-    scored: Scored, whole: np.ndarray, trained_on: int
-) -> tuple[Estimate, float, float] | None:
-    """(corrected score, apparent score, optimism) by bootstrap samples; None without predictions.
+def optimism_corrected(scored: Scored, apparent: float, trained_on: int) -> Estimate | None:
+    """The apparent score less the optimism that bootstrap samples show; None without predictions.
 
-    whole (seeds, o, n): predictions of the development people by the networks of the configuration
-    that the same procedure chooses on the table itself; trained_on how many rows trained those.
+    apparent: of the configuration that the same procedure chooses on the table itself, mean over
+    seeds, on the rows that trained it, of which there are `trained_on`.
 
-      corrected = apparent − mean over resamples b of (A_b(sample b) − A_b(everyone))
+      corrected = apparent − mean over resamples b of (A_b(rows in training) − A_b(everyone))
 
-    A_b is the mean over seeds of the configuration that is chosen within sample b, on the sample
-    (every row as often as it is drawn, those that pick the best epoch too) and on all development
-    people. The interval is that of A_b(sample b), moved to the corrected value (Noma et al. 2021).
+    A_b is the mean over seeds of the configuration that is chosen within sample b: on its rows in
+    training, each as often as it is drawn, and on all development people once. The interval is that
+    of A_b(rows in training), moved to the corrected value (Noma et al. 2021).
     """
     if scored.predictions is None:
         return None
     everyone = np.arange(len(scored.outcome))
-    once = np.ones((len(everyone), 1), np.uint16)
-    apparent = float(
-        np.mean(
-            [
-                bootstrap.resampled(scored.metric, scored.outcome, each, scored.task, once)[0]
-                for each in whole
-            ]
-        )
-    )
     choices = chosen_within(scored)
     seen, of_all = [], []
     for resample, configuration in choices.items():
         networks = np.flatnonzero(
             (scored.resample == resample) & (scored.configuration == configuration)
         )
-        both = np.stack([scored.times[resample], once[:, 0]], axis=1)
+        training = scored.times[resample] * ~scored.picks[resample]
+        both = np.stack([training, np.ones_like(training)], axis=1)
         on_sample, on_all = np.mean([scored.resampled(i, everyone, both) for i in networks], axis=0)
         seen.append(on_sample)
         of_all.append(on_all)
     optimism = float(_mean(np.array(seen) - np.array(of_all)))
     corrected = apparent - optimism
     low, high = percentiles(np.array(seen) - float(_mean(np.array(seen))) + corrected)
-    estimate = Estimate(corrected, low, high, _counted(choices), float(trained_on))
-    return estimate, apparent, optimism
+    return Estimate(corrected, low, high, _counted(choices), float(trained_on))
 
 
 def _counted(choices: Mapping[int, int]) -> dict[int, int]:

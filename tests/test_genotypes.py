@@ -15,14 +15,12 @@ from pipeline.genetics.genotypes import load_genotypes
 from pipeline.genetics.relationship import (
     Filters,
     Relationship,
-    cholesky,
     encoding_factor,
-    initial_dual,
     relationship_matrix,
     standard_blocks,
 )
 from pipeline.genetics.simulation import Simulation
-from pipeline.networks import optimizer
+from pipeline.networks import cholesky, initial_dual, optimizer
 
 RNG = np.random.default_rng(20)
 PEOPLE, TRAINING = 60, np.arange(0, 60, 2)

@@ -17,7 +17,7 @@ def assert_same(network, other):
     assert (network.best_epoch, network.final_epoch) == (other.best_epoch, other.final_epoch)
     for name in ("predictions", "final_predictions", "first_layer", "first_layer_final", "kept"):
         assert np.array_equal(getattr(network, name), getattr(other, name)), name
-    assert network.curves == other.curves
+    np.testing.assert_equal(network.curves, other.curves)
     for name in ("kkt_residual", "kkt_residual_absolute", "objective"):
         assert getattr(network, name) == getattr(other, name), name
 

@@ -20,13 +20,12 @@ from pipeline.genetics.encoder_cache import Encoders
 from pipeline.genetics.genotypes import load_genotypes
 from pipeline.genetics.relationship import (
     Filters,
-    cholesky,
     encoding_factor,
-    initial_dual,
     relationship_matrix,
     standard_blocks,
 )
 from pipeline.genetics.scoring import score_people
+from pipeline.networks import cholesky, initial_dual
 from pipeline.networks.network import Architecture, initial_weights
 from pipeline.networks.types import NetworkSpec, Schedule, TrainingData
 from pipeline.report import page as report

@@ -167,7 +167,7 @@ class _SparseMLP(BaseEstimator):
         lambdas = {name: getattr(self, name) for name in LAMBDAS_OF[self.penalty]}
         rates = {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay}
         specs = [
-            NetworkSpec(seed=seed, **rates, **lambdas)
+            NetworkSpec(seed=seed, resample=None, **rates, **lambdas)
             for seed in network_seeds(self.random_state, self.n_seeds)
         ]
         data, architecture = training_data(fit_data), self._architecture(fit_data)

@@ -19,17 +19,14 @@ from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from scipy.linalg import blas, lapack, solve_triangular
+from scipy.linalg import blas, solve_triangular
 
 from pipeline.errors import InputError
+from pipeline.networks import cholesky
 from pipeline.serving import NO_CALL
 
 BLOCK_BYTES = 64 * 2**20
 """Of one block's standardized genotypes; about five such are held at once, besides K."""
-
-JITTER = 1e-3
-"""Of the mean diagonal: lets people be duplicated or outnumber the variants, and changes the
-variance of initial encodings by as much, nothing else."""
 
 MIRRORED_ROWS = 1_024
 """Rows of K that are copied from its lower triangle at a time."""
@@ -203,24 +200,6 @@ def people_at_a_time(people: int) -> list[slice]:
     """All together, or in parts where they are many."""
     size = people if people <= TOGETHER else AT_A_TIME
     return [slice(start, start + size) for start in range(0, people, max(size, 1))]
-
-
-def initial_dual(lower: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """u = L⁻ᵀ·z (n, ·) float64 with V₀ = G_tᵀ·u; lower L (n, n), drawn z (n, ·)."""
-    return solve_triangular(lower, drawn.astype(float), lower=True, trans="T")
-
-
-def cholesky(relationship: np.ndarray) -> np.ndarray:
-    """L (n, n) float64 of K_tt with JITTER times its mean diagonal added to the diagonal."""
-    matrix = np.array(relationship, np.float64, order="F")
-    matrix[np.diag_indices(len(matrix))] += JITTER * np.mean(np.diag(matrix))
-    lower, info = lapack.dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
-    if info != 0:
-        raise InputError(
-            "the genomic relationship matrix must be positive semidefinite, but its factorization "
-            f"failed at person {info}: check the genotypes for impossible values"
-        )
-    return lower
 
 
 def bytes_of_relationships(people: int, training_people: int) -> int:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.genetics.genotypes import Genotypes
-from pipeline.genetics.relationship import cholesky, initial_dual
+from pipeline.networks import cholesky, initial_dual
 from pipeline.serving import VariantWeights
 
 

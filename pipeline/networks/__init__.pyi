@@ -1,3 +1,5 @@
+from .dual import cholesky as cholesky
+from .dual import initial_dual as initial_dual
 from .epoch import Constants as Constants
 from .epoch import Epoch as Epoch
 from .epoch import EpochResult as EpochResult
@@ -20,6 +22,8 @@ from .network import loss_gradient as loss_gradient
 from .network import row_losses as row_losses
 from .network import spare_networks as spare_networks
 from .optimizer import Hyperparameters as Hyperparameters
+from .own_rows import OwnKind as OwnKind
+from .own_rows import OwnRows as OwnRows
 from .regularizers import LAMBDAS as LAMBDAS
 from .regularizers import LAMBDAS_OF as LAMBDAS_OF
 from .regularizers import REGULARIZERS as REGULARIZERS
@@ -28,6 +32,7 @@ from .regularizers import ZEROING as ZEROING
 from .regularizers import shares as shares
 from .types import POPULATION_BYTES as POPULATION_BYTES
 from .types import NetworkSpec as NetworkSpec
+from .types import Resamples as Resamples
 from .types import Schedule as Schedule
 from .types import TrainedNetwork as TrainedNetwork
 from .types import TrainingData as TrainingData

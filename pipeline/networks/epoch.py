@@ -29,6 +29,14 @@ from pipeline.networks.network import (
     loss_gradient,
     row_losses,
 )
+from pipeline.networks.own_rows import (
+    OwnKind,
+    OwnRows,
+    carried_back,
+    on_table,
+    own_target,
+    shared_target,
+)
 
 
 class Constants(NamedTuple):
@@ -40,6 +48,7 @@ class Constants(NamedTuple):
     relationship: tf.Tensor  # (N, n), or (0, 0)
     rank: tf.Tensor
     groups: penalties.Groups
+    pairs: tf.Tensor | tuple[()] = ()  # (2, p) of `own_rows`, where cells were imputed
 
     def of_training_rows(self) -> Constants:
         """Columns and target of the training rows alone."""
@@ -82,9 +91,12 @@ memory does not grow with the rows."""
 class Program(NamedTuple):
     """The compiled functions for one architecture and task, and a number of slots.
 
-    train_epoch(state, hyperparameters, initial encodings (N, K, d), constants, epoch, start, stop)
-    → (state, EpochResult), with predictions of people start … stop
-    predict(first, later, encoder, initial encodings, constants, start, stop) → (K, o, stop − start)
+    train_epoch(state, hyperparameters, own rows, initial encodings (N, K, d), constants, epoch,
+    start, stop) → (state, EpochResult), with predictions of people start … stop
+    predict(first, later, encoder, own rows, initial encodings, constants, start, stop)
+    → (K, o, stop − start)
+
+    own rows are `OwnRows`, or () where every network trains on all rows.
     """
 
     train_epoch: Callable
@@ -92,7 +104,11 @@ class Program(NamedTuple):
 
 
 def tensor_specs(
-    architecture: Architecture, slots: int, columns: int, precision=tf.float32
+    architecture: Architecture,
+    slots: int,
+    columns: int,
+    precision=tf.float32,
+    own: OwnKind | None = None,
 ) -> dict[str, Any]:
     """Shapes of what compiled functions take: numbers of rows are open, so that another split,
     table or batch is no new compilation. precision is that of the constants."""
@@ -125,6 +141,7 @@ def tensor_specs(
     return {
         "state": optimizer.State(first, first, spec(slots, p), later, later, later, encoder),
         "hyper": optimizer.Hyperparameters(lambdas, each, each, each, each),
+        "own": () if own is None else OwnRows.specs(own, slots, p),
         "initial": spec(None, slots, d),
         "constants": Constants(
             data_spec(None, columns),
@@ -133,6 +150,7 @@ def tensor_specs(
             data_spec(None, None),
             data_spec(),
             groups,
+            spec(2, p, dtype=tf.int32) if own is not None and own.imputed else (),
         ),
         "epoch": Epoch(
             spec(None, dtype=tf.int32),
@@ -152,12 +170,17 @@ def tensor_specs(
 def _step(architecture: Architecture, task: str, uses: penalties.Uses) -> Callable:
     """One step of all slots on a batch: → the state after it, and the losses (K,) before it."""
 
-    def step(state, fixed, initial, constants, batch, dropout_seed, rates):
+    bias = architecture.shared_columns
+
+    def step(state, fixed, own, initial, constants, batch, dropout_seed, rates):
         strengths, decay, hyper = fixed
         with tf.name_scope("rows"):
             columns = tf.gather(constants.columns, batch)
             target = tf.gather(constants.target, batch, axis=1)
             row_weights = tf.gather(constants.row_weights, batch)
+            if own:
+                row_weights = tf.gather(own.weights, batch, axis=1)  # (K, b)
+                target = own_target(target, own)
             share = row_weights / tf.cast(tf.shape(batch)[0], tf.float32)
         encodings = related = None
         if architecture.genetic_dimensions:
@@ -165,17 +188,23 @@ def _step(architecture: Architecture, task: str, uses: penalties.Uses) -> Callab
                 related = tf.gather(constants.relationship, batch)  # (b, n)
                 encodings = optimizer.encode(state.encoder, tf.gather(initial, batch), related)
         with tf.name_scope("forward"):
-            weights = Weights(state.first, later_layers(state.later, architecture))
+            first = on_table(state.first, own, constants.pairs, bias)
+            weights = Weights(first, later_layers(state.later, architecture))
             activations = forward(weights, columns, encodings, architecture, dropout_seed)
         with tf.name_scope("backward"):
-            upstream = loss_gradient(activations.predictions, target, task) * share
+            upstream = loss_gradient(activations.predictions, target, task)
+            if not own:
+                upstream *= share
+            else:  # whatever stands in a row of weight 0, it is nothing
+                upstream = tf.math.multiply_no_nan(upstream, share[:, None, :])
             gradient, encodings_gradient = backward(
                 weights, columns, encodings, activations, upstream, architecture
             )
+            first_gradient = carried_back(gradient.first, own, constants.pairs, bias)
         with tf.name_scope("first_layer_step"):
             rate = (hyper.learning_rate * rates.learning_rate_share)[:, None]
             first = optimizer.first_layer_step(
-                state, gradient.first, rate, rates, strengths, constants.groups, uses
+                state, first_gradient, rate, rates, strengths, constants.groups, uses
             )
         with tf.name_scope("later_step"):
             later_gradient = flat_gradient(gradient.later, state.first.shape[0])
@@ -188,13 +217,17 @@ def _step(architecture: Architecture, task: str, uses: penalties.Uses) -> Callab
                     encodings_gradient,
                     batch,
                     tf.gather(related, batch, axis=1),
-                    constants.rank,
+                    own.rank if own else constants.rank,
                     hyper.genetic_learning_rate * rates.learning_rate_share,
                     hyper.genetic_weight_decay,
                     rates,
                 )
         with tf.name_scope("loss"):
-            loss = tf.linalg.matvec(row_losses(activations.predictions, target, task), row_weights)
+            losses = row_losses(activations.predictions, target, task)
+            if not own:
+                loss = tf.linalg.matvec(losses, row_weights)
+            else:
+                loss = tf.reduce_sum(tf.math.multiply_no_nan(losses, row_weights), axis=1)
         return optimizer.State(*first, *later, encoder), loss
 
     return step
@@ -203,7 +236,10 @@ def _step(architecture: Architecture, task: str, uses: penalties.Uses) -> Callab
 def _prediction(architecture: Architecture, slots: int) -> Callable:
     """Predictions (K, o, stop − start) of people start … stop, ROWS_AT_ONCE of them at a time."""
 
-    def predict(first, later, encoder, initial, constants, start, stop):
+    bias = architecture.shared_columns
+
+    def predict(first, later, encoder, own, initial, constants, start, stop):
+        first = on_table(first, own, constants.pairs, bias)
         weights = Weights(first, later_layers(later, architecture))
 
         def block_predictions(begin, end):
@@ -214,6 +250,7 @@ def _prediction(architecture: Architecture, slots: int) -> Callable:
                 encodings = optimizer.encode(encoder, initial[begin:end], related)
             columns = constants.columns[begin:end]
             predictions = forward(weights, columns, encodings, architecture).predictions
+            predictions = shared_target(predictions, own)
             return tf.transpose(predictions, [2, 0, 1])
 
         def body(i, blocks):
@@ -232,14 +269,19 @@ def _prediction(architecture: Architecture, slots: int) -> Callable:
 
 @lru_cache(maxsize=64)
 def program(
-    architecture: Architecture, task: str, slots: int, columns: int, uses: penalties.Uses
+    architecture: Architecture,
+    task: str,
+    slots: int,
+    columns: int,
+    uses: penalties.Uses,
+    own: OwnKind | None = None,
 ) -> Program:
     """The functions for K slots and c columns of the data's tensor; compiled at the first call."""
-    specs = tensor_specs(architecture, slots, columns)
+    specs = tensor_specs(architecture, slots, columns, own=own)
     step = _step(architecture, task, uses)
     predict = _prediction(architecture, slots)
 
-    def train_epoch(state, hyper, initial, constants, epoch, start, stop):
+    def train_epoch(state, hyper, own, initial, constants, epoch, start, stop):
         rows, steps = tf.shape(epoch.order)[0], tf.shape(epoch.rates.learning_rate_share)[0]
         strengths = penalties.strengths(hyper.lambdas, constants.groups, state.first.shape[1])
         decay = hyper.weight_decay[:, None] * architecture.decayed
@@ -250,7 +292,7 @@ def program(
             batch = epoch.order[done : tf.minimum(done + epoch.batch_size, rows)]
             seed = tf.stack([epoch.seed, i * 97])
             rates = optimizer.Rates(*(x[i] for x in epoch.rates))
-            state, loss = step(state, fixed, initial, constants, batch, seed, rates)
+            state, loss = step(state, fixed, own, initial, constants, batch, seed, rates)
             return i + 1, state, losses + loss
 
         _, state, losses = tf.while_loop(
@@ -260,13 +302,14 @@ def program(
             size = tf.reduce_sum(tf.abs(state.first), axis=[1, 2])
             size += tf.reduce_sum(state.first_second, axis=1)
             kept = tf.reduce_any(state.first != 0.0, axis=1)
-            prediction_inputs = state.first, state.later, state.encoder, initial, constants
+            prediction_inputs = state.first, state.later, state.encoder, own, initial, constants
             predictions = predict(*prediction_inputs, start, stop)
         return state, EpochResult(losses / tf.cast(rows, tf.float32), kept, size, predictions)
 
     state, position = specs["state"], specs["position"]
-    epoch_specs = [specs[name] for name in ("state", "hyper", "initial", "constants", "epoch")]
-    data = specs["initial"], specs["constants"]
+    names = ("state", "hyper", "own", "initial", "constants", "epoch")
+    epoch_specs = [specs[name] for name in names]
+    data = specs["own"], specs["initial"], specs["constants"]
     prediction_specs = [state.first, state.later, state.encoder, *data]
 
     def compiled(function, taken):

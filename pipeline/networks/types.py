@@ -29,6 +29,47 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@dataclass(frozen=True, eq=False)
+class Resamples:
+    """Which of the n development people each network trains on, by `NetworkSpec.resample` 0 … R−1.
+
+    weights     (R, n) float32, how often a person is drawn: 0 or 1 in subsamples and folds, counts
+                in a bootstrap sample. A person of weight 0 has no say in anything of the network
+    validation  (R, n) bool, the people who choose its best epoch; none of them trained on
+    standardize whether center and scale of every column, the value of imputed cells and, of a
+                quantity, center and unit of the target are those of the network's own people, and
+                columns that are constant among them are left out; else numbers count as they are
+    balanced    whether classes weigh n_k/(C·n_kc), counted among the network's own people
+
+    Raises InputError.
+    """
+
+    weights: np.ndarray
+    validation: np.ndarray
+    standardize: bool = True
+    balanced: bool = False
+
+    def __post_init__(self) -> None:
+        weights, validation = self.weights, self.validation
+        if weights.ndim != 2 or weights.shape != validation.shape or validation.dtype != bool:
+            raise InputError(
+                "weights and validation of resamples must be (resamples, people), the second bool, "
+                f"but got {weights.shape} and {validation.shape} {validation.dtype}"
+            )
+        if not (np.isfinite(weights).all() and (weights >= 0).all()):
+            raise InputError("weights of resamples must be finite numbers of at least 0")
+        if empty := np.flatnonzero(~weights.any(axis=1)).tolist():
+            raise InputError(f"a resample must have people, but number {empty[0]} draws nobody")
+        if seen := np.flatnonzero((validation & (weights > 0)).any(axis=1)).tolist():
+            raise InputError(
+                "people who choose a network's best epoch must not be trained on, but resample "
+                f"{seen[0]} has some who are"
+            )
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """What every network of a population trains on; rows in the order training, validation, test.
@@ -45,6 +86,11 @@ class TrainingData:
     relationship_factor  (N, n) float32 F: standard normal draws → initial encodings; of its first
                    n rows F·Fᵀ is nearly relationship
     rank           r of pipeline.networks.optimizer: min(training people, variants)
+    resamples      of the first n rows, or None. With them rows are (n, 0, test): all development
+                   people stand first, and columns are standardized over all of them
+    missing        (N, p_s) bool, the cells that were imputed, or None: only with resamples, of
+                   which each has imputed values of its own. A column in which a development
+                   person's cell is missing has its indicator among the columns
     """
 
     columns: np.ndarray
@@ -57,11 +103,16 @@ class TrainingData:
     relationship: np.ndarray | None = None
     relationship_factor: np.ndarray | None = None
     rank: int = 1
+    resamples: Resamples | None = None
+    missing: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """How one network differs from others. The seed decides the initial weights alone."""
+    """How one network differs from others. The seed decides the initial weights alone.
+
+    resample: which of `TrainingData.resamples` it trains on; None: all training rows, as they are.
+    """
 
     seed: int
     lambda_l1: float = 0.0
@@ -71,6 +122,7 @@ class NetworkSpec:
     weight_decay: float = 0.0
     genetic_learning_rate: float = 1e-2
     genetic_weight_decay: float = 0.3
+    resample: int | None = None
 
     def __post_init__(self) -> None:
         shrink = self.genetic_learning_rate * self.genetic_weight_decay
@@ -124,6 +176,10 @@ class TrainedNetwork:
     predictions, final_predictions  (o, N) of all people, of both
     weights, final_weights          all weights of both, NumPy: first (h, p_s + 1 + d) with the
                                     bias as column p_s, later weights (h_out, h_in), bias (h_out, 1)
+    table_weights, final_table_weights  the same network as it takes the columns of TrainingData and
+                                    predicts its target. Without a resample they are the weights;
+                                    a resample's weights, first_layer and zeros are those of the
+                                    columns as its own people standardize them
     encoder        C (n, d) and a of `optimizer` at the best epoch; None without genotypes
     curves         name → (T,): train_loss, and score, the objective on the validation rows or nan
     kept           (T, p) whether each column has a weight that is not exactly 0
@@ -141,6 +197,8 @@ class TrainedNetwork:
     final_predictions: np.ndarray | None = None
     weights: Weights | None = None
     final_weights: Weights | None = None
+    table_weights: Weights | None = None
+    final_table_weights: Weights | None = None
     encoder: tuple[np.ndarray, float] | None = None
     curves: dict[str, list] = field(default_factory=lambda: {"train_loss": [], "score": []})
     kept: list[np.ndarray] = field(default_factory=list)
@@ -155,13 +213,15 @@ def _bytes_of_one(data: TrainingData, architecture: Architecture, schedule: Sche
     """What one network's step reads and writes, 4·(3·Σ weights + 3·b·Σ units + 2·n·d) bytes:
 
     weights with their moments, activations of b rows with their gradients, and the encoder's
-    coefficients with their moment.
+    coefficients with their moment; with resamples twice the first layer more.
     """
     sizes = (architecture.columns, *architecture.layer_sizes)
     weights = sum(h_in * h_out for h_in, h_out in itertools.pairwise(sizes))
     units = sum(architecture.layer_sizes) + architecture.genetic_dimensions
     encoder = data.rows[0] * architecture.genetic_dimensions
     batch = min(schedule.batch_size, data.rows[0])
+    if data.resamples is not None:
+        weights += architecture.columns * architecture.layer_sizes[0]
     return 4 * (3 * weights + 3 * batch * units + 2 * encoder)
 
 
@@ -174,11 +234,15 @@ def networks_of_a_part(data: TrainingData, architecture: Architecture, schedule:
 def bytes_of_a_network(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
     """Of a population: a step's, and 4·(6·Σ weights + 2·(N + n)·d + 6·N·o) for its best and its
     last state, the weights that come out of them, its initial encodings, and its predictions of
-    all N people and what they are made of."""
+    all N people and what they are made of; with resamples 4·(n·(1 + o) + N·d) more, for its own
+    row weights, predictions of every epoch, and initial encodings once more."""
     sizes = (architecture.columns, *architecture.layer_sizes)
     weights = sum(h_in * h_out for h_in, h_out in itertools.pairwise(sizes))
     encoder = (len(data.target) + data.rows[0]) * architecture.genetic_dimensions
     kept = 4 * (6 * weights + 2 * encoder + 6 * len(data.target) * architecture.outputs)
+    if data.resamples is not None:
+        kept += 4 * data.rows[0] * (1 + architecture.outputs)
+        kept += 4 * len(data.target) * architecture.genetic_dimensions
     return _bytes_of_one(data, architecture, schedule) + kept
 
 

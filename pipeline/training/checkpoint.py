@@ -69,7 +69,7 @@ class Checkpoint:
             with np.load(self.path, allow_pickle=False) as stored:
                 arrays = dict(stored)
             header = json.loads(arrays.pop("told").tobytes())
-            wanted = [asdict(spec) for spec in population.specs]
+            wanted = _told(population)
             if header["key"] == self._key and all(spec in header["specs"] for spec in wanted):
                 stored_networks = np.array([header["specs"].index(spec) for spec in wanted])
                 _restore(population, header, arrays, stored_networks)
@@ -104,11 +104,24 @@ def _key(data: TrainingData, architecture: Architecture, schedule: Schedule) -> 
     digest = hashlib.sha256(_program().encode())
     digest.update(repr((architecture, schedule, data.task, data.rows, data.rank)).encode())
     parts = (data.columns, data.target, data.group_index, data.penalty_factor, data.row_weights)
-    for part in (*parts, data.relationship, data.relationship_factor):
+    for part in (*parts, data.relationship, data.relationship_factor, data.missing):
         array = np.ascontiguousarray(part if part is not None else [])
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _told(population: Population) -> list[dict]:
+    """What decides each network's epochs besides the key; of a resample, who is in it."""
+    resamples, told = population.setting.data.resamples, []
+    for spec in population.specs:
+        told.append(asdict(spec))
+        if resamples is not None and spec.resample is not None:
+            digest = hashlib.sha256(repr((resamples.standardize, resamples.balanced)).encode())
+            for each in (resamples.weights, resamples.validation):
+                digest.update(np.ascontiguousarray(each[spec.resample]).tobytes())
+            told[-1]["resample"] = digest.hexdigest()
+    return told
 
 
 @cache
@@ -160,7 +173,7 @@ def _content(population: Population) -> tuple[dict, dict[str, np.ndarray]]:
                 arrays |= {f"{name}_{network}_first": first, f"{name}_{network}_later": later}
                 arrays |= {f"{name}_{network}_learned_{i}": a for i, a in enumerate(learned)}
     return {
-        "specs": [asdict(spec) for spec in population.specs],
+        "specs": _told(population),
         "failures": [result.failure for result in results],
         "order": population.order.bit_generator.state,
         "columns": len(kept[0]) if kept else 0,

@@ -6,15 +6,25 @@ Shapes: K slots, N people (n training rows first), o outputs, d encoder outputs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from pipeline.networks import NetworkSpec, TrainedNetwork
+from pipeline.networks import NetworkSpec, OwnRows, TrainedNetwork
 from pipeline.solvers import finished
 from pipeline.training import tensors
 from pipeline.training.population import Setting, Snapshots
 from pipeline.training.problems import Problems
+
+
+class _Kept(NamedTuple):
+    """Networks of a part: what they are, where their results go, and what predicting them takes."""
+
+    specs: list[NetworkSpec]
+    results: list[TrainedNetwork]
+    own: OwnRows | tuple[()]
+    initial: tf.Tensor
 
 
 class Ending:
@@ -22,7 +32,7 @@ class Ending:
 
     def __init__(self, setting: Setting, best: Snapshots, final: Snapshots):
         self.setting, self.best, self.final = setting, best, final
-        self._problems = Problems(setting.data, setting.architecture)
+        self._problems = Problems(setting.data, setting.architecture, setting.own)
 
     def settle(self, network: int, spec: NetworkSpec, result: TrainedNetwork) -> None:
         """Bring the last state's first layer to a stationary point, and certify it."""
@@ -41,7 +51,10 @@ class Ending:
         data, (coefficients, scale) = self.setting.data, learned
         assert data.relationship_factor is not None and data.relationship is not None
         n, d = coefficients.shape
-        start = data.relationship_factor[:n] @ tensors.genetic_draws(spec.seed, n, d)
+        if self.setting.own is None:
+            start = data.relationship_factor[:n] @ tensors.genetic_draws(spec.seed, n, d)
+        else:
+            start = tensors.initial_encoding(data, spec, d, self.setting.own)[:n]
         return (start + data.relationship[:n, :n] @ coefficients) * np.float64(scale)
 
     def keep(
@@ -53,33 +66,44 @@ class Ending:
         """Weights and predictions of these networks, at most a part's, into their results."""
         setting = self.setting
         filled = setting.filled(networks)
-        initial = tensors.initial_encodings(
-            setting.data, setting.architecture, [specs[i].seed for i in filled]
+        filled_specs = [specs[i] for i in filled]
+        kept = _Kept(
+            [specs[i] for i in networks],
+            [results[i] for i in networks],
+            setting.own_rows(filled_specs),
+            tensors.initial_encodings(
+                setting.data, setting.architecture, filled_specs, setting.own
+            ),
         )
-        kept_results = [results[i] for i in networks]
-        if setting.keeps_best_epoch:
-            self._keep(self.best.stacked(filled), initial, kept_results, ("",))
-            self._keep(self.final.stacked(filled), initial, kept_results, ("final_",))
-        else:
-            self._keep(self.final.stacked(filled), initial, kept_results, ("", "final_"))
+        with_best = [setting.keeps_best_epoch(specs[i]) for i in networks]
+        if not any(with_best):
+            self._keep(self.final.stacked(filled), kept, ("", "final_"))
+            return
+        for network, has_best in zip(networks, with_best, strict=True):
+            if not has_best:
+                self.best.kept[network] = self.final.kept[network]
+        self._keep(self.best.stacked(filled), kept, ("",))
+        self._keep(self.final.stacked(filled), kept, ("final_",))
 
-    def _keep(
-        self, state: tuple, initial, kept_results: list[TrainedNetwork], prefixes: tuple[str, ...]
-    ) -> None:
+    def _keep(self, state: tuple, kept: _Kept, prefixes: tuple[str, ...]) -> None:
         """Weights, first layers and everyone's predictions, into the results under each prefix."""
-        data, places = self.setting.data, self.setting.architecture.first_layer
+        places, own = self.setting.architecture.first_layer, self.setting.own
         weights, encoder = state
-        predictions = self.setting.predict(weights, encoder, initial, 0, len(data.target))
+        predictions = self.setting.predict(weights, encoder, kept.own, kept.initial)
         weights = weights._replace(first=self.setting.places.narrowed(weights.first))
         encoder_arrays = (
             () if encoder == () else (encoder.coefficients.numpy(), encoder.scale.numpy())
         )
-        for i, result in enumerate(kept_results):
+        for i, (spec, result) in enumerate(zip(kept.specs, kept.results, strict=True)):
             network_weights = tf.nest.map_structure(lambda x, i=i: x[i], weights)
             first = network_weights.first[:, places.inputs].T
+            table_weights = network_weights
+            if own is not None:
+                table_weights = own.table_weights(network_weights, spec, places)
             if encoder_arrays and "" in prefixes:
                 result.encoder = (encoder_arrays[0][:, i], float(encoder_arrays[1][i, 0]))
             for prefix in prefixes:
                 setattr(result, f"{prefix}weights", network_weights)
+                setattr(result, f"{prefix}table_weights", table_weights)
                 setattr(result, f"{prefix}predictions", predictions[i])
                 setattr(result, "first_layer_final" if prefix else "first_layer", first)

@@ -23,6 +23,7 @@ from pipeline.networks import (
     EpochResult,
     FirstLayer,
     NetworkSpec,
+    OwnRows,
     Program,
     Schedule,
     TrainingData,
@@ -38,6 +39,7 @@ from pipeline.networks import (
     spare_networks,
 )
 from pipeline.training import tensors
+from pipeline.training.own_rows import Ownership
 
 FEW, MIDDLING = 3, 16
 """Networks of a part, besides the most that it can have: so that few do not pay for many."""
@@ -55,11 +57,18 @@ class Setting:
     schedule: Schedule
     constants: Constants
     uses: penalties.Uses
+    own: Ownership | None = None
 
-    @property
-    def keeps_best_epoch(self) -> bool:
-        """Whether the best epoch by validation is kept beside the last one."""
-        return bool(self.data.rows[1]) and self.schedule.keep_best
+    def keeps_best_epoch(self, spec: NetworkSpec) -> bool:
+        """Whether a network's best epoch by validation is kept beside its last one."""
+        validation: int = self.data.rows[1]
+        if self.own is not None:
+            validation = len(self.own.fitted(spec.resample).validation)
+        return bool(validation) and self.schedule.keep_best
+
+    def own_rows(self, specs: Sequence[NetworkSpec]) -> OwnRows | tuple[()]:
+        """Of the networks of a part; () where every network trains on all rows."""
+        return () if self.own is None else self.own.tensors(specs, self.places)
 
     @property
     def places(self) -> FirstLayer:
@@ -93,19 +102,21 @@ class Setting:
 
     def program(self, slots: int) -> Program:
         columns = self.constants.columns.shape[1]
-        return program(self.architecture, self.data.task, slots, columns, self.uses)
+        kind = None if self.own is None else self.own.kind
+        return program(self.architecture, self.data.task, slots, columns, self.uses, kind)
 
     def filled(self, networks: np.ndarray) -> np.ndarray:
         """The networks of a part, and the last of them again in every empty slot."""
         empty_slots = self.slots(len(networks)) - len(networks)
         return np.append(networks, np.repeat(networks[-1], empty_slots))
 
-    def predict(self, weights: Weights, encoder, initial, start: int, stop: int) -> np.ndarray:
-        """(K, o, stop − start) of NumPy weights, spare columns included."""
+    def predict(self, weights: Weights, encoder, own, initial) -> np.ndarray:
+        """(K, o, N) of NumPy weights, spare columns included."""
         run = self.program(len(weights.first)).predict
         later = tf.constant(flat_later(weights))
-        first, bounds = tf.constant(weights.first), (tf.constant(start), tf.constant(stop))
-        return run(first, later, encoder, initial, self.constants, *bounds).numpy()
+        first, everyone = tf.constant(weights.first), (0, len(self.data.target))
+        bounds = map(tf.constant, everyone)
+        return run(first, later, encoder, own, initial, self.constants, *bounds).numpy()
 
 
 @dataclass(eq=False)
@@ -116,6 +127,7 @@ class Part:
     networks: np.ndarray
     state: optimizer.State
     hyperparameters: optimizer.Hyperparameters
+    own: OwnRows | tuple[()]
     initial_encodings: tf.Tensor
 
     @classmethod
@@ -130,19 +142,22 @@ class Part:
         data, architecture = setting.data, setting.architecture
         filled = setting.filled(networks)
         slot_specs = [specs[i] for i in filled]
-        seeds = [spec.seed for spec in slot_specs]
         if initial is None:
-            weights = initial_weights(architecture, seeds)
+            weights = initial_weights(architecture, [spec.seed for spec in slot_specs])
         else:
             weights = tf.nest.map_structure(lambda x: np.asarray(x, np.float32)[filled], initial)
         first = setting.places.widened(np.asarray(weights.first))
+        if setting.own is not None:
+            for slot, spec in enumerate(slot_specs):
+                first[slot][:, setting.own.held_at_zero(spec, setting.places)] = 0.0
         later = flat_later(tf.nest.map_structure(np.asarray, weights))
         return cls(
             setting,
             networks,
             optimizer.start(first, later, data.rows[0], architecture.genetic_dimensions),
             tensors.hyperparameters(slot_specs),
-            tensors.initial_encodings(data, architecture, seeds),
+            setting.own_rows(slot_specs),
+            tensors.initial_encodings(data, architecture, slot_specs, setting.own),
         )
 
     @classmethod
@@ -170,20 +185,22 @@ class Part:
             networks,
             tf.nest.map_structure(moved, *bare)._replace(encoder=encoder),
             tf.nest.map_structure(moved, *(part.hyperparameters for part in parts)),
+            tf.nest.map_structure(moved, *(part.own for part in parts)),
             moved(*(part.initial_encodings for part in parts), axis=1),
         )
 
-    def train(self, epoch: Epoch) -> EpochResult:
-        """One pass over the training rows: losses, kept columns and predictions, in NumPy."""
-        n, validation, _ = self.setting.data.rows
+    def train(self, epoch: Epoch, scored: slice) -> EpochResult:
+        """One pass over the training rows: losses, kept columns and predictions of the scored
+        rows, in NumPy."""
         self.state, result = self.setting.program(len(self.state.first)).train_epoch(
             self.state,
             self.hyperparameters,
+            self.own,
             self.initial_encodings,
             self.setting.constants,
             epoch,
-            tf.constant(n),
-            tf.constant(n + validation),
+            tf.constant(scored.start),
+            tf.constant(scored.stop),
         )
         return EpochResult(*(x.numpy()[: len(self.networks)] for x in result))
 

@@ -6,12 +6,18 @@ import numpy as np
 
 from pipeline.networks import LAMBDAS, Architecture, NetworkSpec, TrainingData
 from pipeline.solvers import Problem
+from pipeline.training.own_rows import Ownership
 
 
 class Problems:
     """What the problems of a population's networks share; columns are held once."""
 
-    def __init__(self, data: TrainingData, architecture: Architecture):
+    def __init__(
+        self, data: TrainingData, architecture: Architecture, own: Ownership | None = None
+    ):
+        if own is None and data.resamples is not None:
+            own = Ownership(data)
+        self._own = own
         n, places = data.rows[0], architecture.first_layer
         self.places, self._architecture, self._task = places, architecture, data.task
         self._columns = np.ones((n, places.shared + 1))
@@ -34,16 +40,19 @@ class Problems:
 
     def of(self, spec: NetworkSpec, later, encodings: np.ndarray | None = None) -> Problem:
         """Of the network of this spec; later are its layers, (weights (h_out, h_in), bias
-        (h_out, 1)) each, encodings (n, d) of the training rows where there are genotypes."""
+        (h_out, 1)) each, encodings (n, d) of the training rows where there are genotypes. Of a
+        network with a resample its own rows, as it sees them."""
         layers = tuple((np.asarray(w, float), np.asarray(b, float)) for w, b in later)
-        columns = self._columns
+        columns, target, share = self._rows(spec.resample)
+        if encodings is not None and self._own is not None:
+            encodings = encodings[self._own.fitted(spec.resample).rows]
         if encodings is not None:
             columns = np.concatenate([columns, encodings], axis=1)
         l1, l2, group = (float(getattr(spec, name)) for name in LAMBDAS)
         return Problem(
             columns=columns,
-            target=self._target,
-            share=self._share,
+            target=target,
+            share=share,
             task=self._task,
             activation=self._architecture.activation,
             later=layers,
@@ -53,3 +62,14 @@ class Problems:
             factor=self._factor,
             decay=0.5 * spec.weight_decay * sum(float(np.square(w).sum()) for w, _ in layers),
         )
+
+    def _rows(self, resample: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """columns, target and share of `Problem` of the rows that count."""
+        if self._own is None or resample is None:
+            return self._columns, self._target, self._share
+        fitted = self._own.fitted(resample)
+        columns = np.ones((len(fitted.rows), self._columns.shape[1]))
+        columns[:, self.places.columns] = self._own.columns(resample, fitted.rows)
+        center, unit = fitted.target
+        target = (self._target[:, fitted.rows] - center) / unit
+        return columns, target, fitted.share

@@ -23,13 +23,18 @@ from pipeline.networks import (
     penalties,
     row_losses,
 )
+from pipeline.training.own_rows import Ownership
 
 LARGEST_VALUE = 1e18
 """Of a column: Adam squares gradients, which are of the order of the column's values."""
 
 
 def constants(
-    data: TrainingData, architecture: Architecture, places: FirstLayer, dtype=tf.float32
+    data: TrainingData,
+    architecture: Architecture,
+    places: FirstLayer,
+    dtype=tf.float32,
+    own: Ownership | None = None,
 ) -> Constants:
     """The data's tensors, with first-layer columns in these places."""
     n, dtype = data.rows[0], tf.as_dtype(dtype)
@@ -53,6 +58,7 @@ def constants(
         tf.constant(relationship, dtype),
         tf.constant(float(data.rank), dtype),
         penalties.groups(index, factor, dtype),
+        () if own is None else own.pairs(places),
     )
 
 
@@ -68,11 +74,21 @@ def unusable(columns: np.ndarray) -> str | None:
     )
 
 
-def loss_of_predicting_zero(constants: Constants, task: str) -> float:
-    """Mean training loss of predictions that are all 0; 1 where that fits every row."""
+def losses_of_predicting_zero(
+    constants: Constants, task: str, specs: Sequence[NetworkSpec], own: Ownership | None = None
+) -> np.ndarray:
+    """(K,) mean training loss of predictions that are all 0; 1 where that fits every row."""
     target = constants.of_training_rows().target
     losses = row_losses(tf.zeros_like(target)[None], target, task)[0]
-    return float(tf.reduce_mean(losses * constants.row_weights)) or 1.0
+    if own is None:
+        return np.full(len(specs), float(tf.reduce_mean(losses * constants.row_weights)) or 1.0)
+    each = []
+    for fitted in (own.fitted(spec.resample) for spec in specs):
+        center, unit = fitted.target
+        own_target = (target.numpy()[0] - center) / unit
+        own_losses = 0.5 * np.square(own_target) if task == "regression" else losses.numpy()
+        each.append(float(fitted.share @ own_losses[fitted.rows]) or 1.0)
+    return np.array(each)
 
 
 def hyperparameters(specs: Sequence[NetworkSpec]) -> optimizer.Hyperparameters:
@@ -96,16 +112,33 @@ def uses(specs: Sequence[NetworkSpec]) -> penalties.Uses:
 
 
 def initial_encodings(
-    data: TrainingData, architecture: Architecture, seeds: Sequence[int]
+    data: TrainingData,
+    architecture: Architecture,
+    specs: Sequence[NetworkSpec],
+    own: Ownership | None = None,
 ) -> tf.Tensor:
     """E₀ = F·z, (N, K, d), with F the relationship_factor and z standard normal: V₀ is normal with
-    variance 1/variants."""
+    variance 1/variants. Of networks with a resample F is that of their own people."""
     d = architecture.genetic_dimensions
     if not d:
-        return tf.zeros([0, len(seeds), 0])
-    stacked = np.stack([genetic_draws(seed, data.rows[0], d) for seed in seeds], axis=1)
+        return tf.zeros([0, len(specs), 0])
+    if own is not None:
+        return tf.constant(np.stack([initial_encoding(data, s, d, own) for s in specs], axis=1))
+    stacked = np.stack([genetic_draws(spec.seed, data.rows[0], d) for spec in specs], axis=1)
     encodings = tf.matmul(tf.constant(data.relationship_factor), stacked.reshape(data.rows[0], -1))
-    return tf.reshape(encodings, [-1, len(seeds), d])
+    return tf.reshape(encodings, [-1, len(specs), d])
+
+
+def initial_encoding(
+    data: TrainingData, spec: NetworkSpec, dimensions: int, own: Ownership
+) -> np.ndarray:
+    """E₀ (N, d) float32 of one network of a population with resamples."""
+    if spec.resample is None:
+        assert data.relationship_factor is not None
+        return data.relationship_factor @ genetic_draws(spec.seed, data.rows[0], dimensions)
+    people = len(own.fitted(spec.resample).rows)
+    drawn = genetic_draws(spec.seed, people, dimensions)
+    return own.initial_encodings(spec.seed, spec.resample, drawn)
 
 
 def genetic_draws(seed: int, training_rows: int, dimensions: int) -> np.ndarray:

@@ -40,6 +40,7 @@ from pipeline.networks import (
 from pipeline.training import tensors
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.final_state import Ending
+from pipeline.training.own_rows import Ownership
 from pipeline.training.population import Part, Setting, Snapshots
 
 __all__ = [
@@ -117,8 +118,10 @@ class Population:
     """
 
     def __init__(self, data, architecture, specs, schedule, initial=None):
-        constants = tensors.constants(data, architecture, architecture.first_layer.padded)
-        self.setting = Setting(data, architecture, schedule, constants, tensors.uses(specs))
+        own = None if data.resamples is None else Ownership(data)
+        places = architecture.first_layer.padded
+        constants = tensors.constants(data, architecture, places, own=own)
+        self.setting = Setting(data, architecture, schedule, constants, tensors.uses(specs), own)
         self.specs = specs
         self.parts = [
             Part.start(self.setting, networks, specs, initial)
@@ -130,7 +133,10 @@ class Population:
         self.best = Snapshots(self.setting, len(specs))
         self.final = Snapshots(self.setting, len(specs))
         self.order = np.random.default_rng([schedule.batch_seed, 1])
-        self._loss_of_predicting_zero = tensors.loss_of_predicting_zero(constants, data.task)
+        self._with_best = np.array([self.setting.keeps_best_epoch(spec) for spec in specs], bool)
+        self._losses_of_predicting_zero = tensors.losses_of_predicting_zero(
+            constants, data.task, specs, own
+        )
 
     @property
     def training(self) -> int:
@@ -147,8 +153,10 @@ class Population:
         """Train all networks that have not stopped, score them, and regroup those that go on."""
         for part in self.parts:  # compiled once, before several threads need it
             self.setting.program(len(part.state.first))
-        batches = self._batches(epoch)
-        leaving = list(map(lambda part: self._judge(part, part.train(batches), epoch), self.parts))
+        batches, scored = self._batches(epoch), self._scored_rows
+        leaving = list(
+            map(lambda part: self._judge(part, part.train(batches, scored), epoch), self.parts)
+        )
         if any(leaves.any() for leaves in leaving):
             staying = [
                 part.networks[~leaves] for part, leaves in zip(self.parts, leaving, strict=True)
@@ -171,8 +179,8 @@ class Population:
 
     def _judge(self, part: Part, epoch_result: EpochResult, epoch: int) -> np.ndarray:
         """Score a part's networks, keep the best states; which networks stop."""
-        schedule, keeps_best_epoch = self.setting.schedule, self.setting.keeps_best_epoch
-        finite, score = self._scored(epoch_result)
+        schedule, with_best = self.setting.schedule, self._with_best[part.networks]
+        finite, score = self._scored(part, epoch_result)
         kept = epoch_result.kept[:, self.setting.places.inputs]
         improved, leaving = (np.zeros(len(part.networks), bool) for _ in range(2))
         for slot, network in enumerate(part.networks):
@@ -189,7 +197,7 @@ class Population:
             result.kept.append(kept[slot])
             # The first epoch is kept whatever its score, which may be undefined (one class only).
             better = self._sign * score[slot] > self.scores[network]
-            improved[slot] = not keeps_best_epoch or better or epoch == 1
+            improved[slot] = not with_best[slot] or better or epoch == 1
             if improved[slot]:
                 result.best_epoch = epoch
             if better:
@@ -197,35 +205,66 @@ class Population:
             waited = epoch - result.best_epoch
             leaving[slot] = waited >= schedule.patience_epochs or epoch == schedule.epochs
             if leaving[slot]:
-                result.failure = self._divergence(epoch_result.losses[slot], epoch)
-        if keeps_best_epoch:
-            self.best.keep(part, np.flatnonzero(improved))
+                result.failure = self._divergence(network, epoch_result.losses[slot], epoch)
+        self.best.keep(part, np.flatnonzero(improved & with_best))
         healthy = [self.results[network].failure is None for network in part.networks]
         self.final.keep(part, np.flatnonzero(leaving & healthy))
         return leaving
 
-    def _divergence(self, loss: float, epoch: int) -> str | None:
+    def _divergence(self, network: int, loss: float, epoch: int) -> str | None:
         """Why a network that stops has failed though its numbers are finite, or None."""
-        if loss <= DIVERGED * self._loss_of_predicting_zero:
+        of_zero = self._losses_of_predicting_zero[network]
+        if loss <= DIVERGED * of_zero:
             return None
         return (
             f"diverged: its last training loss, {loss:.3g} in epoch {epoch}, is more than "
-            f"{DIVERGED:g} times that of predicting 0, {self._loss_of_predicting_zero:.3g}"
+            f"{DIVERGED:g} times that of predicting 0, {of_zero:.3g}"
         )
 
-    def _scored(self, epoch_result: EpochResult) -> tuple[np.ndarray, np.ndarray]:
+    @property
+    def _scored_rows(self) -> slice:
+        """The rows of which some network's epochs need predictions."""
+        n, validation, _ = self.setting.data.rows
+        own = self.setting.own
+        if own is None:
+            return slice(n, n + validation)
+        resamples = {self.specs[i].resample for part in self.parts for i in part.networks}
+        rows = np.concatenate([own.fitted(resample).validation for resample in resamples])
+        return slice(int(rows.min()), int(rows.max()) + 1) if len(rows) else slice(0, 0)
+
+    def _scored(self, part: Part, epoch_result: EpochResult) -> tuple[np.ndarray, np.ndarray]:
         """Of every slot: whether all its numbers are finite, and its validation score or nan."""
-        data = self.setting.data
-        n, validation, _ = data.rows
         # An infinite second moment would freeze its variable where it is.
         finite = np.isfinite(epoch_result.losses) & np.isfinite(epoch_result.size)
-        if not validation:
-            return finite, np.full(len(finite), np.nan)
-        finite &= np.isfinite(epoch_result.predictions).all(axis=(1, 2))
-        predictions = np.where(finite[:, None, None], epoch_result.predictions, 0.0)
-        outcome = data.target[n : n + validation]
-        score = metrics.score(self.setting.schedule.objective, outcome, predictions, data.task)
+        score, scored, own = np.full(len(finite), np.nan), self._scored_rows, self.setting.own
+        if own is None:
+            if scored.start < scored.stop:
+                self._score(np.arange(len(finite)), slice(None), epoch_result, finite, score)
+            return finite, score
+        resamples = [self.specs[network].resample for network in part.networks]
+        for resample in dict.fromkeys(resamples):
+            rows = own.fitted(resample).validation - scored.start
+            if len(rows):
+                slots = np.array([i for i, each in enumerate(resamples) if each == resample])
+                self._score(slots, rows, epoch_result, finite, score)
         return finite, score
+
+    def _score(
+        self,
+        slots: np.ndarray,
+        rows: np.ndarray | slice,
+        epoch_result: EpochResult,
+        finite: np.ndarray,
+        score: np.ndarray,
+    ) -> None:
+        """Into finite and score of these slots, whose validation rows are these of the scored."""
+        data = self.setting.data
+        predictions = epoch_result.predictions[slots][:, :, rows]
+        finite[slots] &= np.isfinite(predictions).all(axis=(1, 2))
+        predictions = np.where(finite[slots][:, None, None], predictions, 0.0)
+        outcome = data.target[self._scored_rows][rows]
+        objective = self.setting.schedule.objective
+        score[slots] = metrics.score(objective, outcome, predictions, data.task)
 
     def finish(self, map: Callable = map) -> list[TrainedNetwork]:
         """Finish the last states, and predict everyone at the best epoch and at the end."""

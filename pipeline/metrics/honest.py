@@ -53,7 +53,7 @@ class Scored:
     maximize: bool
     people: np.ndarray | None = None
 
-    def without_a_say(self, network: int) -> np.ndarray:
+    def without_a_say(self, network: int | np.integer) -> np.ndarray:
         """Rows that neither trained it nor picked its best epoch."""
         resample = self.resample[network]
         return np.flatnonzero((self.times[resample] == 0) & ~self.picks[resample])
@@ -62,7 +62,9 @@ class Scored:
         """(n, B) how often each row is in a bootstrap of the people."""
         return bootstrap.resamples_of(len(self.outcome), self.people)
 
-    def resampled(self, network: int, rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resampled(
+        self, network: int | np.integer, rows: np.ndarray, counts: np.ndarray
+    ) -> np.ndarray:
         """(B,) a network's metric on some rows, each as often as the counts (n, B) have it."""
         assert self.predictions is not None
         predictions = self.predictions[network][:, rows]
@@ -132,7 +134,9 @@ def nested(scored: Scored) -> Estimate:
         np.flatnonzero((scored.resample == resample) & (scored.configuration == configuration))
         for resample, configuration in choices.items()
     ]
-    value = float(_mean(np.array([_mean(scored.left_out[of]) for of in networks] or [np.nan])))
+    value = float(
+        _mean(np.array([float(_mean(scored.left_out[of])) for of in networks] or [np.nan]))
+    )
     low = high = float("nan")
     if scored.predictions is not None and networks:
         counts = scored.counts()

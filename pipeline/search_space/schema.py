@@ -93,6 +93,12 @@ class ResampleSettings(_Keys):
         """R, how many resamples there are."""
         return self.folds * self.repeats if self.kind == "folds" else self.count
 
+    @property
+    def word(self) -> str:
+        """As a parameter has it: `subsample:100`, `folds:5x10`."""
+        much = f"{self.folds}x{self.repeats}" if self.kind == "folds" else f"{self.count}"
+        return f"{self.kind}:{much}"
+
 
 class NetworkSettings(_Keys):
     """The shape of a network. No hidden layer at all is a penalized generalized linear model.

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.data import Cohort
 from pipeline.genetics import Genotypes
 from pipeline.provenance import ENGINE_VERSION, reproduction_facts
-from pipeline.results import StudyRecord
+from pipeline.results import THE_TABLE, StudyRecord
 from pipeline.search_space import SearchSpace, as_recorded
 from pipeline.study.people import GENETIC, People
 from pipeline.study.replicates import Replicate
@@ -58,21 +58,34 @@ class Keys:
 
     def __init__(self, people: People, objective: str):
         self._objective, self._genotypes = objective, people.genotypes
+        self._resampled = people.resampled
         self.people = people_key(people.cohort)
 
     def of(self, replicate: Replicate) -> str:
         """`network_key` of a network."""
-        return network_key(self.people, replicate, self._objective, self._genotypes)
+        return network_key(
+            self.people, replicate, self._objective, self._genotypes, self._drawn(replicate)
+        )
+
+    def _drawn(self, replicate: Replicate) -> str | None:
+        if replicate.resample == THE_TABLE:
+            return None
+        assert self._resampled is not None
+        return self._resampled.digest(replicate.resample)
 
 
 def network_key(
-    people: str, replicate: Replicate, objective: str, genotypes: Genotypes | None
+    people: str,
+    replicate: Replicate,
+    objective: str,
+    genotypes: Genotypes | None,
+    drawn: str | None = None,
 ) -> str:
     """What decides a network's numbers: `<people>-<24 digits>`; whatever the study is called, and
     whatever else it searches, networks of one key are the same network.
 
     objective picks the best epoch. Genotypes, and settings of their encoder, count where the
-    network has them.
+    network has them; `drawn`, who is in its resample, where it trains on one.
     """
     configuration = replicate.configuration
     has_genotypes = GENETIC in configuration.inputs
@@ -88,6 +101,7 @@ def network_key(
             for name, value in configuration.params.items()
             if has_genotypes or not name.startswith("genetic_")
         },
+        **({} if drawn is None else {"drawn": drawn}),
     }
     return f"{people}-{_digest(decides)[:24]}"
 

@@ -163,9 +163,12 @@ class People:
                 assert self.resampled is not None
                 order, training = self.resampled.order, self.resampled.development
             relationship = genotypes.relationship[np.ix_(order, training)]
+            factor = None  # of resamples each has its own
+            if not on_resamples:
+                factor = encoding_factor(relationship, len(training))
             self._related[on_resamples] = {
                 "relationship": relationship,
-                "relationship_factor": encoding_factor(relationship, len(training)),
+                "relationship_factor": factor,
                 "rank": min(len(training), genotypes.variants),
             }
         return self._related[on_resamples]

@@ -16,6 +16,7 @@ from pipeline.networks import (
     Architecture,
     NetworkSpec,
     Schedule,
+    TrainedNetwork,
     TrainingData,
     networks_at_once,
     split_networks,
@@ -93,11 +94,14 @@ def train(
     on_epoch: Callable[[int, int, float], None] | None = None,
     on_encoder: Callable[[Replicate, np.ndarray, float], None] | None = None,
     checkpoint: Checkpoint | None = None,
+    on_predictions: Callable[[Sequence[Replicate], np.ndarray], None] | None = None,
 ) -> list[NetworkResult]:
     """Train a population; results in the order of its replicates, without trial and key.
 
-    on_encoder(replicate, C, a) is given what each network learned of the genotypes. checkpoint:
-    where a population that was stopped goes on from; whoever keeps the results removes it.
+    on_encoder(replicate, C, a) is given what each network of the table learned of the genotypes,
+    on_predictions what those that did not fail predict at their best epochs, (K, o, N) by row of
+    the table, in its unit. checkpoint: where a population that was stopped goes on from; whoever
+    keeps the results removes it.
     """
     configuration = population.configuration
     data = people.training_data(configuration, population.resampled)
@@ -111,10 +115,15 @@ def train(
         checkpoint=checkpoint,
     )
     for replicate, network in zip(population.replicates, trained, strict=True):
-        if on_encoder is not None and network.encoder is not None:
+        on_the_table = replicate.resample == THE_TABLE
+        if on_encoder is not None and network.encoder is not None and on_the_table:
             on_encoder(replicate, *network.encoder)
+    if on_predictions is not None:
+        _hand_on_predictions(population, trained, people, on_predictions)
     measured = measured_parts(trained, population.replicates, people)
-    redrawn = resampled_test_people(trained, people, objective.removeprefix("val_"))
+    redrawn: list[dict[str, np.ndarray]] = [{} for _ in trained]
+    if not population.resampled:
+        redrawn = resampled_test_people(trained, people, objective.removeprefix("val_"))
     for network in trained:
         network.curves["score"] = list(people.scored(objective, np.array(network.curves["score"])))
     return [
@@ -123,3 +132,23 @@ def train(
             population.replicates, trained, measured, redrawn, strict=True
         )
     ]
+
+
+def _hand_on_predictions(
+    population: Population,
+    trained: Sequence[TrainedNetwork],
+    people: People,
+    on_predictions: Callable[[Sequence[Replicate], np.ndarray], None],
+) -> None:
+    usable = [
+        (replicate, network.predictions)
+        for replicate, network in zip(population.replicates, trained, strict=True)
+        if network.failure is None and network.predictions is not None
+    ]
+    if not usable:
+        return
+    replicates, predictions = zip(*usable, strict=True)
+    in_order = people.predicted(np.stack(predictions))
+    by_row = np.empty_like(in_order)
+    by_row[:, :, people.rows_of(population)] = in_order
+    on_predictions(replicates, by_row)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from pipeline.data import Cohort
@@ -30,8 +31,11 @@ from pipeline.study.lock import StorageLock, alone
 from pipeline.study.needs import require_memory_to_train
 from pipeline.study.people import GENETIC, People
 from pipeline.study.populations import populations, train
+from pipeline.study.predictions import FOLDER as PREDICTIONS
+from pipeline.study.predictions import Predictions
 from pipeline.study.recording import Recorder
-from pipeline.study.replicates import Population, Replicate
+from pipeline.study.replicates import Population, Replicate, replicates_of, resamples_of
+from pipeline.study.resampled import resampled_people
 from pipeline.study.scores import Scores
 from pipeline.study.storage import storage_url
 from pipeline.study.study_cohort import study_cohort
@@ -51,7 +55,7 @@ from pipeline.training import Checkpoint
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
 
-CACHED = ("relationship-*", "simulated-*", "fileset-*", "encoders/*")
+CACHED = ("relationship-*", "simulated-*", "fileset-*", "encoders/*", f"{PREDICTIONS}/*/*")
 """Of it, what is removed when it is old: at a later start it is computed again. Locks stay."""
 
 
@@ -84,6 +88,7 @@ def run_study(
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
     space, cohort, joined = study_cohort(space)
+    resampled = resampled_people(space, cohort)
     require_memory_to_train(space, cohort)
     genotypes = _genotypes(space, cohort, joined, console)
     study_id = study_id_of(space, cohort, genotypes)
@@ -110,7 +115,8 @@ def run_study(
                 lock.beats.append(run.beat)
                 folder = report_folder(output, [run.about])
                 recorder = Recorder(run, record, trials, Scores(space), lock.check)
-                _complete(space, People(cohort, genotypes), recorder, run, folder, console)
+                people = People(cohort, genotypes, resampled)
+                _complete(space, people, recorder, run, folder, console)
     return folder
 
 
@@ -144,6 +150,7 @@ def _shown_params(space: SearchSpace) -> dict[str, str | int]:
         "sampler": space.sampler,
         "regularizers": ", ".join(space.space["regularizer"]),
         "inputs": ", ".join(space.inputs),
+        **({"resamples": space.resamples.word} if space.resamples else {}),
     }
 
 
@@ -192,7 +199,9 @@ def _genotypes(
 def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: Console) -> None:
     scores = recorder.scores
     sampling = Sampling(space, scores.params)
-    wanted = {(c, s) for c in range(sampling.total) for s in space.seeds}
+    wanted = {
+        (c, s, r) for c in range(sampling.total) for s in space.seeds for r in resamples_of(space)
+    }
     done = len(wanted & scores.recorded.keys())
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
@@ -201,10 +210,10 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
     with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(scores.by_configuration()):
             replicates = [
-                Replicate(configuration, seed)
+                replicate
                 for configuration in configurations
-                for seed in space.seeds
-                if (configuration.number, seed) not in scores.recorded
+                for replicate in replicates_of(configuration, space)
+                if replicate.key not in scores.recorded
             ]
             adopted = recorder.adopt([(r, keys.of(r)) for r in replicates], keys.people)
             if adopted:
@@ -226,6 +235,11 @@ def _train_one(
 ) -> None:
     """Train a population, and record each of its networks."""
     replicates, encoders = population.replicates, Encoders(CACHE)
+    predictions = Predictions(CACHE, keys.people)
+
+    def keep_predictions(usable: Sequence[Replicate], by_row: np.ndarray) -> None:
+        predictions.keep([keys.of(replicate) for replicate in usable], by_row)
+
     share = len(replicates) / population.configuration.training.epochs
     results = train(
         population,
@@ -234,6 +248,7 @@ def _train_one(
         lambda epoch, *_: progress.training(epoch * share),
         lambda replicate, *learned: encoders.keep(keys.of(replicate), *learned),
         checkpoint,
+        None if people.resampled is None else keep_predictions,
     )
     keyed = zip(results, replicates, strict=True)
     recorder.record([replace(result, key=keys.of(replicate)) for result, replicate in keyed])

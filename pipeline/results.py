@@ -228,12 +228,23 @@ class StudyRecord:
         return self.genotypes == "simulated"
 
 
+@dataclass(frozen=True, eq=False)
+class Appraisal:
+    """How a study's model does on its test rows, in aggregates that name nobody: facts by name, and
+    tables by name, as `pipeline.appraisal` makes them."""
+
+    facts: Mapping[str, object]
+    tables: Mapping[str, pd.DataFrame]
+
+
 @dataclass(frozen=True)
 class StudyResults:
     """A study's record and its networks, finished and failed.
 
     variants  rows of variants with their weights, as `pipeline.study.variant_search` says; none
               where every genetic dimension is zeroed, None without genotypes.
+    appraisal of the best configuration's networks; None of a study that has not ended, or of one
+              that an earlier version ended.
     people    of a study with resamples, tables by name that were gathered over people when it ended
               (`pipeline.people.prediction_tables`, `cross_validation`): no row is of one of them.
     """
@@ -241,6 +252,7 @@ class StudyResults:
     record: StudyRecord
     networks: tuple[NetworkResult, ...]
     variants: pd.DataFrame | None = None
+    appraisal: Appraisal | None = None
     people: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property

@@ -31,6 +31,7 @@ MODELS = {
 IN_WORDS = {
     "inputs": "all families",
     "objective": "by task",
+    "thresholds": "by outcome",
     "patience": "`epochs`",
     **dict.fromkeys(("split", "network", "training"), "see there"),
 }

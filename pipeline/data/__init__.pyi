@@ -1,5 +1,10 @@
 from .cohort import Cohort as Cohort
 from .cohort import load_cohort as load_cohort
+from .described import Described as Described
+from .described import bands as bands
+from .described import check_bounds as check_bounds
+from .described import cut_at_quantiles as cut_at_quantiles
+from .described import described as described
 from .files import read_table as read_table
 from .kinds import Hints as Hints
 from .kinds import is_quantity as is_quantity

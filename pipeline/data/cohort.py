@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.data.described import Described
 from pipeline.data.features import RARE_PEOPLE, distinct_columns, fit_schema, informative
 from pipeline.data.files import read_table
 from pipeline.data.kinds import Hints, check_finite, columns_of
@@ -44,6 +45,7 @@ class Cohort:
     roles         what the study says of the table's columns.
     row_weights   (n,) float64 of the `sample_weight` column, or None.
     people        (n,) integers, whose row it is, where people have several; else None.
+    described     columns in people's own values, for tables about people; they leave no process.
     """
 
     inputs: Inputs
@@ -60,6 +62,7 @@ class Cohort:
     roles: Roles
     row_weights: np.ndarray | None
     people: np.ndarray | None = None
+    described: tuple[Described, ...] = ()
 
     @property
     def scale(self) -> tuple[float, float]:

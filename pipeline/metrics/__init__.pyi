@@ -5,4 +5,6 @@ from .honest import Scored as Scored
 from .honest import bias_corrected as bias_corrected
 from .honest import nested as nested
 from .honest import optimism_corrected as optimism_corrected
+from .metrics import MAXIMIZED as MAXIMIZED
 from .metrics import OF_TASK as OF_TASK
+from .metrics import score as score

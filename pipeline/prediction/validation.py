@@ -1,15 +1,7 @@
 """A model on people whose outcome is known and who did not train it: external validation.
 
-The same metrics as in the study, with bootstrap intervals over these people, and calibration.
-
-Calibration of a binary outcome y with predicted log-odds z (Steyerberg, Clinical Prediction Models
-(2019), chapter 15):
-
-    intercept   a of P(y) = σ(a + z): above 0 where risks are predicted too low
-    slope       b of P(y) = σ(a + b·z): below 1 where predictions are too extreme
-    Brier       mean (p − y)²
-
-and of a quantity y with prediction f: the mean of y − f, and the slope of y on f.
+The same metrics as in the study, with bootstrap intervals over these people, and calibration as
+`pipeline.metrics.calibration` has it.
 """
 
 from __future__ import annotations
@@ -19,18 +11,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 from pipeline.data import BINARY, REGRESSION
 from pipeline.errors import InputError
-from pipeline.metrics import OF_TASK, bootstrap, metrics
+from pipeline.metrics import OF_TASK, bootstrap, calibration, metrics
 from pipeline.prediction.outcomes import KnownOutcome
 from pipeline.serving import probabilities
 from pipeline.tracking import Origin
 
-BINS, FEWEST = 10, 10
+FEWEST = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,18 +62,23 @@ def validate(
             "people, or leave the column out"
         )
     whose = None if people is None else people[outcome.known]
-    table = _scores(origin.task, y, raw, study_metrics or {}, whose)
+    times = bootstrap.resamples_of(len(y), whose)
+    table = _scores(origin.task, y, raw, study_metrics or {}, times)
     distinct = None if whose is None else len(np.unique(whose))
-    return replace(_validation(origin, y, raw, table), people=distinct)
+    return replace(_validation(origin, y, raw, table, times), people=distinct)
 
 
-def _validation(origin: Origin, y: np.ndarray, raw: np.ndarray, table: pd.DataFrame) -> Validation:
+def _validation(
+    origin: Origin, y: np.ndarray, raw: np.ndarray, table: pd.DataFrame, times: np.ndarray
+) -> Validation:
     predicted = probabilities(raw, origin.task)
     if origin.task == REGRESSION:
-        return Validation(len(y), None, table, _of_a_quantity(y, predicted), _bins(y, predicted))
+        tenths = calibration.bins(y, predicted, times, binary=False)
+        return Validation(len(y), None, table, _of_a_quantity(y, predicted), tenths)
     if origin.task == BINARY:
-        calibration = _of_a_probability(y, raw[0], predicted)
-        return Validation(len(y), int(y.sum()), table, calibration, _bins(y, predicted))
+        tenths = calibration.bins(y, predicted, times, binary=True)
+        found = _of_a_probability(y, raw[0], predicted)
+        return Validation(len(y), int(y.sum()), table, found, tenths)
     right = predicted.argmax(axis=1) == y
     largest_probability = predicted.max(axis=1)
     classes = pd.DataFrame(
@@ -95,13 +89,12 @@ def _validation(origin: Origin, y: np.ndarray, raw: np.ndarray, table: pd.DataFr
             "share": np.bincount(y, minlength=len(origin.classes)) / len(y),
         }
     )
-    calibration = {
+    means = {
         "mean_largest_probability": float(largest_probability.mean()),
         "share_right": float(right.mean()),
     }
-    return Validation(
-        len(y), None, table, calibration, _bins(right.astype(int), largest_probability), classes
-    )
+    tenths = calibration.bins(right.astype(int), largest_probability, times, binary=True)
+    return Validation(len(y), None, table, means, tenths, classes)
 
 
 def _scores(
@@ -109,9 +102,8 @@ def _scores(
     y: np.ndarray,
     raw: np.ndarray,
     study: Mapping[str, float],
-    people: np.ndarray | None,
+    times: np.ndarray,
 ) -> pd.DataFrame:
-    times = bootstrap.resamples_of(len(y), people)
     rows = []
     for name in OF_TASK[task]:
         value = float(metrics.score(name, y, raw[None], task)[0])
@@ -121,43 +113,13 @@ def _scores(
 
 
 def _of_a_probability(y: np.ndarray, logits: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    def excess(shift: float) -> float:
-        return float(np.mean(expit(logits + shift) - y))
-
-    # Far enough out that everyone is predicted to be no case, and a case.
-    lowest = min(-50.0, -30.0 - float(logits.max()))
-    highest = max(50.0, 30.0 - float(logits.min()))
-    slope = np.nan
-    if np.ptp(logits) > 0:
-        fitted = LogisticRegression(C=np.inf, max_iter=1000).fit(logits[:, None], y)
-        slope = float(fitted.coef_[0, 0])
-    return {
-        "calibration_intercept": float(brentq(excess, lowest, highest)),
-        "calibration_slope": slope,
-        "mean_predicted": float(predicted.mean()),
-        "share_of_cases": float(y.mean()),
-        "brier_score": float(np.mean((predicted - y) ** 2)),
-    }
+    found = calibration.values_of(calibration.of_risks(y, logits, calibration.once(len(y))))
+    brier = found.pop("brier_score")
+    means = {"mean_predicted": float(predicted.mean()), "share_of_cases": float(y.mean())}
+    return found | means | {"brier_score": brier}
 
 
 def _of_a_quantity(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    slope = np.nan
-    if np.ptp(predicted) > 0:
-        slope = float(np.polyfit(predicted, y, 1)[0])
-    return {
-        "mean_error": float(np.mean(y - predicted)),
-        "calibration_slope": slope,
-        "mean_predicted": float(predicted.mean()),
-        "mean_observed": float(y.mean()),
-    }
-
-
-def _bins(y: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
-    """Tenths of the people by prediction, fewer where they are few: at least ten each."""
-    count = int(np.clip(len(y) // FEWEST, 1, BINS))
-    parts = np.array_split(np.argsort(predicted, kind="stable"), count)
-    rows = []
-    for part in parts:
-        mean, half = y[part].mean(), 1.96 * y[part].std(ddof=1) / np.sqrt(len(part))
-        rows.append((predicted[part].mean(), mean, mean - half, mean + half, len(part)))
-    return pd.DataFrame(rows, columns=["predicted", "observed", "low", "high", "rows"])
+    found = calibration.of_quantities(y, predicted, calibration.once(len(y)))
+    means = {"mean_predicted": float(predicted.mean()), "mean_observed": float(y.mean())}
+    return calibration.values_of(found) | means

@@ -29,6 +29,7 @@ from pipeline.report.plots import (
     COLORS,
     HATCHES,
     INK,
+    Band,
     Boxes,
     Key,
     Lines,
@@ -40,7 +41,7 @@ from pipeline.report.plots import (
 from pipeline.report.raster import png_of, printable, side_by_side
 from pipeline.results import Inputs, variable_norms
 
-_FAINT = "#8a8a8a"
+_FAINT, BAND = "#8a8a8a", 0.16
 
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
@@ -141,6 +142,8 @@ def _draw_mark(axes: MatplotlibAxes, mark: Mark) -> None:
         )  # fmt: skip
     elif isinstance(mark, Spans):
         axes.vlines(mark.x, mark.low, mark.high, color=mark.color, linewidth=0.8)
+    elif isinstance(mark, Band):
+        axes.fill_between(mark.x, mark.low, mark.high, color=mark.color, alpha=BAND, linewidth=0)
     elif isinstance(mark, Boxes):
         axes.bar(mark.left, mark.top - mark.bottom, mark.right - mark.left, bottom=mark.bottom,
                  align="edge", color=mark.color, hatch=mark.hatch, edgecolor="white",
@@ -157,7 +160,8 @@ def _draw_mark(axes: MatplotlibAxes, mark: Mark) -> None:
 
 def _handle(key: Key) -> Patch | Line2D:
     if key.hatch:
-        return Patch(facecolor=key.color, hatch=key.hatch.strip(), edgecolor="white")
+        alpha = BAND if key.faint else None
+        return Patch(facecolor=key.color, hatch=key.hatch.strip(), edgecolor="white", alpha=alpha)
     handle = Line2D([], [], color=key.color, marker=key.marker, markersize=6,
                     markerfacecolor="white" if key.hollow else key.color)  # fmt: skip
     handle.set_linestyle(key.dash or "none")

@@ -25,7 +25,7 @@ from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
-from pipeline.report.plots import INK, Axes, Boxes, Lines, Note, Plot, Points, Spans, Tips
+from pipeline.report.plots import INK, Axes, Band, Boxes, Lines, Note, Plot, Points, Spans, Tips
 from pipeline.report.raster import printable
 
 _MARKERS = {
@@ -85,6 +85,9 @@ def _draw_mark(plot: figure, mark: object) -> GlyphRenderer | None:
         )  # fmt: skip
     if isinstance(mark, Spans):
         return plot.segment(mark.x, mark.low, mark.x, mark.high, color=mark.color)
+    if isinstance(mark, Band):
+        plot.varea(mark.x, mark.low, mark.high, color=mark.color, alpha=0.16)
+        return None
     if isinstance(mark, Boxes):
         columns = {"left": mark.left, "right": mark.right, "bottom": mark.bottom, "top": mark.top}
         return plot.quad(

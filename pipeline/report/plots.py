@@ -75,6 +75,17 @@ class Spans:
 
 
 @dataclass(frozen=True, eq=False)
+class Band:
+    """The area between two lines, such as a curve's interval."""
+
+    x: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    color: str
+    label: str = ""
+
+
+@dataclass(frozen=True, eq=False)
 class Boxes:
     """Filled rectangles, such as stacked bars."""
 
@@ -99,7 +110,7 @@ class Note:
     right: bool = True
 
 
-Mark = Lines | Points | Spans | Boxes | Note
+Mark = Lines | Points | Spans | Band | Boxes | Note
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,7 @@ class Key:
     dash: Dash | Literal[""] = ""
     hatch: str = ""
     hollow: bool = False
+    faint: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,14 +156,16 @@ class Plot:
         """Every label once, in the order of the marks."""
         keys: dict[str, Key] = {}
         for mark in self.marks():
-            if not isinstance(mark, (Lines, Points, Boxes)) or not mark.label:
+            if not isinstance(mark, (Lines, Points, Band, Boxes)) or not mark.label:
                 continue
             if isinstance(mark, Lines):
                 key = Key(mark.label, mark.color, mark.marker, mark.dash)
             elif isinstance(mark, Points):
                 key = Key(mark.label, mark.color, mark.marker, hollow=mark.hollow)
             else:
-                key = Key(mark.label, mark.color, hatch=mark.hatch or " ")
+                hatch = mark.hatch if isinstance(mark, Boxes) else ""
+                faint = isinstance(mark, Band)
+                key = Key(mark.label, mark.color, hatch=hatch or " ", faint=faint)
             keys.setdefault(mark.label, key)
         return tuple(keys.values())
 

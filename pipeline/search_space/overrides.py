@@ -17,7 +17,8 @@ SECTION_OF = {
     **dict.fromkeys(NetworkSettings.model_fields, "network"),
     **dict.fromkeys(TrainingSettings.model_fields, "training"),
 }
-_LISTS = ("categories", "drop", "unpenalized", "inputs", "cross", "keep", "dates", "missing")
+_LISTS = ("categories", "drop", "unpenalized", "inputs", "cross", "keep", "dates", "missing",
+          "report_by")  # fmt: skip
 _TEXTS = (
     "data", "target", "task", "sample_weight", "id", "genotypes", "sampler", "scheduler",
     "activation", "person", "numbers",
@@ -59,7 +60,8 @@ def _meant(key: str, value: object, earlier: object) -> object:
         return [name.strip() for name in value.split(",")]
     if not isinstance(value, str) or (key in _TEXTS and not value.startswith("{")):
         return value
-    is_list = ("," in value or key in _LISTS) and "{" not in value and "[" not in value
+    one_of_a_list = key in _LISTS or key == "thresholds"
+    is_list = ("," in value or one_of_a_list) and "{" not in value and "[" not in value
     if key == "inputs":
         value = value.replace("+", ",")
     if is_list and key in _LISTS:  # names as they are: `Unnamed: 0` is no mapping

@@ -155,6 +155,11 @@ class TrainingSettings(_Keys):
 MissingCodes = Annotated[tuple[int | float | str, ...], Field(strict=False)]
 NumberFormat = Literal["1,234.5", "1.234,5"]
 _NAMES = "a list of column names, such as [education]"
+Thresholds = Annotated[
+    tuple[Annotated[float, Field(gt=0, lt=1)], ...],
+    Field(strict=False, min_length=1, max_length=10),
+]
+Bounds = Annotated[tuple[float, ...], Field(strict=False)]
 
 
 class StudyFile(_Keys):
@@ -225,6 +230,15 @@ class StudyFile(_Keys):
     space: dict[str, Any] = _key(..., "a mapping such as {regularizer: [l1], lambda_l1: [0.01]}")
     network: NetworkSettings = _key(NetworkSettings(), "a mapping such as {activation: relu}")
     training: TrainingSettings = _key(TrainingSettings(), "a mapping such as {epochs: 60}")
+    thresholds: Thresholds | None = _key(
+        None, "a list of one to ten numbers between 0 and 1, such as [0.1, 0.2]"
+    )
+    report_by: Names | dict[str, Bounds] = _key(
+        (),
+        "a list of columns, such as [sex, age], or a mapping from columns to the bounds of their "
+        "bands, such as {sex: [], age: [45, 55]}",
+    )
+    baselines: bool | Literal["none"] = _key(True, "true, false or none")
     scheduler: str = _key("local", "local or a scheduler's address", min_length=1)
 
 

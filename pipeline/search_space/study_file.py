@@ -59,6 +59,7 @@ class SearchSpace:
     data_replaced: a parameter named another table than the study's own, so the study's
              `categories`, `drop`, `families`, `groups` and `unpenalized` may name columns that
              are not in it, unless they are parameters too.
+    report_by    column → the bounds of its bands; none are left to its quantiles, and to levels.
     parameters   names of the keys that were given as parameters.
     """
 
@@ -97,6 +98,9 @@ class SearchSpace:
     network: NetworkSettings
     training: TrainingSettings
     scheduler: str
+    thresholds: tuple[float, ...] | None
+    report_by: Mapping[str, tuple[float, ...]]
+    baselines: bool
     data_replaced: bool
     parameters: frozenset[str]
     warnings: tuple[str, ...]
@@ -175,7 +179,19 @@ class SearchSpace:
             "scheduler": self.scheduler,
             **{key: value for key, value in self.identity().items() if key != "genotypes"},
             **({"resamples": shown(self.resamples)} if self.resamples else {}),
+            **self._appraisal(),
         }
+
+    def _appraisal(self) -> dict[str, Any]:
+        """The keys on what is measured at the end that are not at their default: no network's
+        numbers depend on them, nor which networks a study has."""
+        by = {column: list(bounds) for column, bounds in self.report_by.items()}
+        stated = {
+            "thresholds": list(self.thresholds) if self.thresholds else None,
+            "report_by": by or None,
+            "baselines": None if self.baselines else False,
+        }
+        return {key: value for key, value in stated.items() if value is not None}
 
     def identity(self) -> dict[str, Any]:
         """What decides a network's result or which configurations come, as plain JSON values.
@@ -280,6 +296,8 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
         genotypes=located_genotypes(keys.genotypes, source, path),
         seeds=_seeds(keys.seeds, source),
         resamples=read_resamples(keys.resamples, source),
+        report_by=_report_by(keys, source),
+        baselines=keys.baselines is True,
         cross=cross,
         space=space,
         training=training,
@@ -297,7 +315,7 @@ _UNCHANGED: tuple[str, ...] = (
     *_READING,
     "target", "task", "categories", "drop", "families", "groups", "unpenalized", "sample_weight",
     "split", "sampler", "sampler_seed", "configurations", "network", "scheduler", "id",
-    "minor_allele_frequency", "missing_rate", "principal_components",
+    "minor_allele_frequency", "missing_rate", "principal_components", "thresholds",
 )  # fmt: skip
 
 
@@ -341,6 +359,20 @@ def _check_groups(keys: StudyFile, source: Source) -> None:
         for column in (keys.target, keys.sample_weight):
             if column in columns:
                 source.fail("groups", f"without {column!r}, which is no variable", list(columns))
+
+
+def _report_by(keys: StudyFile, source: Source) -> dict[str, tuple[float, ...]]:
+    """Column → bounds, each increasing; none where they are not given."""
+    stated = keys.report_by
+    by: dict[str, tuple[float, ...]] = dict.fromkeys(stated, ())
+    if isinstance(stated, Mapping):
+        by = dict(stated)
+    if keys.target in by:
+        source.fail("report_by", f"without the target {keys.target!r}", list(by))
+    for column, bounds in by.items():
+        if any(low >= high for low, high in zip(bounds, bounds[1:])):
+            source.fail("report_by", f"with increasing bounds of {column}", list(bounds))
+    return by
 
 
 def _known_families(families: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,13 +9,22 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.data import BINARY, REGRESSION, Cohort, person_columns
-from pipeline.inspection import BEST_ROLE, EXCHANGEABLE, Solution
+from pipeline.inspection import (
+    BEST_ROLE,
+    EXCHANGEABLE,
+    Solution,
+    best_row,
+    by_configuration,
+    configuration_table,
+    solutions_of,
+)
 from pipeline.report import Summary
-from pipeline.results import ANCESTRY, NetworkResult
+from pipeline.results import ANCESTRY, NetworkResult, StudyResults
 from pipeline.serving import (
     COPIES,
     VARIANT_WEIGHTS,
@@ -73,19 +82,42 @@ def served_network(network: NetworkResult, cohort: Cohort) -> ServedNetwork:
 def finalists_of(summary: Summary, cohort: Cohort) -> list[Finalist]:
     """The representatives of the best configuration's solutions, the commonest solution first."""
     best = next((f for f in summary.focus if BEST_ROLE in f.roles), None)
-    solutions = enumerate(best.best[:MOST_MODELS], 1) if best else ()
+    return _of_solutions(best.best if best else (), cohort)
+
+
+def champion_network(results: StudyResults, cohort: Cohort) -> NetworkResult | None:
+    """The network that becomes the champion, before anything is written of it."""
+    record = results.record
+    best = best_networks(results)
+    finalists = _of_solutions(solutions_of(best, record.objective, "best"), cohort)
+    champion = _champion(finalists, record.objective, record.maximize)
+    return None if champion is None else champion.network
+
+
+def best_networks(results: StudyResults) -> tuple[NetworkResult, ...]:
+    """Those of the best configuration."""
+    best = best_row(configuration_table(results), results.record.maximize)
+    if best is None:
+        return ()
+    return by_configuration(results.networks)[int(best["configuration"])]
+
+
+def _of_solutions(solutions: Sequence[Solution], cohort: Cohort) -> list[Finalist]:
     return [
         Finalist(i, s, s.representative, served_network(s.representative, cohort))
-        for i, s in solutions
+        for i, s in enumerate(solutions[:MOST_MODELS], 1)
         if s.representative.layers and s.representative.run_id
     ]
 
 
 def champion_of(finalists: list[Finalist], summary: Summary) -> Finalist | None:
     """The best by the validation rows of those that predict from the table alone, or of all."""
-    sign = 1 if summary.record.maximize else -1
+    return _champion(finalists, summary.record.objective, summary.record.maximize)
+
+
+def _champion(finalists: Sequence[Finalist], objective: str, maximize: bool) -> Finalist | None:
+    sign = 1 if maximize else -1
     usable = [f for f in finalists if f.from_table] or finalists
-    objective = summary.record.objective
     return max(usable, key=lambda f: sign * f.network.metrics[objective], default=None)
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.baselines import BaselineData
 from pipeline.data import ClassWeight, Cohort, training_weights
 from pipeline.genetics import Genotypes, encoding_factor
 from pipeline.networks import Resamples, TrainingData
-from pipeline.results import ANCESTRY, THE_TABLE, Inputs
+from pipeline.results import ANCESTRY, THE_TABLE, Inputs, NetworkResult
 from pipeline.search_space import Configuration
 from pipeline.study.replicates import Population, Replicate
 from pipeline.study.resampled import Resampled
@@ -81,13 +82,61 @@ class People:
         names = tuple(f"genetic_{i}" for i in range(genetic_dimensions))
         return table_columns + Inputs(names, names, (GENETIC,) * genetic_dimensions)
 
+    def test_columns(self, network: NetworkResult, dual: np.ndarray | None) -> np.ndarray:
+        """(test rows, p) inputs of a network, in the order of its `inputs`.
+
+        dual: a·(u + C) (n, d) of its encoder; without it genetic dimensions are 0.
+        """
+        cohort, test = self.cohort, self.cohort.split.test
+        families = dict.fromkeys(network.inputs.families)
+        chosen = [f != GENETIC and f in families for f in cohort.inputs.families]
+        parts = [cohort.features[test][:, chosen]]
+        if ANCESTRY in families and self._components is not None:
+            parts.append(self._components.scores[test].astype(np.float32))
+        if GENETIC in families:
+            dimensions = network.inputs.families.count(GENETIC)
+            encoded = np.zeros((len(test), dimensions))
+            if dual is not None and self._relationship is not None:
+                encoded = self._relationship[-len(test) :].astype(np.float64) @ dual
+            parts.append(encoded)
+        return np.concatenate(parts, axis=1)
+
+    def of_baselines(self, families: Sequence[str], objective: str) -> BaselineData:
+        """The same people, columns and genotypes for simpler models; rows in the networks' order.
+
+        families: all that some network of the study sees.
+        """
+        cohort, order = self.cohort, self._order
+        n, validation, test = self._rows
+        columns = cohort.features[:, [f in families for f in cohort.inputs.families]]
+        words = "+".join(f for f in families if f != GENETIC)
+        if self._components is not None:
+            columns = np.concatenate([columns, self._components.scores], axis=1)
+            words = f"{words}+{ANCESTRY}" if words else ANCESTRY
+        return BaselineData(
+            columns=columns[order],
+            outcome=cohort.outcome[order],
+            task=self.task,
+            objective=objective,
+            train=np.arange(n),
+            validation=np.arange(n, n + validation),
+            test=np.arange(n + validation, n + validation + test),
+            families=words,
+            weights=None if cohort.row_weights is None else cohort.row_weights[order],
+            people=None if cohort.people is None else cohort.people[order],
+            relationship=self._relationship if GENETIC in families else None,
+        )
+
+    @property
+    def _relationship(self) -> np.ndarray | None:
+        """(N, n) of everyone to those who train on the table, test rows last."""
+        return None if self.genotypes is None else self._relationships(False)["relationship"]
+
     def rows_of(self, population: Population) -> np.ndarray:
         """(N,) the table's row of each of a network's predictions."""
-        return (
-            self._order
-            if self.resampled is None or not population.resampled
-            else (self.resampled.order)
-        )
+        if self.resampled is None or not population.resampled:
+            return self._order
+        return self.resampled.order
 
     def parts(self, replicate: Replicate) -> Mapping[str, tuple[slice | np.ndarray, np.ndarray]]:
         """Part → its positions in this network's predictions, and its outcomes."""

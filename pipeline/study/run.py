@@ -26,6 +26,7 @@ from pipeline.report import page as report
 from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
+from pipeline.study.appraising import with_appraisal
 from pipeline.study.identity import Keys, command_of, record_of, study_id_of
 from pipeline.study.lock import StorageLock, alone
 from pipeline.study.needs import require_memory_to_train
@@ -55,7 +56,9 @@ from pipeline.training import Checkpoint
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
 
-CACHED = ("relationship-*", "simulated-*", "fileset-*", "encoders/*", f"{PREDICTIONS}/*/*")
+CACHED = (
+    "relationship-*", "simulated-*", "fileset-*", "encoders/*", "baselines/*", f"{PREDICTIONS}/*/*",
+)  # fmt: skip
 """Of it, what is removed when it is old: at a later start it is computed again. Locks stay."""
 
 
@@ -139,6 +142,7 @@ def _complete(
     results = tracked.load_study(run.run_id)
     if people.genotypes is not None:
         results = _with_variants(results, people.genotypes, run, console)
+    results = with_appraisal(results, space, people, run, CACHE, console)
     _finish(results, run, people.cohort, folder, console)
 
 

@@ -10,7 +10,9 @@ from pipeline.data import (
     BINARY,
     Cohort,
     Table,
+    check_bounds,
     check_class_weight,
+    described,
     is_quantity,
     load_cohort,
     named,
@@ -76,7 +78,23 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
     for class_weight in space.space.get("class_weight", (space.training.class_weight,)):
         check_class_weight(class_weight, cohort.task, cohort.classes, cohort.target)
     _check_genotypes(space, cohort)
-    return space, replace(cohort, warnings=(*cohort.warnings, *left_out)), joined
+    space, unknown = _groups_within(space, table)
+    shown = described(table, cohort, list(space.report_by), space.rare_level_people)
+    check_bounds(space.report_by, shown)
+    warnings = (*cohort.warnings, *left_out, *unknown)
+    return space, replace(cohort, warnings=warnings, described=shown), joined
+
+
+def _groups_within(space: SearchSpace, table: Table) -> tuple[SearchSpace, list[str]]:
+    """The study without the columns of `report_by` that another table than its own lacks."""
+    present = set(table.frame.columns)
+    lost = [column for column in space.report_by if column not in present]
+    if not space.data_replaced or "report_by" in space.parameters or not lost:
+        return space, []
+    kept = {column: bounds for column, bounds in space.report_by.items() if column in present}
+    return replace(space, report_by=kept), [
+        f"the table has no {named(lost)}, which the study names under report_by; left out"
+    ]
 
 
 def _within(roles: Roles, table: Table, parameters: Set[str]) -> tuple[Roles, list[str]]:

@@ -4,6 +4,7 @@ from .fetched import FetchedModel as FetchedModel
 from .fetched import fetch_model as fetch_model
 from .format import VARIANTS as VARIANTS
 from .format import VARIANTS_FOLDER as VARIANTS_FOLDER
+from .format import appraisal_files as appraisal_files
 from .format import param_text as param_text
 from .format import params_from_texts as params_from_texts
 from .holder import Holder as Holder

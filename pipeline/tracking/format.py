@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.metrics import DIGITS
-from pipeline.results import Inputs, NetworkResult, StudyRecord, variable_norms
+from pipeline.results import Appraisal, Inputs, NetworkResult, StudyRecord, variable_norms
 
 FIRST_LAYER = "first_layer.csv"
 FIRST_LAYER_FINAL = "first_layer_final.csv"
@@ -41,6 +41,7 @@ VARIABLES, NETWORK_FILE = "variables.csv", "network.npz"
 CURVE_PREFIX = "epoch_"
 WEIGHTS_FOLDER, HEAT_MAPS_FOLDER = "weights", "heatmaps"
 VARIANTS_FOLDER, VARIANTS = "variants", "variants.csv"
+APPRAISAL_FOLDER, FACTS = "appraisal", "facts.json"
 MAX_PARAM_CHARACTERS = 6_000
 MAX_TAG_CHARACTERS = 8_000
 MAX_KEY_CHARACTERS = 250
@@ -329,3 +330,45 @@ def variants_from_csv(content: bytes) -> pd.DataFrame:
     """The rows of variants that `pipeline.study.variant_search` tracked."""
     texts = dict.fromkeys(("network", "chromosome", "id", "allele_1", "allele_2"), str)
     return pd.read_csv(io.BytesIO(content), dtype=texts, keep_default_na=False)
+
+
+def appraisal_files(appraisal: Appraisal) -> dict[str, bytes]:
+    """An appraisal's facts and tables, by their path in the study's run."""
+    facts = json.dumps(dict(appraisal.facts), indent=1, default=_plain, ensure_ascii=False)
+    files = {f"{APPRAISAL_FOLDER}/{FACTS}": facts.encode()}
+    for name, table in appraisal.tables.items():
+        if len(table.columns):
+            files[f"{APPRAISAL_FOLDER}/{name}.csv"] = table.to_csv(index=False).encode()
+    return files
+
+
+def appraisal_from_files(files: Mapping[str, bytes]) -> Appraisal | None:
+    """What `appraisal_files` wrote; None without facts."""
+    if FACTS not in files:
+        return None
+    tables = {
+        PurePath(name).stem: _appraisal_table(content)
+        for name, content in files.items()
+        if name.endswith(".csv")
+    }
+    return Appraisal(json.loads(files[FACTS]), tables)
+
+
+def _appraisal_table(content: bytes) -> pd.DataFrame:
+    """Columns in which everything is a number are numbers, all others text."""
+    texts = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+    for name in texts.columns:
+        known = texts[name][texts[name] != ""]
+        if len(known) and set(known) <= {"True", "False"}:
+            texts[name] = texts[name] == "True"
+        elif name not in _TEXT_COLUMNS:
+            numbers = pd.to_numeric(texts[name], errors="coerce")
+            if not numbers[known.index].isna().any():
+                texts[name] = numbers
+    return texts
+
+
+_TEXT_COLUMNS = frozenset(
+    ("model", "solution", "outcome", "kind", "inputs", "chosen", "failure", "column", "group",
+     "metric", "measure", "verdict", "mean_verdict", "variable", "level")
+)  # fmt: skip

@@ -70,6 +70,9 @@ def load_study(study: str | None = None, tracking_uri: str | None = None) -> Stu
         run_format.record_from_json(content, run.run_id),
         tuple(sorted(networks, key=lambda network: (network.configuration, network.seed))),
         run_format.variants_from_csv(variants) if variants else None,
+        appraisal=run_format.appraisal_from_files(
+            store.read_files(run, run_format.APPRAISAL_FOLDER)
+        ),
     )
 
 

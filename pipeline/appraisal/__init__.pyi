@@ -1,0 +1,11 @@
+from .comparison import BETTER as BETTER
+from .comparison import UNDECIDED as UNDECIDED
+from .comparison import WORSE as WORSE
+from .comparison import Opponent as Opponent
+from .groups import Grouping as Grouping
+from .subject import Predicted as Predicted
+from .subject import TestRows as TestRows
+from .table_one import Variable as Variable
+from .table_one import table_one as table_one
+from .whole import Subject as Subject
+from .whole import appraise as appraise

@@ -1,0 +1,224 @@
+"""Whether predicted risks are the observed ones, on the rows as they are and on resamples of them.
+
+Of a binary outcome y with predicted log-odds z (Steyerberg, Clinical Prediction Models (2019),
+chapter 15; Van Calster and others, BMC Medicine 17:230 (2019)):
+
+    intercept   a of P(y) = σ(a + z): above 0 where risks are predicted too low
+    slope       b of P(y) = σ(a + b·z): below 1 where predictions are too extreme
+    curve       P(y) = σ(a + b·z + c·s(z)), s the restricted cubic spline of three knots
+    Brier       mean (p − y)²
+
+and of a quantity y with prediction f: the mean of y − f, and the slope of y on f.
+
+Shapes: n rows, B resamples, q columns of a design. `times` (n, B) says how often a resample has
+each row; `once`, a column of ones, is the rows as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from pipeline.metrics.bootstrap import interval
+
+BINS, FEWEST_ROWS, FEWEST_OF_A_CLASS = 10, 10, 5
+KNOTS = (0.1, 0.5, 0.9)
+"""Quantiles of the log-odds at which the curve may bend (Harrell, Regression Modeling Strategies,
+2015, section 2.4)."""
+
+_BLOCK, _STEPS, _CONVERGED, _LARGEST = 2**21, 60, 1e-9, 40.0
+
+
+def once(rows: int) -> np.ndarray:
+    """(n, 1) of ones: the rows as they are, each once."""
+    return np.ones((rows, 1), np.float32)
+
+
+def logistic_fits(design: np.ndarray, outcome: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """(B, q) coefficients of P(y) = σ(X·β) fitted to every resample, by Newton's method.
+
+    design X (n, q), its columns of size about 1; outcome (n,) 0/1. nan where there is no finite
+    maximum, as where a column separates the classes.
+    """
+    block = max(_BLOCK // max(len(outcome), 1), 1)
+    parts = [
+        _newton(design, outcome, times[:, start : start + block].astype(np.float64))
+        for start in range(0, times.shape[1], block)
+    ]
+    return np.concatenate(parts)
+
+
+def _newton(design: np.ndarray, outcome: np.ndarray, times: np.ndarray) -> np.ndarray:
+    rows, columns = design.shape
+    products = (design[:, :, None] * design[:, None, :]).reshape(rows, -1)
+    beta, settled = np.zeros((columns, times.shape[1])), np.zeros(times.shape[1], bool)
+    for _ in range(_STEPS):
+        p = expit(design @ beta)
+        slope = design.T @ (times * (outcome[:, None] - p))  # (q, B)
+        curvature = (products.T @ (times * p * (1.0 - p))).T.reshape(-1, columns, columns)
+        curvature += 1e-10 * np.eye(columns)
+        step = np.linalg.solve(curvature, slope.T[:, :, None])[:, :, 0].T
+        length = np.abs(step).max(axis=0)
+        beta += step * np.minimum(1.0, 2.0 / np.maximum(length, 1e-300))
+        settled = length < _CONVERGED
+        if np.all(settled | (np.abs(beta).max(axis=0) > _LARGEST)):
+            break
+    known = settled & (np.abs(beta).max(axis=0) <= _LARGEST)
+    return np.where(known, beta, np.nan).T
+
+
+def of_risks(outcome: np.ndarray, logits: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
+    """`calibration_intercept`, `calibration_slope` and `brier_score`, each (B,).
+
+    outcome (n,) 0/1, logits (n,). The slope is nan where all predictions are the same.
+    """
+    logits = np.asarray(logits, np.float64)
+    spread = float(logits.std())
+    intercept = _intercepts(logits, outcome, times)
+    slope = np.full(times.shape[1], np.nan)
+    if np.ptp(logits) > 1e-9:
+        design = np.column_stack([np.ones(len(logits)), (logits - logits.mean()) / spread])
+        slope = logistic_fits(design, outcome, times)[:, 1] / spread
+    error = np.square(expit(logits) - outcome)
+    brier = error @ times.astype(np.float64) / times.sum(axis=0)
+    return {"calibration_intercept": intercept, "calibration_slope": slope, "brier_score": brier}
+
+
+def of_quantities(
+    outcome: np.ndarray, predicted: np.ndarray, times: np.ndarray
+) -> dict[str, np.ndarray]:
+    """`mean_error`, the mean of y − f, and `calibration_slope`, that of y on f; each (B,)."""
+    total = times.sum(axis=0).astype(np.float64)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return values @ times.astype(np.float64) / total
+
+    f = predicted - predicted.mean()
+    y = outcome - outcome.mean()
+    variance = mean(np.square(f)) - np.square(mean(f))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = (mean(f * y) - mean(f) * mean(y)) / variance
+    if np.ptp(predicted) == 0:
+        slope = np.full(len(total), np.nan)
+    return {"mean_error": mean(outcome - predicted), "calibration_slope": slope}
+
+
+def _intercepts(logits: np.ndarray, outcome: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """(B,) the a at which the mean of σ(a + z) is the share of cases; nan with one class alone."""
+    block = max(_BLOCK // max(len(outcome), 1), 1)
+    starts = range(0, times.shape[1], block)
+    return np.concatenate(
+        [_intercepts_of(logits, outcome, times[:, s : s + block].astype(float)) for s in starts]
+    )
+
+
+def _intercepts_of(logits: np.ndarray, outcome: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """By Newton's steps, halving the interval that holds the root where a step would leave it."""
+    total = times.sum(axis=0)
+    cases = outcome.astype(np.float64) @ times
+    # Far enough out that everyone is predicted to be no case, and a case.
+    low = np.full(len(total), min(-50.0, -30.0 - float(logits.max())))
+    high = np.full(len(total), max(50.0, 30.0 - float(logits.min())))
+    shift = np.zeros(len(total))
+    for _ in range(200):
+        p = expit(logits[:, None] + shift)
+        excess = np.einsum("nb,nb->b", times, p) - cases
+        slope = np.einsum("nb,nb->b", times, p * (1.0 - p))
+        low, high = np.where(excess < 0, shift, low), np.where(excess < 0, high, shift)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            newton = shift - excess / slope
+        inside = (newton > low) & (newton < high)
+        following = np.where(inside, newton, 0.5 * (low + high))
+        done = np.abs(following - shift) < 1e-10
+        shift = following
+        if done.all():
+            break
+    return np.where((cases > 0) & (cases < total), shift, np.nan)
+
+
+def values_of(resampled: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Name → the one value, of what was measured with `once`."""
+    return {name: float(values[0]) for name, values in resampled.items()}
+
+
+def bins(
+    outcome: np.ndarray, predicted: np.ndarray, times: np.ndarray, binary: bool
+) -> pd.DataFrame:
+    """Tenths of the rows by prediction: `predicted observed low high rows`, means, and the
+    percentile interval of the observed mean over the resamples.
+
+    Each has ten rows or more, and of a binary outcome five of either kind or more: neighbors are
+    joined until they have, so that nobody can be read off. Rows of one prediction stay together.
+    """
+    rows = []
+    for part in _parts(np.asarray(outcome), np.asarray(predicted), binary):
+        y, often = outcome[part].astype(np.float64), times[part].astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            low, high = interval([y @ often / often.sum(axis=0)])
+        rows.append((float(predicted[part].mean()), float(y.mean()), low, high, len(part)))
+    return pd.DataFrame(rows, columns=["predicted", "observed", "low", "high", "rows"])
+
+
+def _parts(outcome: np.ndarray, predicted: np.ndarray, binary: bool) -> list[np.ndarray]:
+    order = np.argsort(predicted, kind="stable")
+    count = int(np.clip(len(order) // FEWEST_ROWS, 1, BINS))
+    ends = np.linspace(0, len(order), count + 1).round().astype(int)[1:]
+    parts: list[np.ndarray] = []
+    start = 0
+    for end in ends:
+        while 0 < end < len(order) and predicted[order[end]] == predicted[order[end - 1]]:
+            end += 1
+        part = order[start:end]
+        if end > start and _large_enough(outcome[part], binary):
+            parts.append(part)
+            start = end
+    if start < len(order):  # what is left is too small: the last one takes it
+        rest = order[start:]
+        parts = [*parts[:-1], np.concatenate([*parts[-1:], rest])]
+    return parts
+
+
+def _large_enough(outcome: np.ndarray, binary: bool) -> bool:
+    if len(outcome) < FEWEST_ROWS:
+        return False
+    cases = int(np.sum(outcome == 1))
+    return not binary or min(cases, len(outcome) - cases) >= FEWEST_OF_A_CLASS
+
+
+def curve(
+    outcome: np.ndarray, logits: np.ndarray, times: np.ndarray, points: int = 41
+) -> tuple[np.ndarray, np.ndarray]:
+    """(predicted risks (P,), observed risks (B, P)) of the smooth calibration curve.
+
+    It is drawn between the 2nd and the 98th percentile of the predictions, and at least ten people
+    from either end: beyond, a few people decide. The ends are whole hundredths, so that they are
+    nobody's. Empty where predictions hardly differ.
+    """
+    logits = np.asarray(logits, np.float64)
+    knots = np.quantile(logits, KNOTS)
+    beyond = max(0.02, min(FEWEST_ROWS / max(len(logits), 1), 0.5))
+    first, last = np.round(expit(np.quantile(logits, (beyond, 1.0 - beyond))), 2)
+    first, last = max(float(first), 0.005), min(float(last), 0.995)
+    if np.min(np.diff(knots)) < 1e-6 or last <= first:
+        return np.array([]), np.empty((times.shape[1], 0))
+    risks = np.linspace(first, last, points)
+    grid = np.log(risks / (1.0 - risks))
+    center, unit = float(logits.mean()), float(logits.std())
+    beta = logistic_fits(_spline(logits, knots, center, unit), outcome, times)
+    return risks, expit(beta @ _spline(grid, knots, center, unit).T)
+
+
+def _spline(z: np.ndarray, knots: np.ndarray, center: float, unit: float) -> np.ndarray:
+    """(n, 3): 1, z and the one nonlinear term of a restricted cubic spline of three knots."""
+    t0, t1, t2 = knots
+
+    def cubed(t: float) -> np.ndarray:
+        return np.maximum(z - t, 0.0) ** 3
+
+    nonlinear = (
+        cubed(t0) - cubed(t1) * (t2 - t0) / (t2 - t1) + cubed(t2) * (t1 - t0) / (t2 - t1)
+    ) / (t2 - t0) ** 2
+    return np.column_stack([np.ones(len(z)), (z - center) / unit, nonlinear / unit])

@@ -161,7 +161,7 @@ class People:
     def _of_the_table(self, configuration: Configuration) -> TrainingData:
         return self._data(
             configuration,
-            self._columns(configuration.inputs)[self._order],
+            self.table_columns(configuration.inputs)[self._order],
             self._order,
             self._rows,
             class_weight=configuration.training.class_weight,
@@ -174,7 +174,7 @@ class People:
         assert self.resampled is not None
         order, n = self.resampled.order, len(self.resampled.development)
         draws, class_weight = self.resampled.draws, configuration.training.class_weight
-        columns = self._columns(configuration.inputs)[order].astype(np.float64)
+        columns = self.table_columns(configuration.inputs)[order].astype(np.float64)
         unit = columns[:n].std(axis=0)
         columns = (columns - columns[:n].mean(axis=0)) / np.where(unit > 0.0, unit, 1.0)
         imputed = self.cohort.imputed[order][:, self._chosen(configuration.inputs)]
@@ -195,8 +195,8 @@ class People:
     def _chosen(self, families: Sequence[str]) -> list[bool]:
         return [f != GENETIC and f in families for f in self.cohort.inputs.families]
 
-    def _columns(self, families: Sequence[str]) -> np.ndarray:
-        """(N, p_s) of the table's rows: its columns, and principal components."""
+    def table_columns(self, families: Sequence[str]) -> np.ndarray:
+        """(N, p_s) by row of the table: its columns of these families, and principal components."""
         columns = self.cohort.features[:, self._chosen(families)]
         if self._components is None:
             return columns

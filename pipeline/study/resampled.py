@@ -8,6 +8,7 @@ Shapes: R resamples, n development rows, N all rows.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 
@@ -55,8 +56,8 @@ def development_rows(cohort: Cohort) -> np.ndarray:
     return np.sort(np.concatenate([cohort.split.train, cohort.split.validation]))
 
 
-def resampled_people(space: SearchSpace, cohort: Cohort) -> Resampled | None:
-    """The people whom a study's resamples draw; None without resamples.
+def resampled_people(space: SearchSpace, cohort: Cohort, at_least: int = 0) -> Resampled | None:
+    """The people whom a study's resamples draw, `at_least` so many of these; None without any.
 
     Raises InputError where a part of a resample would have too few people of a class.
     """
@@ -64,8 +65,12 @@ def resampled_people(space: SearchSpace, cohort: Cohort) -> Resampled | None:
     if settings is None:
         return None
     rows = development_rows(cohort)
+    design = ResampleDesign(**settings.model_dump())
+    if at_least > design.draws:
+        repeats = -(-at_least // design.folds)
+        design = replace(design, count=at_least + at_least % 2, repeats=repeats)
     draws = draw_resamples(
-        ResampleDesign(**settings.model_dump()),
+        design,
         cohort.outcome[rows],
         cohort.task,
         None if cohort.people is None else cohort.people[rows],

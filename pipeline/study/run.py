@@ -18,7 +18,7 @@ from rich.console import Console
 from pipeline.data import Cohort
 from pipeline.errors import InputError
 from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
-from pipeline.inspection import solution_label
+from pipeline.inspection import of_the_table, solution_label
 from pipeline.process import private_folder, sweep, sweep_cache
 from pipeline.progress import BlockProgress, StudyProgress
 from pipeline.report import TAG, Summary, outcome_links, report_folder, solutions_table, views_of
@@ -31,6 +31,7 @@ from pipeline.study.identity import Keys, command_of, record_of, study_id_of
 from pipeline.study.lock import StorageLock, alone
 from pipeline.study.needs import require_memory_to_train
 from pipeline.study.people import GENETIC, People
+from pipeline.study.people_results import with_people
 from pipeline.study.populations import populations, train
 from pipeline.study.predictions import FOLDER as PREDICTIONS
 from pipeline.study.predictions import Predictions
@@ -139,11 +140,16 @@ def _complete(
             f"waiting for the tracking server, which {trouble}", markup=False
         )
     )
-    results = tracked.load_study(run.run_id)
+    every = tracked.load_study(run.run_id)
+    with console.status("comparing resamples"):
+        every, notes = with_people(every, space, people, run, CACHE)
+    for note in notes:
+        console.print(f"warning: {note}", markup=False, highlight=False, style="yellow")
+    results = of_the_table(every)
     if people.genotypes is not None:
         results = _with_variants(results, people.genotypes, run, console)
     results = with_appraisal(results, space, people, run, CACHE, console)
-    _finish(results, run, people.cohort, folder, console)
+    _finish(replace(results, networks=every.networks), run, people.cohort, folder, console)
 
 
 def _shown_params(space: SearchSpace) -> dict[str, str | int]:

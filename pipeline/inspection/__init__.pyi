@@ -10,9 +10,11 @@ from .configurations import row_spread as row_spread
 from .focus import BEST_ROLE as BEST_ROLE
 from .focus import TIPPING_ROLE as TIPPING_ROLE
 from .focus import Focus as Focus
+from .focus import best_that_selects as best_that_selects
 from .focus import focuses as focuses
 from .importance import importances as importances
 from .importance import searched_values as searched_values
+from .other_people import RESAMPLE as RESAMPLE
 from .other_people import ResampledPath as ResampledPath
 from .other_people import SeedOrPeople as SeedOrPeople
 from .other_people import of_resamples as of_resamples

@@ -80,6 +80,13 @@ def _focus(row: pd.Series, roles: Sequence[str], results: StudyResults) -> Focus
     )
 
 
+def best_that_selects(focus: Sequence[Focus], table: pd.DataFrame, maximize: bool) -> Focus | None:
+    """Of the best of each inputs and regularizer, the best that zeroes any variable."""
+    means = table.set_index("configuration")["objective_mean"]
+    candidates = [f for f in focus if f.selects and f.roles != (TIPPING_ROLE,)]
+    return max(candidates, key=lambda f: means[f.number] * (1 if maximize else -1), default=None)
+
+
 def focuses(
     best: pd.Series | None,
     tipping: pd.Series | None,

@@ -69,7 +69,8 @@ def prediction_tables(
             "often_changed": found.often_changed, **prediction_shares(group),
         }  # fmt: skip
         tables[INSTABILITY].append(pd.DataFrame([row]))
-        tables[BANDS].append(found.bands.assign(**known))
+        bands = found.bands.rename(columns={"people": "number_of_people"})
+        tables[BANDS].append(bands.assign(**known))
         tables[CELLS].append(found.cells.assign(**known))
     return {
         name: pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pipeline.inspection import OPPOSED, TIPPING_ROLE, Focus, opposed_share, row_spread
+from pipeline.inspection import (
+    OPPOSED,
+    TIPPING_ROLE,
+    Focus,
+    best_that_selects,
+    opposed_share,
+    row_spread,
+)
+from pipeline.report.other_people import OtherPeople, seed_or_people_sentence, which_sentence
 from pipeline.results import StudyRecord
 from pipeline.words import family_words, listed, metric_words
 
@@ -68,16 +76,17 @@ def _seed_sentence(
     return f"{start} {where}: {listed(ends, 4)}{bits}."
 
 
-def _best_that_selects(focus: Sequence[Focus], table: pd.DataFrame, maximize: bool) -> Focus | None:
-    """Of the best of each inputs and regularizer, the best that zeroes any variable."""
-    means = table.set_index("configuration")["objective_mean"]
-    candidates = [f for f in focus if f.selects and f.roles != (TIPPING_ROLE,)]
-    return max(candidates, key=lambda f: means[f.number] * (1 if maximize else -1), default=None)
-
-
-def answer_of(focus: Sequence[Focus], table: pd.DataFrame, record: StudyRecord) -> tuple[str, ...]:
+def answer_of(
+    focus: Sequence[Focus],
+    table: pd.DataFrame,
+    record: StudyRecord,
+    people: OtherPeople | None = None,
+) -> tuple[str, ...]:
     """Three sentences: how good, which variables, and whether the seed decides; that one first
-    where seeds contradict each other, or where the study asks for it."""
+    where seeds contradict each other, or where the study asks for it.
+
+    Of a study with resamples: which variables whoever was in the table, seed or people, how good.
+    """
     if not focus:
         total = int(table["networks"].sum()) if len(table) else 0
         has = f"None of the {total} networks has a {metric_words(record.objective)}"
@@ -95,7 +104,9 @@ def answer_of(focus: Sequence[Focus], table: pd.DataFrame, record: StudyRecord) 
         f"By mean {metric_words(record.objective)} the best is {configuration_words(best)}: "
         f"{reached} over {seeds}."
     )
-    sparse = _best_that_selects(focus, table, record.maximize)
+    if people is not None:
+        return which_sentence(people), seed_or_people_sentence(people), how_good
+    sparse = best_that_selects(focus, table, record.maximize)
     if best.selects or sparse is None:
         which = _kept_sentence(best, record, "It")
     else:

@@ -29,6 +29,7 @@ from pipeline.report.plots import (
     COLORS,
     HATCHES,
     INK,
+    Axes,
     Band,
     Boxes,
     Key,
@@ -158,6 +159,19 @@ def _draw_mark(axes: MatplotlibAxes, mark: Mark) -> None:
         )  # fmt: skip
 
 
+def _set_ranges(axes: MatplotlibAxes, described: Axes) -> None:
+    if described.x_range:
+        axes.set_xlim(*described.x_range)
+    if described.y_range:
+        axes.set_ylim(*described.y_range)
+    if described.y_names:
+        names = [printable(n if len(n) <= 40 else n[:39] + "…") for n in described.y_names]
+        axes.set_yticks(range(len(names)), names, parse_math=False)
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.grid(visible=False, axis="y")
+        axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
+
+
 def _handle(key: Key) -> Patch | Line2D:
     if key.hatch:
         alpha = BAND if key.faint else None
@@ -195,6 +209,7 @@ def drawn(plot: Plot) -> Figure:
                 axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
                 axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
                 axes.xaxis.set_minor_formatter(NullFormatter())
+            _set_ranges(axes, described)
     keys = plot.legend
     _legend(figure, ([_handle(key) for key in keys], [key.label for key in keys]))
     return figure

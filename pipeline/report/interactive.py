@@ -19,6 +19,7 @@ from bokeh.models import (
     FixedTicker,
     HoverTool,
     Model,
+    Range1d,
 )
 from bokeh.models.annotations import Label, Title
 from bokeh.models.renderers import GlyphRenderer
@@ -105,8 +106,17 @@ def _draw_mark(plot: figure, mark: object) -> GlyphRenderer | None:
     return None
 
 
+def _ranges(described: Axes) -> dict[str, Any]:
+    """The ranges that the description gives; names on y stand from the top down."""
+    ranges = {"x_range": described.x_range, "y_range": described.y_range}
+    if described.y_names:
+        ranges["y_range"] = (len(described.y_names) - 0.4, -0.6)
+    return {name: Range1d(start=ends[0], end=ends[1]) for name, ends in ranges.items() if ends}
+
+
 def _drawn(described: Axes, x_range: object, width: float, height: float) -> figure:
     options: dict[str, Any] = {"x_axis_type": "log"} if described.log_x else {}
+    options |= _ranges(described)
     if x_range is not None:
         options["x_range"] = x_range
     heading, y = described.title, " ".join(described.y.split())
@@ -129,6 +139,11 @@ def _drawn(described: Axes, x_range: object, width: float, height: float) -> fig
         plot.xaxis.ticker = FixedTicker(ticks=list(described.ticks))
     if described.counts:
         plot.yaxis.ticker = BasicTicker(min_interval=1)
+    if described.y_names:
+        names = [n if len(n) <= 40 else n[:39] + "…" for n in described.y_names]
+        plot.yaxis.ticker = FixedTicker(ticks=list(range(len(names))))
+        plot.yaxis.major_label_overrides = {i: _safe(name) for i, name in enumerate(names)}
+        plot.ygrid.grid_line_color, plot.xgrid.grid_line_color = None, _GRID
     for mark in described.marks:
         renderer = _draw_mark(plot, mark)
         tips: Tips = getattr(mark, "tips", {})
@@ -136,7 +151,7 @@ def _drawn(described: Axes, x_range: object, width: float, height: float) -> fig
             continue
         shown: Sequence[tuple[str, str]] = [(n, f"@tip_{i}") for i, n in enumerate(tips)]
         if isinstance(mark, Lines):
-            shown = [*shown, ("epoch", "$x{0}"), ("", "$y{0.00}")]
+            shown = [*shown, (mark.along, "$x{0.[0000]}"), ("", "$y{0.00}")]
         plot.add_tools(
             HoverTool(renderers=[renderer], tooltips=list(shown), point_policy="snap_to_data")
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from pipeline.inspection import TIPPING_ROLE
+from pipeline.inspection import RESAMPLE, TIPPING_ROLE
 from pipeline.networks import LAMBDAS
 from pipeline.report.summary import Summary, all_families
 from pipeline.report.summary_text import escape_markdown
@@ -25,7 +25,8 @@ def _columns(summary: Summary) -> list[str]:
     metrics = [record.objective, f"test_{metric}"]
     metrics += [f"final_zeroed_{family}" for family in all_families(table)] if len(table) else []
     used = [name for name in LAMBDAS if len(table) and table[name].nunique() > 1]
-    params = ["configuration", *used, "regularizer", "seed"]
+    resample = [RESAMPLE] if summary.people else []
+    params = ["configuration", *used, "regularizer", "seed", *resample]
     return [
         *(f"metrics.`{name}`" for name in metrics),
         *(f"params.`{name}`" for name in params),
@@ -52,7 +53,8 @@ def outcome_links(summary: Summary, experiment_id: str) -> str:
 
 
 def views_of(summary: Summary) -> dict[str, str]:
-    """Key → content: a study's networks, best first, and the same by configuration."""
+    """Key → content: a study's networks, best first, and the same by configuration; of a study with
+    resamples a third, by resample."""
     record: StudyRecord = summary.record
     networks: Mapping[str, object] = {
         "searchFilter": f"tags.study_id = '{record.study_id}' and tags.kind = 'network'",
@@ -65,15 +67,14 @@ def views_of(summary: Summary) -> dict[str, str]:
         "runsExpanded": {},
         "runsPinned": [],
     }
-    keys = [{"mode": "param", "groupByData": "configuration"}]
-    # In the order of training, so that of the runs that a page loads first no group is cut apart.
-    grouped = {
-        **networks,
-        "orderByKey": "attributes.`Created`",
-        "orderByAsc": True,
-        "groupBy": {"aggregateFunction": "average", "groupByKeys": keys},
-    }
-    return {
-        f"{record.study_id}": json.dumps(networks),
-        f"{record.study_id}-by-configuration": json.dumps(grouped),
-    }
+    views = {f"{record.study_id}": networks}
+    for param in ("configuration", *([RESAMPLE] if summary.people else [])):
+        keys = [{"mode": "param", "groupByData": param}]
+        # In the order of training, so that of the runs that a page loads first no group is cut.
+        views[f"{record.study_id}-by-{param}"] = {
+            **networks,
+            "orderByKey": "attributes.`Created`",
+            "orderByAsc": True,
+            "groupBy": {"aggregateFunction": "average", "groupByKeys": keys},
+        }
+    return {key: json.dumps(view) for key, view in views.items()}

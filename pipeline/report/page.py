@@ -26,6 +26,7 @@ from pipeline.process import files_beside
 from pipeline.provenance import versions
 from pipeline.report import interactive
 from pipeline.report import pictures as report_pictures
+from pipeline.report.people_chapter import PeopleChapter, people_chapter
 from pipeline.report.pictures import Picture, chosen_panels
 from pipeline.report.summary import (
     BEST_ROLE,
@@ -66,7 +67,8 @@ __all__ = [
 ]
 
 OWN_PICTURE = re.compile(
-    r"(panels|pareto|importances|variants|(trajectories|selection)_c\d+|lambda_\d+)\.png"
+    r"(panels|pareto|importances|variants|seed_or_people|instability|"
+    r"(trajectories|selection)_c\d+|(lambda|stability_path)_\d+)\.png"
 )
 LARGEST_BYTES = 4_800_000
 SVG_MARKS = {
@@ -96,10 +98,12 @@ class Chapter:
     variants: VariantChapter | None
     settings: str
     reading: Rows | None
+    people: PeopleChapter | None
 
     @property
     def pictures(self) -> list[Picture]:
-        several = [*self.trajectories, *self.selections, *self.lambdas]
+        of_people = self.people.pictures if self.people else []
+        several = [*of_people, *self.trajectories, *self.selections, *self.lambdas]
         variants = self.variants.picture if self.variants else None
         return [p for p in (*several, self.pareto, self.importance, variants) if p]
 
@@ -141,6 +145,7 @@ def _chapter(summary: Summary, letters: Mapping[str, str]) -> Chapter:
         variants=variant_chapter(summary),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
         reading=reading_rows(summary.record),
+        people=people_chapter(summary.people),
     )
 
 
@@ -252,6 +257,7 @@ def _tables(summary: Summary) -> dict[str, pd.DataFrame]:
         "networks": summary.networks,
         "solutions": solutions_table(summary),
         "selection_frequencies": frequencies_table(summary),
+        **(summary.people.csv if summary.people else {}),
     }
 
 
@@ -278,11 +284,14 @@ def compare_studies(studies: Sequence[StudyResults], output: Path) -> list[Summa
             differences = ", ".join(f"{study} has {value}" for study, value in values)
             raise InputError(f"studies on one page must have the same {name}, but {differences}")
     summaries = [summarize(results) for results in studies]
+    of_study = [
+        {n: table.assign(study=s.record.study) for n, table in _tables(s).items()}
+        for s in summaries
+    ]
+    names = dict.fromkeys(name for tables in of_study for name in tables)
     tables = {
-        name: pd.concat(
-            [_tables(s)[name].assign(study=s.record.study) for s in summaries], ignore_index=True
-        )
-        for name in _tables(summaries[0])
+        name: pd.concat([t[name] for t in of_study if name in t], ignore_index=True)
+        for name in names
     }
     _write(summaries, tables, output)
     return summaries

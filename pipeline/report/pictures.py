@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.inspection import (
+    RESAMPLE,
     TIPPING_ROLE,
     Focus,
     by_configuration,
@@ -299,6 +300,8 @@ def kept_and_score(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame] | None
     table, objective = summary.networks, summary.record.objective
     if objective not in table or "zeroed_variables" not in table:
         return None
+    if RESAMPLE in table:
+        table = table[table[RESAMPLE].isna()]
     totals = {n.name: len(n.inputs.variable_names) for n in summary.results.networks}
     searched_values_of = summary.configurations.set_index("configuration")["lambdas"]
     kept = table["network"].map(totals) - table["zeroed_variables"]

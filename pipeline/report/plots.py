@@ -36,7 +36,8 @@ def style_of(names: Sequence[str], colors: Sequence[str] = COLORS) -> dict[str, 
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """One line for each of `xs` and `ys`; `marker` is shown with it in the legend."""
+    """One line for each of `xs` and `ys`; `marker` is shown with it in the legend, `along`, what x
+    is, beside x where a line has tips."""
 
     xs: Sequence[np.ndarray]
     ys: Sequence[np.ndarray]
@@ -47,6 +48,7 @@ class Lines:
     alpha: float = 0.75
     marker: str = ""
     tips: Tips = field(default_factory=dict)
+    along: str = "epoch"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,13 @@ Mark = Lines | Points | Spans | Band | Boxes | Note
 
 @dataclass(frozen=True)
 class Axes:
-    """One pair of axes. counts: y is whole numbers from 0 on. ticks: of a logarithmic x."""
+    """One pair of axes.
+
+    counts   y is whole numbers from 0 on.
+    ticks    of a logarithmic x.
+    y_names  what stands at y = 0, 1, 2 …, from the top down.
+    x_range  from and to, where the marks do not decide it; y_range the same.
+    """
 
     marks: tuple[Mark, ...]
     title: str = ""
@@ -125,6 +133,9 @@ class Axes:
     counts: bool = False
     whole_x: bool = False
     ticks: tuple[float, ...] = ()
+    y_names: tuple[str, ...] = ()
+    x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

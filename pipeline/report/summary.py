@@ -15,6 +15,7 @@ import pandas as pd
 from pipeline.inspection import (
     BEST_ROLE,
     EXCHANGEABLE,
+    RESAMPLE,
     TIPPING_ROLE,
     Focus,
     Solution,
@@ -27,13 +28,15 @@ from pipeline.inspection import (
     focuses,
     metric_names,
     most_seed_dependent,
+    of_the_table,
     other_searched,
     row_spread,
     solution_label,
 )
 from pipeline.report.answer import answer_of
 from pipeline.report.flags import flags_of
-from pipeline.results import StudyRecord, StudyResults
+from pipeline.report.other_people import OtherPeople, other_people
+from pipeline.results import NetworkResult, StudyRecord, StudyResults
 from pipeline.words import (
     abbreviated,
     family_words,
@@ -51,18 +54,23 @@ __all__ = ["BEST_ROLE", "TIPPING_ROLE", "Focus", "Summary", "summarize"]
 class Summary:
     """All of a study's results in words and tables.
 
+    results         the networks of the table as it is split; all of a study without resamples.
+    every           all networks, with those of resamples.
+    people          what the resamples say; None without.
     configurations  one row a configuration.
     best_rows       of these rows the best of each inputs and regularizer.
     results_table   `best_rows` and, after that of its regularizer, one row for each outcome of the
                     most seed-dependent configuration: over its seeds, with its name as `outcome`.
     best, tipping   the number of the best and of the most seed-dependent configuration.
-    networks        one row a network: parameters, metrics, solutions, why it failed.
+    networks        one row a network, of resamples too: parameters, metrics, solutions, failure.
     answer          three sentences.
     dividing        where along λ the solutions change, a sentence for each path.
     flags           sentences on what to be careful about.
     """
 
     results: StudyResults
+    every: StudyResults
+    people: OtherPeople | None
     metrics: tuple[str, ...]
     configurations: pd.DataFrame
     best_rows: pd.DataFrame
@@ -81,13 +89,15 @@ class Summary:
 
     @property
     def best_metrics(self) -> dict[str, float]:
-        """`best_test_auroc_mean`, `best_test_auroc_sd` …: the best configuration's, for MLflow."""
+        """`best_test_auroc_mean`, `best_test_auroc_sd` …: the best configuration's, for MLflow;
+        of a study with resamples also what they say (`OtherPeople.metrics`)."""
         if self.best is None:
             return {}
         row = self.configurations.set_index("configuration").loc[self.best]
         names = [f"{s}_{m}_{k}" for s in ("val", "test", "train") for m in self.metrics
                  for k in ("mean", "sd")]  # fmt: skip
-        return {f"best_{n}": float(row[n]) for n in names if np.isfinite(row.get(n, np.nan))}
+        found = {f"best_{n}": float(row[n]) for n in names if np.isfinite(row.get(n, np.nan))}
+        return found | (self.people.metrics if self.people else {})
 
 
 def zeroed_words(row: Mapping[str, Any] | pd.Series, family: str) -> str:
@@ -229,11 +239,17 @@ def network_table(results: StudyResults) -> pd.DataFrame:
     How long its training took stays a metric of its run.
     """
     rows = []
-    for n in sorted(results.networks, key=lambda n: (n.configuration, n.seed)):
+    for n in sorted(results.networks, key=_place):
         labels = {f"solution_{e}": solution_label(n, e) for e in ("best", "last")}
         metrics = {name: value for name, value in n.metrics.items() if name != "train_seconds"}
         rows.append({"network": n.name, **n.params, **metrics, **labels, "failure": n.failure})
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.astype({RESAMPLE: "Int64"}) if RESAMPLE in table else table
+
+
+def _place(network: NetworkResult) -> tuple[int, int, int]:
+    """Configuration, seed, and the table before its resamples."""
+    return network.configuration, network.seed, int(network.params.get(RESAMPLE, -1))
 
 
 def _results_table(
@@ -260,22 +276,26 @@ def _results_table(
 
 def summarize(results: StudyResults) -> Summary:
     """Everything the report says, from the networks alone; for partial studies too."""
+    every, results = results, of_the_table(results)
     table = configuration_table(results)
     maximize = results.record.maximize
     best_rows = best_by_inputs_and_regularizer(table, maximize)
     best, tipping = best_row(table, maximize), most_seed_dependent(table)
     focus = focuses(best, tipping, best_rows, results)
+    people = other_people(every, table, focus)
     return Summary(
         results=results,
+        every=every,
+        people=people,
         metrics=metric_names(results.networks, results.record.objective),
         configurations=table,
         best_rows=best_rows,
         results_table=_results_table(best_rows, focus, results),
-        networks=network_table(results),
+        networks=network_table(every),
         best=None if best is None else int(best["configuration"]),
         tipping=None if tipping is None else int(tipping["configuration"]),
         focus=focus,
-        answer=answer_of(focus, table, results.record),
+        answer=answer_of(focus, table, results.record, people),
         dividing=dividing_words(results, table),
-        flags=flags_of(results, table, best_rows),
+        flags=flags_of(every, table, best_rows),
     )

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.report.other_people import other_people_lines
 from pipeline.report.summary import (
     Focus,
     Summary,
@@ -49,6 +50,11 @@ def focus_lines(focus: Focus, summary: Summary) -> list[str]:
     return lines
 
 
+def people_lines(summary: Summary) -> list[str]:
+    """What a study's resamples say beyond its answer; nothing without."""
+    return other_people_lines(summary.people) if summary.people else []
+
+
 def path_lines(summary: Summary) -> list[str]:
     """What divides the solutions, and the Pareto front of a study of two objectives."""
     return [*summary.dividing, *filter(None, [front_words(summary)])]
@@ -73,7 +79,7 @@ def markdown_of(summary: Summary) -> str:
         blocks.append("*Genotypes are simulated: genetic results show the method, not biology.*")
     if len(summary.best_rows):
         blocks.append(_markdown_table(summary))
-    blocks += [f"- {escape_markdown(sentence)}" for sentence in path_lines(summary)]
+    blocks += [f"- {escape_markdown(s)}" for s in (*people_lines(summary), *path_lines(summary))]
     for focus in summary.focus[:4]:
         lines = [f"**{escape_markdown(focus_title(focus))}**", ""]
         blocks.append("\n".join([*lines, *(f"- {escape_markdown(x)}" for x in
@@ -114,7 +120,7 @@ def terminal_of(summary: Summary) -> Group:
         for row in rows:
             table.add_row(*(Text(text) for text in row))
         parts += [Text(""), table]
-    for sentence in path_lines(summary):
+    for sentence in (*people_lines(summary), *path_lines(summary)):
         parts += [Text(""), Text(sentence)]
     for focus in summary.focus[:4]:
         parts += [Text(""), Text(focus_title(focus), style="bold")]

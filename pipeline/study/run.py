@@ -281,12 +281,13 @@ def _links(run: StudyRun, summary: Summary) -> str:
     """Markdown: the report, and the networks in MLflow's list with the columns that matter."""
     views = views_of(summary)
     run.store.tag_experiment(run.experiment_id, {TAG + key: v for key, v in views.items()})
-    networks, grouped = (
-        f"#/experiments/{run.experiment_id}/runs?viewStateShareKey={key}" for key in views
-    )
-    links = (
-        f"[Report]({run.link('report/report.html')}) · [networks, best first]({networks}) · "
-        f"[networks by configuration]({grouped})"
+    names = ("networks, best first", "networks by configuration", "networks by resample")
+    addresses = (f"#/experiments/{run.experiment_id}/runs?viewStateShareKey={key}" for key in views)
+    links = " · ".join(
+        [
+            f"[Report]({run.link('report/report.html')})",
+            *(f"[{name}]({address})" for name, address in zip(names, addresses)),
+        ]
     )
     return "\n\n".join(filter(None, [links, outcome_links(summary, run.experiment_id)]))
 
@@ -312,6 +313,7 @@ def _finish(
             "results": summary.results_table,
             "solutions": solutions_table(summary),
             "networks": summary.networks,
+            **(summary.people.csv if summary.people else {}),
         },
         artifacts_dir=folder,
         artifacts=written,

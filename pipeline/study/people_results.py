@@ -159,17 +159,19 @@ class Gathered:
                     groups.append(
                         ResampledPredictions(
                             configuration=number,
-                            predictions=of_it[:, rows][..., column],
+                            predictions=of_it[:, rows][(..., *column)],
                             seed=labels[:, 1].tolist(),
                             resample=labels[:, 2].tolist(),
-                            reference=None if reference is None else reference[rows][..., column],
+                            reference=None
+                            if reference is None
+                            else reference[rows][(..., *column)],
                             people=part,
                             outcome=name,
                         )
                     )
         return groups
 
-    def _outcomes(self) -> list[tuple[str, tuple]]:
+    def _outcomes(self) -> list[tuple[str, tuple[int, ...]]]:
         """(name of a class, where its probability stands), one without a name for a single one."""
         if self.people.task != "multiclass":
             return [("", ())]

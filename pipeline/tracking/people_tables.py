@@ -12,23 +12,21 @@ _TEXTS = ("people", "outcome", "estimate", "chosen", "variable", "inputs", "regu
 
 
 def people_files(tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
-    """The tables as files of the study's run, by their path in it."""
+    """Those that have rows as files of the study's run, by their path in it."""
     return {
         f"{PEOPLE_FOLDER}/{name}.csv": table.to_csv(index=False).encode()
         for name, table in tables.items()
+        if len(table)
     }
 
 
 def people_tables_from_files(files: Mapping[str, bytes]) -> dict[str, pd.DataFrame]:
-    """What `people_files` wrote, by name; an empty table has no columns."""
+    """What `people_files` wrote, by name."""
     tables = {}
     for name, content in files.items():
-        if not name.endswith(".csv"):
-            continue
-        table = pd.DataFrame()
-        if content.strip():
+        if name.endswith(".csv"):
             table = pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(_TEXTS, str))
             texts = [column for column in _TEXTS if column in table]
             table[texts] = table[texts].fillna("")
-        tables[name.removesuffix(".csv")] = table
+            tables[name.removesuffix(".csv")] = table
     return tables

@@ -1,14 +1,18 @@
-"""With which code and which libraries a study was run."""
+"""With which code, which libraries and which processor a study was run."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised by whoever changes what a network's numbers are: networks of different engine versions are
 different networks, and none is taken for the other."""
 
@@ -59,3 +63,42 @@ def made_with(facts: Mapping[str, object]) -> str:
     """What trained a network, in a line: from `reproduction_facts`."""
     code = facts.get("git_commit", "no git")
     return f"engine {ENGINE_VERSION}; code {code}; {facts.get('trained_with', '')}"
+
+
+@cache
+def processor() -> str:
+    """The kind of this machine's processor: what a network's last digits depend on, besides the
+    program. Machines of one kind give the same digits.
+
+    Its name, family and model, its widest vectors, and OPENBLAS_CORETYPE where that is set.
+    """
+    described = _cpuinfo()
+    name = described.get("model name") or platform.processor() or platform.machine()
+    numbers = [f"{key} {described[key]}" for key in ("cpu family", "model") if key in described]
+    flags = described.get("flags", described.get("Features", "")).split()
+    vectors = [flag for flag in ("avx512f", "avx2", "sve", "asimd") if flag in flags][:1]
+    coretype = os.environ.get("OPENBLAS_CORETYPE")
+    asked = [f"OPENBLAS_CORETYPE {coretype}"] if coretype else []
+    return ", ".join([" ".join(name.split()), platform.machine(), *numbers, *vectors, *asked])
+
+
+def _cpuinfo() -> dict[str, str]:
+    """Of Linux: the first processor's lines."""
+    lines: dict[str, str] = {}
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, colon, value = line.partition(":")
+            if colon:
+                lines.setdefault(key.strip(), value.strip())
+    return lines
+
+
+@cache
+def program() -> str:
+    """Digest of Lariat's code and of the libraries that decide numbers: processes of one program
+    give the same results."""
+    digest = hashlib.sha256(repr(sorted(versions().items())).encode())
+    package = Path(__file__).resolve().parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]

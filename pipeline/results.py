@@ -150,6 +150,7 @@ class NetworkResult:
     key          what decided its numbers, as two digests (pipeline.study.identity): networks of one
                  key are the same network.
     made_with    engine, code and libraries that trained it.
+    processor    the kind of the machine's processor that trained it.
     solution     what it keeps at the last epoch, in words; none of a failed one.
     copied_from  the run that this one repeats, of another study or an earlier storage.
     """
@@ -168,6 +169,7 @@ class NetworkResult:
     run_id: str | None = None
     key: str = ""
     made_with: str = ""
+    processor: str = ""
     solution: str | None = None
     copied_from: str | None = None
 

@@ -17,13 +17,15 @@ if __name__ == "__main__":
 
     def run():
         from pipeline.search_space import load_search_space
+        from pipeline.workers import check_scheduler
 
         storage = arguments.pop("storage", None)
-        study, scheduler, output = (arguments.pop(n) for n in ("study", "scheduler", "output"))
-        load_search_space(study, arguments)  # mistakes first: TensorFlow takes seconds
+        study, output = (arguments.pop(n) for n in ("study", "output"))
+        space = load_search_space(study, arguments)  # mistakes first: TensorFlow takes seconds
+        check_scheduler(space.scheduler)
         import_tensorflow()
         from pipeline.study import run_study
 
-        run_study(study, storage=storage, scheduler=scheduler, output=output, given=arguments)
+        run_study(study, storage=storage, output=output, given=arguments)
 
     guarded(run, AFTER_A_STOP)

@@ -96,7 +96,7 @@ def test_networks_of_another_engine_are_other_networks(
 ) -> None:
     from pipeline.study import identity
 
-    monkeypatch.setattr(identity, "ENGINE_VERSION", 2)
+    monkeypatch.setattr(identity, "ENGINE_VERSION", identity.ENGINE_VERSION + 1)
     out = run_here(folder, "tiny.yaml")
     assert "going on" not in out and "taken over" not in out
     assert len(of_kind(folder, "network")) == 4

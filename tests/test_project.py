@@ -21,6 +21,8 @@ ENTRY_POINTS = MLPROJECT["entry_points"]
 WITH_PARAMETERS = [name for name, entry in ENTRY_POINTS.items() if "parameters" in entry]
 REQUIREMENTS = (PROJECT / "requirements.txt").read_text()
 PINNED = dict(re.findall(r"^([\w.-]+)==(\S+)", REQUIREMENTS, re.MULTILINE))
+PIN = r"^([\w.-]+)==(\S+)"
+CLUSTER = dict(re.findall(PIN, (PROJECT / "requirements-cluster.txt").read_text(), re.MULTILINE))
 MODULES = sorted((PROJECT / "pipeline").rglob("*.py"))
 # Import name → name in requirements.txt, where they differ.
 DISTRIBUTION = {
@@ -29,6 +31,7 @@ DISTRIBUTION = {
     "yaml": "pyyaml",
     "PIL": "pillow",
     "bed_reader": "bed-reader",
+    "dask": "distributed",
 }
 OWNERS = {
     "mlflow": {"tracking"},
@@ -38,6 +41,7 @@ OWNERS = {
     "matplotlib": {"report", "prediction"},
     "bed_reader": {"serving"},
     "msprime": {"genetics"},
+    "distributed": {"workers"},
 }
 """Library → the rooms that may import it."""
 
@@ -93,11 +97,14 @@ def test_conda_builds_a_new_environment_whenever_the_requirements_change() -> No
     assert told == hashlib.sha256(REQUIREMENTS.encode()).hexdigest()
 
 
-def test_what_runs_what_tests_need_and_what_benchmarks_need_are_three_pinned_lists() -> None:
+def test_what_runs_and_what_tests_benchmarks_and_clusters_need_are_pinned_lists() -> None:
     conda = yaml.safe_load((PROJECT / MLPROJECT["conda_env"]).read_text())
     (pip,) = [d["pip"] for d in conda["dependencies"] if isinstance(d, dict)]
     assert pip == ["-r requirements.txt"]
-    for name in ("requirements.txt", "requirements-test.txt", "benchmarks/requirements.txt"):
+    for name in (
+        "requirements.txt", "requirements-test.txt", "requirements-cluster.txt",
+        "benchmarks/requirements.txt",
+    ):  # fmt: skip
         lines = [line.strip() for line in (PROJECT / name).read_text().splitlines()]
         packages = [x for x in lines if x and not x.startswith(("#", "-r "))]
         assert packages
@@ -112,9 +119,19 @@ def test_a_library_user_gets_ranges_that_hold_the_pins() -> None:
         assert ranges[name.lower()].contains(version)
 
 
+def test_the_cluster_extra_has_one_list_of_pins_and_ranges() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    extra = map(Requirement, project["optional-dependencies"]["cluster"])
+    ranges = {r.name.lower(): r.specifier for r in extra}
+    assert {name.lower() for name in CLUSTER} == set(ranges)
+    for name, version in CLUSTER.items():
+        assert ranges[name.lower()].contains(version)
+        assert f"{name}=={version}" in (PROJECT / "requirements-test.txt").read_text()
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_every_import_is_pinned_or_of_the_standard_library(path: Path) -> None:
-    pinned = {name.lower() for name in PINNED}
+    pinned = {name.lower() for name in PINNED | (CLUSTER if room(path) == "workers" else {})}
     for name in imported(path) - sys.stdlib_module_names - {"pipeline"}:
         assert DISTRIBUTION.get(name, name).lower() in pinned
 

@@ -210,7 +210,7 @@ def test_a_constant_and_a_range_of_one_value_are_single_choices(study):
 
 def test_identity_is_what_decides_results_and_nothing_else(study):
     base = study().identity()
-    same = study(configurations=99, seeds=3, scheduler="tcp://here", data="elsewhere.csv")
+    same = study(configurations=99, seeds=3, scheduler="tcp://here:8786", data="elsewhere.csv")
     assert same.identity() == base
     assert study("# Another question?\n" + STUDY.split("\n\n")[1]).identity() == base
     for change in ({"epochs": 5}, {"target": "age"}, {"sampler": "tpe"}, {"genotypes": "none"}):

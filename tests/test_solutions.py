@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -28,7 +29,7 @@ from pipeline.inspection.solutions import (
 )
 from pipeline.inspection.stability import death_epoch, entropy_bits, selection_stability
 from pipeline.metrics.metrics import OF_TASK
-from pipeline.report.summary import summarize
+from pipeline.report.summary import solution_words, summarize
 from pipeline.results import Inputs, NetworkResult, StudyResults
 
 BOTH = clinical_inputs() + genetic_inputs()
@@ -314,3 +315,20 @@ def test_families_and_metrics_of_the_users_own_are_taken_as_they_are():
     assert summary.metrics == ("r2", "mean_absolute_error")
     assert "test R² of 0.200 ± 0.000" in summary.answer[0]
     assert summary.focus[0].last[0].label == "blood only"
+
+
+def test_a_family_that_the_finish_zeroed_is_counted_apart_from_those_that_died():
+    study = group_lasso_study(6)
+    networks = [n for n in study.networks if n.configuration == 3]  # age alone is kept in the end
+    curve = np.array([20.0, 8.0, 2.0])
+    finished_off = [
+        dataclasses.replace(n, curves={**n.curves, "kept_genetic": curve}) for n in networks[:2]
+    ]
+    (solution,) = solutions_of([*finished_off, *networks[2:]], "val_auroc")
+    genetic = next(f for f in solution.families if f.family == "genetic")
+    assert genetic.in_finish == 2 and len(genetic.deaths) == 4
+    assert genetic.lost_words == f"by epoch {genetic.deaths[-1]}, by 2 seeds in the finish"
+    assert f"zeroed {genetic.lost_words}," in solution_words(solution, 1, study.record)
+    (all_late,) = solutions_of(finished_off, "val_auroc")
+    words = solution_words(all_late, 1, study.record)
+    assert "all 20 genetic (simulated) zeroed in the finish, test AUROC" in words

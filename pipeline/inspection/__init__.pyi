@@ -30,6 +30,7 @@ from .pareto import front_steps as front_steps
 from .pareto import pareto_front as pareto_front
 from .solutions import EPOCHS as EPOCHS
 from .solutions import EXCHANGEABLE as EXCHANGEABLE
+from .solutions import FamilyKept as FamilyKept
 from .solutions import Solution as Solution
 from .solutions import by_configuration as by_configuration
 from .solutions import kept_counts as kept_counts

@@ -123,14 +123,30 @@ def solution_label(network: NetworkResult, epoch: str = "last") -> str:
 
 @dataclass(frozen=True)
 class FamilyKept:
-    """What a solution's networks keep of one family, and when it died in those that lost it."""
+    """What a solution's networks keep of one family, and when it died in those that lost it.
+
+    deaths     one epoch for each network whose family died while it trained.
+    in_finish  networks that had some of it left after the last epoch, and lost it when the first
+               layer was solved for.
+    """
 
     family: str
     total: int
     mean: float
     low: int
     high: int
-    deaths: tuple[int, ...] = ()  # epoch of death, one for each network whose family died
+    deaths: tuple[int, ...] = ()
+    in_finish: int = 0
+
+    @property
+    def lost_words(self) -> str:
+        """`by epoch 41`, `by epoch 41, by 2 seeds in the finish`, `in the finish`; empty where
+        nothing is known to die."""
+        if not self.deaths:
+            return "in the finish" if self.in_finish else ""
+        seeds = f"{self.in_finish} seed" + ("s" if self.in_finish > 1 else "")
+        finish = f", by {seeds} in the finish" if self.in_finish else ""
+        return f"by epoch {self.deaths[-1]}{finish}"
 
     @property
     def text(self) -> str:
@@ -191,12 +207,14 @@ def family_kept(networks: Sequence[NetworkResult], epoch: str) -> tuple[FamilyKe
         curves = [
             n.curves[f"kept_{family}"]
             for n in networks
-            if f"kept_{family}" in n.curves and not (kept_counts(n) or {}).get(family, 0)
+            if f"kept_{family}" in n.curves and (kept_counts(n) or {family: 0})[family] == 0
         ]
-        deaths = tuple(sorted(e for c in curves if (e := death_epoch(c)) is not None))
-        rows.append(
-            FamilyKept(family, total, float(np.mean(values)), min(values), max(values), deaths)
-        )
+        epochs = [death_epoch(c) for c in curves]
+        deaths = tuple(sorted(e for e in epochs if e is not None))
+        rows.append(FamilyKept(
+            family, total, float(np.mean(values)), min(values), max(values), deaths,
+            epochs.count(None) if all(kept_counts(n) for n in networks) else 0,
+        ))  # fmt: skip
     return tuple(rows)
 
 

@@ -7,7 +7,6 @@ p first-layer columns without the bias, h units, o outputs, d encoder outputs, T
 from __future__ import annotations
 
 import itertools
-import os
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.networks.network import Architecture, Weights
 from pipeline.networks.regularizers import TOLERANCE
+from pipeline.process import cores
 
 PART_BYTES, MOST_OF_A_PART = 32 * 2**20, 32
 """Bytes that one training step of a part may touch, and the most networks of a part: with more, a
@@ -22,11 +22,6 @@ step's tensors leave the caches, and with fewer its small operations weigh more.
 
 POPULATION_BYTES = 2**30
 """Bytes that a population may take besides its data."""
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,11 +241,19 @@ def bytes_of_a_network(data: TrainingData, architecture: Architecture, schedule:
     return _bytes_of_one(data, architecture, schedule) + kept
 
 
-def networks_at_once(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
+def networks_at_once(
+    data: TrainingData,
+    architecture: Architecture,
+    schedule: Schedule,
+    cores_of_one: int | None = None,
+) -> int:
     """K, the networks of one population: a part for each core (so that a study that is killed loses
-    little), or as many as POPULATION_BYTES hold."""
+    little), or as many as POPULATION_BYTES hold.
+
+    cores_of_one: of the worker that trains it; None for this process."""
     bytes_of_one = bytes_of_a_network(data, architecture, schedule)
-    return int(np.clip(POPULATION_BYTES // bytes_of_one, 1, MOST_OF_A_PART * cores()))
+    most = MOST_OF_A_PART * (cores_of_one or cores())
+    return int(np.clip(POPULATION_BYTES // bytes_of_one, 1, most))
 
 
 def split_networks(networks: int, most: int) -> list[slice]:

@@ -1,3 +1,5 @@
+from .cores import CORES as CORES
+from .cores import cores as cores
 from .faults import causes as causes
 from .faults import disk_trouble as disk_trouble
 from .faults import first_line as first_line

@@ -71,6 +71,13 @@ def flags_of(
             f"The networks were trained by {len(programs)} versions of program and libraries, "
             f"which may differ in their last digits: {counts}."
         )
+    processors = Counter(n.processor for n in results.networks if n.processor)
+    if len(processors) > 1:
+        counts = "; ".join(f"{count} by {kind}" for kind, count in processors.most_common())
+        flags.append(
+            f"The networks were trained by {len(processors)} kinds of processors, which may differ "
+            f"in their last digits: {counts}."
+        )
     kkt = np.array([n.metrics.get("kkt_residual", np.nan) for n in results.finished], dtype=float)
     unsettled = int(np.sum(kkt > TOLERANCE))
     if unsettled:

@@ -219,8 +219,8 @@ def solution_words(solution: Solution, rank: int, record: StudyRecord) -> str:
         names = [shared(v, s) for v, s in variables if family_of[v] == kept.family]
         if names and kept.low < kept.total:
             text += f" ({listed(names, 6)})"
-        if kept.high == 0 and kept.deaths:
-            text += f" by epoch {kept.deaths[-1]}"
+        if kept.high == 0 and kept.lost_words:
+            text += f" {kept.lost_words}"
         parts.append(text)
     metric = record.objective.removeprefix("val_")
     if not np.isnan(solution.score(f"test_{metric}").mean):

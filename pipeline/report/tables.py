@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.inspection import EPOCHS, EXCHANGEABLE, Focus, Solution
+from pipeline.inspection import EPOCHS, EXCHANGEABLE, FamilyKept, Focus, Solution
 from pipeline.report.summary import Summary
 from pipeline.words import family_words, listed, metric_words, resampled_units, shared
 
@@ -27,12 +27,15 @@ def _scores(solution: Solution, metric: str) -> list[str]:
 
 
 def _died(solution: Solution) -> str:
-    died = [
-        f"{k.family} {k.deaths[0]}" + (f" to {k.deaths[-1]}" if len(set(k.deaths)) > 1 else "")
-        for k in solution.families
-        if k.deaths
-    ]
-    return ", ".join(died) or "–"
+    return ", ".join(words for k in solution.families if (words := _died_words(k))) or "–"
+
+
+def _died_words(kept: FamilyKept) -> str:
+    """`genetic 20 to 41`, `genetic 20 (2 in the finish)`; empty of a family that did not die."""
+    epochs = f" {kept.deaths[0]}" if kept.deaths else ""
+    epochs += f" to {kept.deaths[-1]}" if len(set(kept.deaths)) > 1 else ""
+    finish = f" ({kept.in_finish} in the finish)" if kept.in_finish else ""
+    return f"{kept.family}{epochs}{finish}" if epochs or finish else ""
 
 
 @dataclass(frozen=True)
@@ -94,9 +97,13 @@ def death_rows(focus: Focus) -> Rows:
         when = "–"
         if row["died"]:
             when = f"{row['died_epoch']:.0f} ({row['died_low']:.0f} to {row['died_high']:.0f})"
-        kept, died = row["share_last"], int(row["died"])
-        kept = "–" if pd.isna(kept) else f"{round(kept * seeds)} of {seeds} seeds"
-        rows.append([str(row["variable"]), str(row["family"]), kept, f"{died} of {seeds}", when])
+        share, died = row["share_last"], int(row["died"])
+        kept, fell = "–", f"{died} of {seeds}"
+        if not pd.isna(share):
+            kept = f"{round(share * seeds)} of {seeds} seeds"
+            in_finish = seeds - round(share * seeds) - died
+            fell += f", {in_finish} in the finish" if in_finish > 0 else ""
+        rows.append([str(row["variable"]), str(row["family"]), kept, fell, when])
     rest = focus.frequencies.iloc[MOST_DEATHS:]
     if len(rest):
         most, last = rest["share_last"].max(), rest["died_epoch"].max()

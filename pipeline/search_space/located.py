@@ -36,3 +36,19 @@ def located_genotypes(genotypes: str, source: Source, study: Path) -> str:
         near = study_yaml.did_you_mean(genotypes, ("simulated", "none"))
         source.fail("genotypes", expected, genotypes, near or f" (there is no {genotypes}.bed)")
     return str(prefix)
+
+
+def is_file(scheduler: str) -> bool:
+    """Whether `scheduler` names a cluster file."""
+    return scheduler.endswith((".yaml", ".yml"))
+
+
+def located_scheduler(scheduler: str, source: Source, study: Path) -> str:
+    """A cluster file by its place; anything else as it is."""
+    if not is_file(scheduler):
+        return scheduler
+    path = located(scheduler, source, "scheduler", study)
+    if not path.is_file():
+        expected = str(StudyFile.model_fields["scheduler"].description)
+        source.fail("scheduler", expected, scheduler, f" (there is no {scheduler})")
+    return str(path)

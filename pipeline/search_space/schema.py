@@ -152,6 +152,7 @@ class TrainingSettings(_Keys):
     batch_seed: int = _seed(0)
 
 
+SCHEDULER = r"^(local|processes:[1-9]\d{0,3}|(tcp|tls)://[^\s/]+:\d+|[^\s:].*\.ya?ml)$"
 MissingCodes = Annotated[tuple[int | float | str, ...], Field(strict=False)]
 NumberFormat = Literal["1,234.5", "1.234,5"]
 _NAMES = "a list of column names, such as [education]"
@@ -239,7 +240,11 @@ class StudyFile(_Keys):
         "bands, such as {sex: [], age: [45, 55]}",
     )
     baselines: bool | Literal["none"] = _key(True, "true, false or none")
-    scheduler: str = _key("local", "local or a scheduler's address", min_length=1)
+    scheduler: str = _key(
+        "local",
+        "local, processes:N, tcp://host:port, tls://host:port or a cluster file (.yaml)",
+        pattern=SCHEDULER,
+    )
 
 
 STUDY_KEYS = tuple(StudyFile.model_fields)

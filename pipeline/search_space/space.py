@@ -71,8 +71,14 @@ class Source:
         shown = got if isinstance(got, str) and " " in got else _shown(got)
         raise InputError(f"{self._place(key)} must be {expected}, but got {shown}{hint or '.'}")
 
-    def translated(self, error: ValidationError, model: type[BaseModel], prefix: str = ""):
-        """The first of pydantic's complaints as an InputError."""
+    def translated(
+        self,
+        error: ValidationError,
+        model: type[BaseModel],
+        prefix: str = "",
+        what: str = "a study",
+    ):
+        """The first of pydantic's complaints as an InputError; what: whose keys these are."""
         first = error.errors(include_url=False)[0]
         names, field = [], None
         for part in first["loc"]:
@@ -86,7 +92,7 @@ class Source:
             names.append(str(part))
         key = ".".join([prefix, *names] if prefix else names)
         if first["type"] in ("extra_forbidden", "invalid_key"):
-            return self._unknown(key, getattr(model, "model_fields", {}))
+            return self._unknown(key, getattr(model, "model_fields", {}), what)
         expected = field.description if field else "a mapping"
         if first["type"] == "missing":
             return InputError(f"{self.file}: `{key}` is missing: it must be {expected}.")
@@ -94,11 +100,11 @@ class Source:
             f"{self._place(key)} must be {expected}, but got {_shown(first['input'])}."
         )
 
-    def _unknown(self, key: str, fields: Mapping[str, Any]) -> InputError:
+    def _unknown(self, key: str, fields: Mapping[str, Any], what: str) -> InputError:
         known = [info.alias or name for name, info in fields.items()]
         near = did_you_mean(key.rsplit(".", maxsplit=1)[-1], known)
         return InputError(
-            f"{self.file}: `{key}` is no key of a study: expected one of {', '.join(known)}"
+            f"{self.file}: `{key}` is no key of {what}: expected one of {', '.join(known)}"
             f"{near or '.'}"
         )
 

@@ -17,7 +17,13 @@ from pydantic import BaseModel, ValidationError
 from pipeline.errors import InputError
 from pipeline.results import ANCESTRY
 from pipeline.search_space import yaml12 as study_yaml
-from pipeline.search_space.located import PROJECT, located, located_genotypes
+from pipeline.search_space.located import (
+    PROJECT,
+    is_file,
+    located,
+    located_genotypes,
+    located_scheduler,
+)
 from pipeline.search_space.overrides import SECTION_OF, by_present_names, put
 from pipeline.search_space.resamples import decides, read_resamples, shown
 from pipeline.search_space.schema import (
@@ -176,7 +182,7 @@ class SearchSpace:
             "genotypes": Path(self.genotypes).name,
             "configurations": self.configurations,
             "seeds": list(self.seeds),
-            "scheduler": self.scheduler,
+            "scheduler": Path(self.scheduler).name if is_file(self.scheduler) else self.scheduler,
             **{key: value for key, value in self.identity().items() if key != "genotypes"},
             **({"resamples": shown(self.resamples)} if self.resamples else {}),
             **self._appraisal(),
@@ -294,6 +300,7 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
         question=question,
         data=located(keys.data, source, "data", path),
         genotypes=located_genotypes(keys.genotypes, source, path),
+        scheduler=located_scheduler(keys.scheduler, source, path),
         seeds=_seeds(keys.seeds, source),
         resamples=read_resamples(keys.resamples, source),
         report_by=_report_by(keys, source),
@@ -314,7 +321,7 @@ _READING = ("person", "keep", "numbers", "missing", "dates", "rare_level_people"
 _UNCHANGED: tuple[str, ...] = (
     *_READING,
     "target", "task", "categories", "drop", "families", "groups", "unpenalized", "sample_weight",
-    "split", "sampler", "sampler_seed", "configurations", "network", "scheduler", "id",
+    "split", "sampler", "sampler_seed", "configurations", "network", "id",
     "minor_allele_frequency", "missing_rate", "principal_components", "thresholds",
 )  # fmt: skip
 

@@ -43,7 +43,8 @@ SAFETY, POWER_STEPS = 1.2, 5
 STEPS_BETWEEN_CHECKS = 20
 
 SINGLE = 1e-4
-"""Tolerance from which on steps in float32 are fine enough; checks are in float64."""
+"""Tolerance from which on float32 is fine enough within a working set, which is looked at in
+float64 when it is solved."""
 
 INNER = 0.5
 """Share of the tolerance to which a working set is solved before all columns are looked at."""
@@ -51,9 +52,10 @@ INNER = 0.5
 RISE = 1e-6
 """An objective that rose by this share between checks: the step was too long, and is halved."""
 
-STALLED_CHECKS, FALL, STALLED = 5, 0.9, 1e-3
+STALLED_CHECKS, FALL, STALLED, FLAT = 5, 0.9, 1e-3, 1e-5
 """Steps on a ReLU network end where over so many checks, times the patience, neither the residual
-has fallen below the share FALL of what it was, nor the objective by the share STALLED."""
+has fallen below the share FALL of what it was, nor the objective by the share STALLED; with no
+patience where the objective has not even fallen by FLAT."""
 
 
 class _Stall:
@@ -65,13 +67,14 @@ class _Stall:
 
     def now(self, residual: float, objective: float) -> bool:
         """Whether neither has fallen for so many checks."""
-        sank = objective < (1.0 - STALLED) * self._objective  # losses are not negative
-        if residual < FALL * self._residual or sank:
+        fallen = 1.0 - objective / self._objective  # losses are not negative
+        if residual < FALL * self._residual or fallen > STALLED:
             self._residual, self._objective = min(self._residual, residual), objective
             self._waited = 0
         else:
             self._waited += 1
-        return self._waited >= self._checks
+        checks = self._checks if fallen > FLAT else min(self._checks, STALLED_CHECKS)
+        return self._waited >= checks
 
 
 def accelerated(
@@ -122,14 +125,13 @@ def _on_working_set(
             momentum = 1.0 if uphill(point, landed, first) else after
             before, first = first, landed
         used += STEPS_BETWEEN_CHECKS
-        exact = first.astype(np.float64)
-        loss, exact_gradient = loss_and_gradient(exact, problem)
-        objective = loss + penalty(exact, problem)
+        loss, first_gradient = loss_and_gradient(first, working_problem)
+        objective = loss + penalty(first, working_problem)
         if not objective <= lowest + RISE * abs(lowest):
             first, before, momentum, size = best, best, 1.0, 0.5 * size
             continue
         best, lowest = first, objective
-        residual = float((residuals(exact, exact_gradient, problem) / scales).max())
+        residual = float((residuals(first, first_gradient, working_problem) / scales).max())
         if residual <= tolerance:
             return first, used, False
         if problem.bends and stall.now(residual, objective):

@@ -29,11 +29,13 @@ relu′(0) = 0, keep the side on which they are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.solvers.box_minimum import box_minimum
+from pipeline.solvers.passes import back_to_first, forward, output_slopes, to_first
 from pipeline.solvers.problem import (
     RESIDUAL_STEP,
     Problem,
@@ -41,7 +43,6 @@ from pipeline.solvers.problem import (
     momentum_after,
     objective,
     proximal_step,
-    to_first,
     uphill,
     variable_norms,
 )
@@ -55,6 +56,10 @@ many times the way that a gradient step would take it."""
 
 MOST_PAIRS, MOST_BYTES = 64, 64 * 2**20
 """Kinks of a unit that a step or a residual looks at, the nearest ones; and bytes of their rows."""
+
+ENOUGH_PAIRS, FEW_PAIRS = 2, 4
+"""A step looks at no more kinks of a unit than so many times its weights, and a few: it can end on
+as many as a unit has weights."""
 
 SAFETY, POWER_STEPS = 1.3, 5
 """Power iteration approaches the largest curvature from below."""
@@ -75,6 +80,10 @@ row of a kink has as many numbers as there are columns."""
 RESIDUAL_REPEATS = 4
 """Times that the residual's multipliers are solved for, each time with the penalty's derivative at
 the weights of the time before."""
+
+
+SlopesAt = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Units and rows → c_ui of each."""
 
 
 class Pairs(NamedTuple):
@@ -102,24 +111,29 @@ def _curvature(first: np.ndarray, problem: Problem) -> float:
     return curvature(first, slope, POWER_STEPS)
 
 
-def _pairs(z: np.ndarray, slopes: np.ndarray, reach: np.ndarray, problem: Problem) -> Pairs:
-    """Of every unit the nearest kinks that bend upwards, |z_ui|/‖x_i‖ ≤ reach_u; none where
-    reach_u = 0."""
-    within = np.abs(z) <= np.multiply.outer(reach, problem.lengths)
-    within &= slopes > 0.0
-    within[reach == 0.0] = False
-    units, rows = np.nonzero(within)
-    order = np.lexsort((rows, np.abs(z[units, rows]) / problem.lengths[rows], units))
-    units, rows = units[order], rows[order]
+def _pairs(
+    z: np.ndarray, slopes_at: SlopesAt, reach: np.ndarray, most: int, problem: Problem
+) -> Pairs:
+    """Of every unit the nearest kinks that bend upwards, |z_ui|/‖x_i‖ ≤ reach_u, and at most so
+    many; none where reach_u = 0."""
+    distance = np.abs(z)
+    distance *= problem.inverse_lengths
+    within = distance <= np.where(reach > 0.0, reach, -1.0)[:, None]
+    units, rows = np.divmod(np.flatnonzero(within), z.shape[1])
+    slopes = slopes_at(units, rows)
+    bends_upwards = slopes > 0.0
+    units, rows, slopes = units[bends_upwards], rows[bends_upwards], slopes[bends_upwards]
+    order = np.lexsort((distance[units, rows], units))
+    units, rows, slopes = units[order], rows[order], slopes[order]
     counts = np.bincount(units, minlength=len(z))
     place = np.arange(len(units)) - np.repeat(np.cumsum(counts) - counts, counts)
     p = problem.columns.shape[1]
-    most = int(np.clip(MOST_BYTES // (8 * len(z) * p), 1, MOST_PAIRS))
-    units, rows, place = (x[place < most] for x in (units, rows, place))
+    most = int(np.clip(MOST_BYTES // (8 * len(z) * p), 1, most))
+    units, rows, slopes, place = (x[place < most] for x in (units, rows, slopes, place))
     m = int(place.max(initial=0)) + 1
     padded_rows, padded_slopes = np.zeros((len(z), m, p)), np.zeros((len(z), m))
     padded_rows[units, place] = problem.columns[rows]
-    padded_slopes[units, place] = slopes[units, rows]
+    padded_slopes[units, place] = slopes
     return Pairs(padded_rows, padded_slopes, (units, rows), (units, place))
 
 
@@ -183,20 +197,33 @@ def _pull(pairs: Pairs, multipliers: np.ndarray) -> np.ndarray:
     return np.matmul(multipliers[:, None], pairs.rows)[:, 0]
 
 
+def _at(first: np.ndarray, problem: Problem):
+    """Around W: z (h, n); s as the gradient has it (h, n); the gradient (h, p); and c_ui of given
+    units and rows."""
+    z = first @ problem.columns.T
+    side = (z > 0.0).astype(float)
+    layers = forward(np.clip(z, 0.0, np.inf), problem)
+    upstream = output_slopes(layers[-1][1], problem, slice(None))
+    if len(problem.later) == 1 and len(upstream) == 1:  # c is an outer product: no need for all
+        outgoing = problem.later[0][0][0]
+        first_gradient = (side @ (upstream.T * problem.columns)) * outgoing[:, None]
+        return z, side, first_gradient, lambda u, i: outgoing[u] * upstream[0, i]
+    slopes = back_to_first(upstream, layers, problem)
+    return z, side, (slopes * side) @ problem.columns, lambda u, i: slopes[u, i]
+
+
 def _kinks_apart(first: np.ndarray, reach: float, step: float, problem: Problem):
     """Around W: s as the gradient has it (h, n), the kinks within reach·‖W_u‖ or within STEPS_AHEAD
     gradient steps, and ∇₀ without them. No kinks of a unit that is 0, as relu′(0) = 0 has it."""
-    z = first @ problem.columns.T
-    side = (z > 0.0).astype(float)
-    slopes = _slopes(np.maximum(z, 0.0), problem)
-    gradient = (slopes * side) @ problem.columns
-    lengths = _lengths(first)
+    z, side, first_gradient, slopes_at = _at(first, problem)
+    lengths, most = _lengths(first), MOST_PAIRS
     limits = reach * lengths
     if step:
-        moved = first - proximal_step(first - step * gradient, step, problem)
+        moved = first - proximal_step(first - step * first_gradient, step, problem)
         limits = np.maximum(limits, STEPS_AHEAD * _lengths(moved) * (lengths > 0.0))
-    pairs = _pairs(z, slopes, limits, problem)
-    return side, pairs, gradient - _pull(pairs, _multipliers(pairs, side))
+        most = min(most, ENOUGH_PAIRS * len(problem.group) + FEW_PAIRS)
+    pairs = _pairs(z, slopes_at, limits, most, problem)
+    return side, pairs, first_gradient - _pull(pairs, _multipliers(pairs, side))
 
 
 def _lengths(first: np.ndarray) -> np.ndarray:
@@ -231,8 +258,8 @@ def kkt_residual(first: np.ndarray, problem: Problem) -> Certificate:
     bend upwards, the loss is regular (Clarke 1983, section 2.3), and a residual of 0 says that no
     direction leads downhill.
     """
-    which = _columns_of_many(first, problem)
-    if which is not None:
+    many = len(problem.group) > MANY_COLUMNS
+    if many and (which := _kept_columns(first, problem)) is not None:
         return _by_kept(first, which, problem)
     step = RESIDUAL_STEP
     side, pairs, rest = _kinks_apart(first, ROUNDING, 0.0, problem)
@@ -245,11 +272,8 @@ def kkt_residual(first: np.ndarray, problem: Problem) -> Certificate:
     return best
 
 
-def _columns_of_many(first: np.ndarray, problem: Problem) -> np.ndarray | None:
-    """Of more than MANY_COLUMNS those of variables that are not zero or have no penalty; None of
-    fewer, or where that is all of them."""
-    if len(problem.group) <= MANY_COLUMNS:
-        return None
+def _kept_columns(first: np.ndarray, problem: Problem) -> np.ndarray | None:
+    """Columns of variables that are not zero or have no penalty; None where that is all of them."""
     kept = variable_norms(first, problem) > 0.0
     kept[problem.group[problem.factor == 0.0]] = True
     which = np.flatnonzero(kept[problem.group])
@@ -296,9 +320,9 @@ def onto_kinks(first: np.ndarray, tolerance: float, problem: Problem) -> Settled
     proximal step. Before each look at the residual momentum, which carries W past the
     minimum, is dropped.
     A round after which the objective is higher crossed kinks that its steps did not look at: it
-    is not taken, and the next steps are SHORTER. Of MANY_COLUMNS those that are zero stay so.
+    is not taken, and the next steps are SHORTER. Variables that are zero stay so.
     """
-    which = _columns_of_many(first, problem)
+    which = _kept_columns(first, problem)
     if which is not None:
         part = onto_kinks(first[:, which], tolerance, problem.of_columns(which))
         best, last = (

@@ -14,29 +14,21 @@ Shapes: n training rows, p columns, h units of the first layer, o outputs, g var
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, logsumexp, ndtr, softmax
 
-from pipeline.serving import ACTIVATIONS
-
-ROWS_AT_ONCE = 1024
-"""Rows whose activations are held together: they stay in a core's cache."""
+from pipeline.solvers.passes import SLOPES, Passes, to_first
 
 RESIDUAL_STEP = 1e-2
 """t of the fixed-point residual. The smaller, the stricter: at t → 0 it is the distance of 0 from
 the subdifferential."""
 
-SLOPES: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "relu": lambda z, a: z > 0.0,
-    "tanh": lambda z, a: 1.0 - np.square(a),
-    "gelu": lambda z, a: ndtr(z) + z * np.exp(-0.5 * np.square(z)) / np.sqrt(2.0 * np.pi),
-}
-"""Activation → its derivative, of z and a = activation(z); relu′(0) = 0."""
+NO_NORM = 1e-30
+"""In place of a norm of 0, which nothing is divided by."""
 
 Later = tuple[tuple[np.ndarray, np.ndarray], ...]
 
@@ -84,9 +76,20 @@ class Problem:
         return self.activation == "relu" and not self.convex
 
     @cached_property
-    def lengths(self) -> np.ndarray:
-        """(n,) ‖x_i‖."""
-        return np.sqrt(np.square(self.columns).sum(axis=1))
+    def passes(self) -> Passes:
+        """Over its rows, with their memory."""
+        return Passes(self)
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether every column is the variable of its number."""
+        return bool(np.array_equal(self.group, np.arange(len(self.group))))
+
+    @cached_property
+    def inverse_lengths(self) -> np.ndarray:
+        """(n,) 1/‖x_i‖, 0 of a row of zeros."""
+        lengths = np.sqrt(np.square(self.columns).sum(axis=1))
+        return np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0.0)
 
     @cached_property
     def scales(self) -> np.ndarray:
@@ -100,8 +103,8 @@ class Problem:
         z = np.zeros((self.units, 1))
         slope = 1.0 if self.activation == "relu" else SLOPES[self.activation](z, z)
         at_zero = np.zeros((self.units, self.columns.shape[1]))
-        for rows in blocks(len(self.columns)):
-            zeros = np.zeros((self.units, len(self.columns[rows])))
+        for rows in self.passes.rows:
+            zeros = np.zeros((self.units, rows.stop - rows.start))
             delta, _ = to_first(zeros, self, rows)
             at_zero += (delta if self.convex else delta * slope) @ self.columns[rows]
         largest = variable_norms(at_zero, self).max() or 1.0
@@ -125,69 +128,14 @@ class Problem:
         return replace(self, **changed)
 
 
-def blocks(rows: int) -> list[slice]:
-    """All rows, ROWS_AT_ONCE at a time."""
-    return [slice(start, start + ROWS_AT_ONCE) for start in range(0, rows, ROWS_AT_ONCE)]
-
-
-def forward(activated: np.ndarray, problem: Problem) -> list[tuple[np.ndarray, np.ndarray]]:
-    """From the first layer's activations (h, n): (z, activation(z)) of every later hidden layer,
-    and last the predictions, twice. Without hidden layers `activated` are the predictions."""
-    activate, layers = ACTIVATIONS[problem.activation], [(activated, activated)]
-    for i, (weights, bias) in enumerate(problem.later):
-        z = weights @ layers[-1][1] + bias
-        layers.append((z, z if i == len(problem.later) - 1 else activate(z)))
-    return layers
-
-
-def to_first(activated: np.ndarray, problem: Problem, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Of some rows: ∂ mean loss / ∂ the first layer's activations (h, n), and predictions (o, n).
-
-    Without hidden layers that is ∂ mean loss / ∂ predictions.
-    """
-    layers = forward(activated, problem)
-    predictions = layers[-1][1]
-    probability_of = {"binary": expit, "multiclass": lambda z: softmax(z, axis=0)}
-    probability = probability_of.get(problem.task, lambda z: z)(predictions)
-    upstream = (probability - problem.target[:, rows]) * problem.share[rows]
-    slope = SLOPES[problem.activation]
-    for (weights, _), (z, a) in zip(problem.later[:0:-1], layers[-2:0:-1], strict=True):
-        upstream = (weights.T @ upstream) * slope(z, a)
-    return (problem.later[0][0].T @ upstream if problem.later else upstream), predictions
-
-
-def row_losses(predictions: np.ndarray, problem: Problem, rows: slice) -> np.ndarray:
-    """(n,): cross-entropy in nats, or half the squared error."""
-    target = problem.target[:, rows]
-    if problem.task == "binary":
-        return np.logaddexp(0.0, predictions[0]) - predictions[0] * target[0]
-    if problem.task == "multiclass":
-        return logsumexp(predictions, axis=0) - np.sum(predictions * target, axis=0)
-    return 0.5 * np.sum(np.square(predictions - target), axis=0)
-
-
 def gradient(first: np.ndarray, problem: Problem) -> np.ndarray:
     """(h, p): ∂ mean loss / ∂W."""
-    return loss_and_gradient(first, problem, measured=False)[1]
+    return problem.passes.loss_and_gradient(first, measured=False)[1]
 
 
-def loss_and_gradient(
-    first: np.ndarray, problem: Problem, *, measured: bool = True
-) -> tuple[float, np.ndarray]:
-    """The mean loss (0 unless measured) and its gradient (h, p)."""
-    loss, total = 0.0, np.zeros_like(first)
-    activate, slope = ACTIVATIONS[problem.activation], SLOPES[problem.activation]
-    for rows in blocks(len(problem.columns)):
-        columns = problem.columns[rows]
-        z = first @ columns.T
-        activated = z if problem.convex else activate(z)
-        delta, predictions = to_first(activated, problem, rows)
-        if not problem.convex:
-            delta *= slope(z, activated)
-        total += delta @ columns
-        if measured:
-            loss += float(row_losses(predictions, problem, rows) @ problem.share[rows])
-    return loss, total
+def loss_and_gradient(first: np.ndarray, problem: Problem) -> tuple[float, np.ndarray]:
+    """The mean loss and its gradient (h, p)."""
+    return problem.passes.loss_and_gradient(first)
 
 
 def penalty(first: np.ndarray, problem: Problem) -> float:
@@ -201,18 +149,15 @@ def penalty(first: np.ndarray, problem: Problem) -> float:
 
 def objective(first: np.ndarray, problem: Problem) -> float:
     """F(W)."""
-    activate, loss = ACTIVATIONS[problem.activation], 0.0
-    for rows in blocks(len(problem.columns)):
-        z = first @ problem.columns[rows].T
-        predictions = forward(z if problem.convex else activate(z), problem)[-1][1]
-        loss += float(row_losses(predictions, problem, rows) @ problem.share[rows])
-    return loss + penalty(first, problem)
+    return problem.passes.loss(first) + penalty(first, problem)
 
 
 def variable_norms(first: np.ndarray, problem: Problem) -> np.ndarray:
     """(g,): ‖W_g‖_F."""
-    squares = np.bincount(problem.group, np.square(first).sum(axis=0))
-    return np.sqrt(squares.astype(first.dtype, copy=False))
+    squares = np.einsum("hp,hp->p", first, first)
+    if not problem.single:
+        squares = np.bincount(problem.group, squares).astype(first.dtype, copy=False)
+    return np.sqrt(squares)
 
 
 def proximal_step(first: np.ndarray, step: float, problem: Problem) -> np.ndarray:
@@ -220,14 +165,14 @@ def proximal_step(first: np.ndarray, step: float, problem: Problem) -> np.ndarra
     l1, l2, group = problem.lambdas
     scaled = step * problem.factor
     soft = first - np.clip(first, -scaled * l1, scaled * l1) if l1 else first
-    share: float | np.ndarray = 1.0
+    share = 1.0 / (1.0 + scaled * l2)
     if group:
-        norms = variable_norms(soft, problem)[problem.group]
-        radius = scaled * group * np.sqrt(problem.size * len(first))
-        share = np.maximum(
-            1.0 - np.divide(radius, norms, out=np.zeros_like(norms), where=norms > 0), 0.0
-        )
-    return soft * (share / (1.0 + scaled * l2))
+        norms = variable_norms(soft, problem)
+        norms = norms if problem.single else norms[problem.group]
+        # A zero norm is that of weights that are all 0, whatever they are multiplied by.
+        radius = scaled * group * np.sqrt(problem.size * len(first)) / np.maximum(norms, NO_NORM)
+        share *= np.clip(1.0 - radius, 0.0, 1.0)
+    return soft * share
 
 
 def residuals(first: np.ndarray, first_gradient: np.ndarray, problem: Problem) -> np.ndarray:
@@ -260,4 +205,4 @@ def momentum_after(momentum: float) -> float:
 def uphill(point: np.ndarray, landed: np.ndarray, before: np.ndarray) -> bool:
     """Whether momentum points uphill, so that it is dropped: the gradient scheme of O'Donoghue and
     Candès (2015), for a step from `point` to `landed` after `before`."""
-    return float(np.sum((point - landed) * (landed - before))) > 0.0
+    return float(np.vdot(point - landed, landed - before)) > 0.0

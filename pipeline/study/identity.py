@@ -119,8 +119,10 @@ _FILES = ("study", "data", "genotypes")
 
 
 def command_of(study: str, overrides: Mapping[str, object]) -> str:
-    """The command that the record shows; no folder of the person's is in it."""
+    """The command that the record shows; no folder of the person's is in it, and no address: where
+    networks train decides nothing."""
     parameters = {"study": study, **overrides}
+    parameters.pop("scheduler", None)
     return "mlflow run . " + " ".join(
         f"-P {key}={shlex.quote(Path(str(value)).name if key in _FILES else str(value))}"
         for key, value in parameters.items()

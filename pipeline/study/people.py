@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from copy import copy
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from pipeline.genetics import Genotypes, encoding_factor
 from pipeline.networks import Resamples, TrainingData
 from pipeline.results import ANCESTRY, THE_TABLE, Inputs, NetworkResult
 from pipeline.search_space import Configuration
+from pipeline.serving import Schema
 from pipeline.study.replicates import Population, Replicate
 from pipeline.study.resampled import Resampled
 
@@ -38,6 +41,23 @@ class People:
         self._components = None if genotypes is None else genotypes.components
         self._training_data: dict[tuple, TrainingData] = {}
         self._related: dict[bool, dict] = {}
+
+    def for_workers(self) -> People:
+        """The same for training elsewhere: without files, names of levels, and relationships that
+        no network is trained with."""
+        travelling = copy(self)
+        travelling._training_data = {}
+        if self.genotypes is not None:
+            for on_resamples in (False, True)[: 2 if self.resampled else 1]:
+                self._relationships(on_resamples)
+        travelling._related = dict(self._related)
+        travelling.cohort = replace(self.cohort, schema=Schema((), ()), warnings=(), source="")
+        if self.genotypes is not None:
+            none, no_rows = np.zeros((0, 0), np.float32), np.zeros(0, int)
+            travelling.genotypes = replace(
+                self.genotypes, relationship=none, rows=no_rows, fileset=cast(Any, None)
+            )
+        return travelling
 
     @property
     def task(self) -> str:

@@ -9,8 +9,9 @@ Shapes: M networks, N rows of the table, n of them development rows, o outputs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -155,27 +156,26 @@ class Gathered:
             reference = probabilities(self.of_table[own], cohort.task).mean(axis=0) if own else None
             labels = np.array([self.drawn[i].replicate_key for i in at])
             for part, rows in parts.items():
-                for name, column in self._outcomes():
+                for name, chosen in self._outcomes():
                     groups.append(
                         ResampledPredictions(
                             configuration=number,
-                            predictions=of_it[:, rows][(..., *column)],
+                            predictions=chosen(of_it[:, rows]),
                             seed=labels[:, 1].tolist(),
                             resample=labels[:, 2].tolist(),
-                            reference=None
-                            if reference is None
-                            else reference[rows][(..., *column)],
+                            reference=None if reference is None else chosen(reference[rows]),
                             people=part,
                             outcome=name,
                         )
                     )
         return groups
 
-    def _outcomes(self) -> list[tuple[str, tuple[int, ...]]]:
-        """(name of a class, where its probability stands), one without a name for a single one."""
+    def _outcomes(self) -> list[tuple[str, Callable[[np.ndarray], np.ndarray]]]:
+        """(name of a class, what takes its probabilities), one without a name for a single one."""
         if self.people.task != "multiclass":
-            return [("", ())]
-        return [(str(label), (i,)) for i, label in enumerate(self.people.cohort.classes)]
+            return [("", lambda readable: readable)]
+        classes = enumerate(self.people.cohort.classes)
+        return [(str(label), partial(np.take, indices=i, axis=-1)) for i, label in classes]
 
     def _best_first(self) -> list[int]:
         numbers = list(dict.fromkeys(n.configuration for n in self.drawn))

@@ -19,7 +19,6 @@ from pipeline.networks import (
     TrainedNetwork,
     TrainingData,
     networks_at_once,
-    split_networks,
 )
 from pipeline.results import THE_TABLE, NetworkResult
 from pipeline.search_space import Configuration
@@ -27,6 +26,7 @@ from pipeline.study.evaluation import measured_parts, network_result, resampled_
 from pipeline.study.people import GENETIC, People
 from pipeline.study.replicates import Population, Replicate
 from pipeline.training import Checkpoint, train_population
+from pipeline.workers import Crew
 
 
 def _architecture(configuration: Configuration, data: TrainingData, outputs: int) -> Architecture:
@@ -67,9 +67,13 @@ def _spec(replicate: Replicate) -> NetworkSpec:
 
 
 def populations(
-    replicates: Sequence[Replicate], people: People, objective: str
+    replicates: Sequence[Replicate], people: People, objective: str, crew: Crew | None = None
 ) -> Iterator[Population]:
-    """Replicates grouped by what a population must share, in their order, none too large."""
+    """Replicates grouped by what a population must share, in their order, none too large.
+
+    crew: who trains them. The last ones of a group are divided among all its workers, as they are
+    when the group comes to them.
+    """
     together: dict[tuple, list[Replicate]] = {}
     for replicate in replicates:
         configuration = replicate.configuration
@@ -82,9 +86,24 @@ def populations(
         configuration = members[0].configuration
         data = people.training_data(configuration, on_resamples)
         architecture = _architecture(configuration, data, people.outputs)
-        at_once = networks_at_once(data, architecture, schedule)
-        for members_at_once in split_networks(len(members), at_once):
-            yield Population(tuple(members[members_at_once]))
+        cores = None if crew is None else crew.cores
+        at_once = networks_at_once(data, architecture, schedule, cores)
+        for count in _sizes(len(members), at_once, crew):
+            yield Population(tuple(members[:count]))
+            del members[:count]
+
+
+def _sizes(networks: int, at_once: int, crew: Crew | None) -> Iterator[int]:
+    """How many networks each next population has: full ones while all workers get one."""
+    while networks:
+        workers = 1 if crew is None else crew.size
+        if networks >= workers * at_once or workers == 1:
+            counts = [min(at_once, networks)]
+        else:
+            counts = [len(part) for part in np.array_split(np.arange(networks), workers)]
+        for count in filter(None, counts):
+            yield count
+            networks -= count
 
 
 def train(

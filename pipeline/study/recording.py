@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from pipeline.errors import InputError
 from pipeline.inspection import solution_label
-from pipeline.provenance import made_with
+from pipeline.provenance import made_with, processor
 from pipeline.report import HeatMap
 from pipeline.results import NetworkResult, ReplicateKey, StudyRecord
 from pipeline.study.replicates import Replicate
@@ -102,6 +102,7 @@ class Recorder:
                 result,
                 trial=self._trials.next_number + i,
                 made_with=result.made_with or self._made_with,
+                processor=_processor_of(result),
                 solution=None if result.failure is not None else solution_label(result),
             )
             for i, result in enumerate(results)
@@ -169,6 +170,11 @@ class Recorder:
             ),
         }
         return {name: png for name, png in pictures.items() if png is not None}
+
+
+def _processor_of(result: NetworkResult) -> str:
+    """This machine's, unless a worker's is known or the network was trained in an earlier study."""
+    return result.processor or ("" if result.copied_from else processor())
 
 
 def outcome_of(result: NetworkResult, run_id: str, objective: str) -> Outcome:

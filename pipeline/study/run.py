@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +44,7 @@ from pipeline.study.storage import storage_url
 from pipeline.study.study_cohort import study_cohort
 from pipeline.study.trials import Trials, check_storage, make_storage
 from pipeline.study.variant_search import find_variants
+from pipeline.study.work import given_up, train_elsewhere
 from pipeline.tracking import (
     Fingerprint,
     RunStore,
@@ -53,6 +55,7 @@ from pipeline.tracking import (
 )
 from pipeline.tracking import reader as tracked
 from pipeline.training import Checkpoint
+from pipeline.workers import Crew, Done, Here, check_scheduler, open_crew
 
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
@@ -68,7 +71,7 @@ def run_study(
     study: str,
     *,
     storage: str | None = None,
-    scheduler: str = "local",
+    scheduler: str | None = None,
     output: str | Path = "reports",
     given: Mapping[str, object] | None = None,
     console: Console | None = None,
@@ -77,16 +80,12 @@ def run_study(
 
     given: parameters that win over the study file (`data`, `target`, `genotypes`,
     `configurations`, `seeds`, `epochs`). storage: an Optuna storage URL, by default that of the
-    environment variable LARIAT_STORAGE, or else a file here. Raises InputError for anything that
-    is wrong.
+    environment variable LARIAT_STORAGE, or else a file here. scheduler: where networks train, by
+    default as the study file says. Raises InputError for anything that is wrong.
     """
     console, storage = console or Console(), storage_url(storage)
-    if scheduler != "local":
-        raise InputError(
-            f"scheduler must be `local`, but got {scheduler!r}: networks train in this process; "
-            "leave the parameter out"
-        )
-    space = load_search_space(study, dict(given or {}))
+    space = load_search_space(study, {**(given or {}), **_given(scheduler)})
+    check_scheduler(space.scheduler)
     _check_writable(Path(output))
     sweep_cache(CACHE, CACHED)  # before anything of it is used
     check_storage(storage)
@@ -150,6 +149,10 @@ def _complete(
         results = _with_variants(results, people.genotypes, run, console)
     results = with_appraisal(results, space, people, run, CACHE, console)
     _finish(replace(results, networks=every.networks), run, people.cohort, folder, console)
+
+
+def _given(scheduler: str | None) -> dict[str, str]:
+    return {} if scheduler is None else {"scheduler": scheduler}
 
 
 def _shown_params(space: SearchSpace) -> dict[str, str | int]:
@@ -217,7 +220,10 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     keys = Keys(people, space.objective)
     checkpoint = Checkpoint(CACHE / "checkpoints" / recorder.study_id)
-    with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
+    with (
+        _crew(space, console, is_needed=done < len(wanted)) as crew,
+        StudyProgress(console, len(wanted), done, space.objectives[0]) as progress,
+    ):
         while configurations := sampling.next(scores.by_configuration()):
             replicates = [
                 replicate
@@ -230,8 +236,43 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
                 console.print(f"taken over: {adopted} networks that are trained already")
                 progress.recorded(adopted, scores.best_mean())
             missing = [r for r in replicates if r.key not in scores.recorded]
-            for population in populations(missing, people, space.objective):
-                _train_one(population, space, people, keys, recorder, progress, checkpoint)
+            work = populations(missing, people, space.objective, crew)
+            if isinstance(crew, Here):
+                for population in work:
+                    _train_one(population, space, people, keys, recorder, progress, checkpoint)
+            else:
+                shared = people.for_workers(), space.objective
+                for done_work in crew.each(train_elsewhere, shared, work, progress.training):
+                    _record_done(done_work, people, keys, recorder, progress)
+
+
+def _crew(space: SearchSpace, console: Console, is_needed: bool) -> AbstractContextManager[Crew]:
+    """Where the networks of the study train; here, where none is left to train."""
+    return open_crew(
+        space.scheduler if is_needed else "local",
+        lambda sentence: console.print(sentence, markup=False, highlight=False),
+    )
+
+
+def _record_done(
+    done: Done, people: People, keys: Keys, recorder: Recorder, progress: StudyProgress
+) -> None:
+    """Record what a worker trained, or why it was given up."""
+    replicates, encoders = done.job.replicates, Encoders(CACHE)
+    trained = done.result or given_up(done.job, people, str(done.given_up))
+    for position, *learned in trained.encoders:
+        encoders.keep(keys.of(replicates[position]), *learned)
+    if trained.predictions is not None:
+        positions, by_row = trained.predictions
+        Predictions(CACHE, keys.people).keep([keys.of(replicates[p]) for p in positions], by_row)
+    keyed = zip(trained.results, replicates, strict=True)
+    recorder.record(
+        [
+            replace(result, key=keys.of(replicate), processor=done.processor)
+            for result, replicate in keyed
+        ]
+    )
+    progress.recorded(len(replicates), recorder.scores.best_mean())
 
 
 def _train_one(

@@ -153,6 +153,7 @@ def _network(
         run_id=run.run_id,
         key=run.tags.get("network_key", ""),
         made_with=run.tags.get("made_with", ""),
+        processor=run.tags.get("processor", ""),
         solution=run.tags.get("solution"),
         copied_from=run.tags.get("copied_from"),
     )

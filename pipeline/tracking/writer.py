@@ -149,6 +149,7 @@ class StudyRun:
             "variables": str(len(result.inputs.variable_names)),
             "network_key": result.key or None,
             "made_with": result.made_with or None,
+            "processor": result.processor or None,
             "copied_from": result.copied_from,
             # The params that are text though they look like numbers: they are read back as text.
             "text_params": run_format.numeric_texts(result.params) or None,

@@ -1,0 +1,118 @@
+"""What runs in a Dask worker.
+
+A worker does one job at a time, on as many cores as it has Dask threads: a worker with more of them
+does no two jobs side by side, each of which would use all its cores.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import InputError
+from pipeline.process import CORES
+from pipeline.provenance import processor, program, versions
+from pipeline.workers.packed import Packed
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+BEGAN, SHARE = "began", "share"
+TELL_SECONDS = 0.5
+"""How often a job tells how far it is."""
+
+_one_at_a_time = threading.Lock()
+_unpacked: dict[str, Any] = {}
+"""Fingerprint → what was unpacked last."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job on its way: `work` is the pickled (function, job), read where `program` is the same."""
+
+    key: str
+    topic: str
+    program: str
+    versions: dict[str, str]
+    work: bytes
+
+
+def carry_out(order: Order, packed: Packed) -> tuple[Any, str]:
+    """(result, processor of this machine) of a job. InputError where this worker has another
+    program than the process that asks."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    with _one_at_a_time:
+        worker.log_event(order.topic, {"key": order.key, BEGAN: worker.address})
+        _check_program(order, worker.address)
+        prepare(worker.state.nthreads)
+        do, job = pickle.loads(order.work)
+        if packed.fingerprint not in _unpacked:
+            _unpacked.clear()  # memory for the new before the old is needed again
+            _unpacked[packed.fingerprint] = packed.unpacked()
+        result = do(_unpacked[packed.fingerprint], job, _teller(worker, order))
+    return result, processor()
+
+
+def _check_program(order: Order, address: str) -> None:
+    if order.program == program():
+        return
+    theirs, ours = versions(), order.versions
+    other = [
+        f"{name} {theirs.get(name, 'none')} in place of {version}"
+        for name, version in ours.items()
+        if theirs.get(name) != version
+    ]
+    raise InputError(
+        "workers must have the program of the process that starts the study, but the worker "
+        f"{address} has {', '.join(other) or 'other code of Lariat'}; install the same there"
+    )
+
+
+def prepare(cores: int) -> None:
+    """Each core trains networks of its own, as in a process that `guarded` runs."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ[CORES] = str(cores)
+
+
+def _teller(worker: Worker, order: Order) -> Callable[[float], None]:
+    told = time.monotonic()
+
+    def tell(done: float) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= TELL_SECONDS:
+            told = now
+            worker.log_event(order.topic, {"key": order.key, SHARE: float(done)})
+
+    return tell
+
+
+def dask_setup(worker: Worker) -> None:
+    """Of a worker process of this machine, when it starts: quiet, deaf to the terminal's Ctrl-C
+    (its parent hears it, and ends it), and with TensorFlow on its way."""
+    with suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+    prepare(worker.state.nthreads)
+    if "tensorflow" not in sys.modules:
+        threading.Thread(target=_import_engine, daemon=True).start()
+
+
+def _import_engine() -> None:
+    with suppress(Exception):  # then the first job says why
+        importlib.import_module("tensorflow")

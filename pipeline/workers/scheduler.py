@@ -1,0 +1,203 @@
+"""`scheduler:` → the crew that it names."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import InputError
+from pipeline.process import cores, first_line
+from pipeline.workers.cluster_file import ClusterFile, read_cluster_file
+from pipeline.workers.crew import Crew, Here
+from pipeline.workers.dask_crew import Cluster, DaskCrew, Say
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CLUSTER_SUFFIXES = (".yaml", ".yml")
+CONNECT_SECONDS = 10.0
+CLOSE_SECONDS = 3.0
+
+_SCHEDULER = {
+    # A death is told at once; how often a job is tried again is `deaths`' to say.
+    "distributed.scheduler.allowed-failures": 0,
+    # A worker that trains for long, or a laptop that slept, is no worker lost: its socket tells.
+    "distributed.scheduler.worker-ttl": None,
+    # What all jobs share stays where it is: each worker gets it once.
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.worker.profile.enabled": False,
+    # On a busy machine a worker takes long to start again.
+    "distributed.deploy.lost-worker-timeout": "60s",
+}
+"""Settings of schedulers that are started here, and of their workers."""
+
+_LOGGERS = ("distributed", "distributed.scheduler", "distributed.nanny", "distributed.worker",
+            "distributed.client", "distributed.core", "distributed.comm", "tornado.application",
+            "dask_jobqueue")  # fmt: skip
+
+
+def check_scheduler(scheduler: str) -> None:
+    """InputError unless what `scheduler:` names can be used here; nothing is started."""
+    if scheduler != "local":
+        _cluster(scheduler)
+
+
+@contextmanager
+def open_crew(scheduler: str, say: Say) -> Iterator[Crew]:
+    """The crew of `local`, `processes:N`, `tcp://host:port`, `tls://host:port` or a cluster file.
+
+    say(sentence) is told what becomes of workers. Workers that were started here end with the
+    block.
+    """
+    if scheduler == "local":
+        yield Here()
+        return
+    with _quiet(), DaskCrew(_cluster(scheduler), say) as crew:
+        yield crew
+
+
+def _cluster(scheduler: str) -> Cluster:
+    _require("distributed", scheduler)
+    if scheduler.startswith("processes:"):
+        return _Processes(int(scheduler.removeprefix("processes:")))
+    if scheduler.endswith(CLUSTER_SUFFIXES):
+        return _Managed(read_cluster_file(Path(scheduler)), Path(scheduler).name)
+    return _Running(scheduler)
+
+
+def _require(package: str, scheduler: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise InputError(
+            f"`scheduler: {scheduler}` needs Dask, which is not installed: "
+            "pip install -r requirements-cluster.txt, or leave the key out to train here"
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Dask's own words about workers that come and go: we say what matters."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+class _Processes:
+    """A scheduler in this process, and N workers beside it that end with it, however it ends.
+
+    They talk over the loopback interface alone, by TLS with keys of this start: another user of
+    the machine cannot join.
+    """
+
+    may_be_away = False
+
+    def __init__(self, workers: int):
+        self.name, self._workers = f"processes:{workers}", workers
+        self._cluster: Any = None
+
+    def connect(self) -> Client:
+        import dask
+        from distributed import Client, LocalCluster
+
+        if self._cluster is None:
+            with dask.config.set(_SCHEDULER):
+                self._cluster = LocalCluster(
+                    n_workers=self._workers,
+                    threads_per_worker=max(1, cores() // self._workers),
+                    processes=True,
+                    host="127.0.0.1",
+                    security=True,
+                    dashboard_address=None,
+                    memory_limit=0,  # the system's limits are the machine's
+                    silence_logs=logging.CRITICAL + 1,
+                    preload=["pipeline.workers.on_worker"],
+                )
+        return Client(self._cluster, set_as_default=False)
+
+    def mend(self, workers: int) -> None:
+        """A worker that dies is started again by its nanny, unless it died while it started."""
+        if workers >= self._workers or self._cluster is None:
+            return
+        from distributed import Status
+
+        def start_again() -> None:
+            for name, nanny in list(self._cluster.workers.items()):
+                if nanny.status in (Status.closed, Status.failed):
+                    del self._cluster.workers[name]
+            self._cluster.scale(self._workers)
+
+        self._cluster.loop.add_callback(start_again)
+
+    def close(self) -> None:
+        if self._cluster is None:
+            return
+        for nanny in self._cluster.workers.values():
+            with suppress(Exception):
+                nanny.auto_restart = False
+                nanny.process.process._process.kill()  # it may be deep in a library
+        with suppress(Exception):
+            self._cluster.close(timeout=CLOSE_SECONDS)
+        self._cluster = None
+
+
+class _Running:
+    """A scheduler that runs already, with the workers that it has and gets."""
+
+    may_be_away = True
+
+    def __init__(self, address: str):
+        self.name, self._address = f"the Dask scheduler {address}", address
+
+    def connect(self) -> Client:
+        from distributed import Client
+
+        return Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)
+
+    def mend(self, workers: int) -> None:
+        """Its workers are not ours."""
+
+    def close(self) -> None:
+        """It stays, and so do its workers."""
+
+
+class _Managed:
+    """Workers that a batch system or Kubernetes starts, as a cluster file says."""
+
+    may_be_away = True
+
+    def __init__(self, content: ClusterFile, name: str):
+        self.name, self._content = f"the cluster of {name}", content
+        self._cluster: Any = None
+
+    def connect(self) -> Client:
+        import dask
+        from distributed import Client
+
+        if self._cluster is None:
+            try:
+                with dask.config.set(_SCHEDULER):
+                    self._cluster = self._content.start()
+            except Exception as error:  # each batch system raises its own
+                raise InputError(
+                    f"{self.name} must start, but {type(error).__name__}: {first_line(error)}; "
+                    "check its `options`"
+                ) from error
+        return Client(self._cluster, timeout=CONNECT_SECONDS, set_as_default=False)
+
+    def mend(self, workers: int) -> None:
+        """Its own `adapt` does that."""
+
+    def close(self) -> None:
+        if self._cluster is not None:
+            with suppress(Exception):
+                self._cluster.close(timeout=CLOSE_SECONDS)
+        self._cluster = None

@@ -1,0 +1,290 @@
+"""Jobs in real processes on real sockets: they come back, whatever dies; and what is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from study_runs import of_kind, run_here, start, trials
+from tiny_study import write_study
+
+from pipeline.errors import InputError
+from pipeline.provenance import processor
+from pipeline.workers import Done, Here, check_scheduler, open_crew
+from pipeline.workers.cluster_file import read_cluster_file
+from pipeline.workers.deaths import Deaths
+from pipeline.workers.packed import Packed
+
+PATIENCE_SECONDS = 120.0
+
+
+def double(shared: dict, job: int, tell) -> tuple[int, int]:
+    """(2 × the shared number × job, process)."""
+    tell(1.0)
+    return 2 * shared["number"] * job, os.getpid()
+
+
+def die(shared: dict, job: int, tell) -> int:
+    """The job `shared["fatal"]` kills its worker whenever it is tried; others wait a little."""
+    time.sleep(0.3)
+    if job == shared["fatal"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return job
+
+
+def fail(shared: dict, job: int, tell) -> int:
+    raise ArithmeticError(f"job {job} cannot be")
+
+
+def wait(shared: dict, job: int, tell) -> tuple[int, str]:
+    """Its number, after half a second; the hash of what it was given."""
+    time.sleep(0.5)
+    return job, Packed.of(shared["matrix"]).fingerprint
+
+
+@pytest.fixture(scope="module")
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def crew(told: list[str]) -> Iterator:
+    """Two processes, started once."""
+    with open_crew("processes:2", told.append) as crew:
+        yield crew
+
+
+def workers(crew) -> list[int]:
+    """Process ids of the workers that are there."""
+    return [nanny.pid for nanny in crew._cluster._cluster.workers.values() if nanny.pid]
+
+
+def test_jobs_are_done_by_two_processes_and_each_comes_back_once(crew) -> None:
+    done = list(crew.each(double, {"number": 3}, range(20)))
+    assert sorted((d.job, d.result[0]) for d in done) == [(job, 6 * job) for job in range(20)]
+    processes = {d.result[1] for d in done}
+    assert len(processes) == 2
+    assert os.getpid() not in processes
+    assert {d.processor for d in done} == {processor()}
+    assert crew.size == 2
+
+
+def test_at_most_two_jobs_a_worker_are_on_their_way(crew) -> None:
+    taken = 0
+
+    def jobs() -> Iterator[int]:
+        nonlocal taken
+        for job in range(12):
+            taken += 1
+            yield job
+
+    ended = 0
+    for _ in crew.each(wait, {"matrix": np.zeros(2)}, jobs()):
+        assert taken - ended <= 2 * 2
+        ended += 1
+    assert ended == 12
+
+
+def test_killed_workers_cost_time_alone_even_all_at_once(crew, told: list[str]) -> None:
+    matrix = np.random.default_rng(0).normal(size=(200, 50))
+    ended = []
+    for i, done in enumerate(crew.each(wait, {"matrix": matrix}, range(14))):
+        ended.append(done.result)
+        if i in (2, 6):
+            os.kill(workers(crew)[0], signal.SIGKILL)
+        if i == 10:
+            for process in workers(crew):
+                os.kill(process, signal.SIGKILL)
+    assert sorted(ended) == [(job, Packed.of(matrix).fingerprint) for job in range(14)]
+    assert any("died; what it was doing is done again" in line for line in told)
+
+
+def test_a_job_that_kills_its_worker_is_given_up_after_three_deaths(crew) -> None:
+    done = list(crew.each(die, {"fatal": 4}, range(8)))
+    (given_up,) = [d for d in done if d.given_up]
+    assert sorted(d.job for d in done) == list(range(8))
+    assert given_up.job == 4
+    assert given_up.result is None
+    assert "its worker died" in given_up.given_up
+
+
+def test_an_error_of_a_job_is_raised_after_its_third(crew) -> None:
+    with pytest.raises(ArithmeticError, match="job 0 cannot be"):
+        list(crew.each(fail, {}, [0]))
+    assert [d.job for d in crew.each(double, {"number": 1}, [5])] == [5]  # and the crew goes on
+
+
+def test_the_crew_of_this_process_does_jobs_in_their_order() -> None:
+    done = list(Here().each(double, {"number": 1}, [3, 1, 2]))
+    assert [d.job for d in done] == [3, 1, 2]
+    assert done[0] == Done(3, (6, os.getpid()), processor=processor())
+
+
+@pytest.mark.parametrize(
+    ("others", "deaths", "allowed"),
+    [
+        (0, 0, 3),
+        (100, 0, 3),
+        (100, 10, 3),
+        (100, 12, 4),
+        (100, 21, 5),
+        (1000, 504, 10),
+        (50, 50, 10),
+    ],
+)
+def test_a_job_is_given_up_when_chance_alone_would_hardly_kill_so_often(
+    others: int, deaths: int, allowed: int
+) -> None:
+    """By hand: the least k with ((deaths + 1)/(others + 10))^k ≤ 1/1000, from 3 to 10."""
+    counted = Deaths()
+    for _ in range(others - deaths):
+        counted.ended()
+    for _ in range(deaths + 2):
+        counted.died()
+    assert counted.allowed(own=2) == allowed
+
+
+def test_what_is_packed_is_the_same_again_on_the_same_memory() -> None:
+    shared = {"a": np.arange(5.0), "b": [np.ones((2, 3), np.float32)], "c": "text"}
+    packed = Packed.of(shared)
+    again = packed.unpacked()
+    assert np.array_equal(again["a"], shared["a"])
+    assert np.shares_memory(again["a"], shared["a"])
+    assert packed.fingerprint == Packed.of(shared).fingerprint
+    assert packed.fingerprint != Packed.of({**shared, "a": np.arange(5.0) + 1}).fingerprint
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in (folder / "reports/tiny").glob("*.csv")}
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of twelve networks, trained here."""
+    folder = tmp_path_factory.mktemp("local")
+    run_here(folder, write_study(folder, configurations=3, seeds=4))
+    return folder
+
+
+def copied(local: Path, folder: Path) -> Path:
+    for name in ("tiny.yaml", "people.csv"):
+        shutil.copy(local / name, folder)
+    return folder
+
+
+def test_tables_of_processes_are_those_of_this_process_byte_by_byte(
+    local: Path, tmp_path: Path
+) -> None:
+    """A study that was begun here goes on by the key in its file; no other file is left."""
+    copied(local, tmp_path)
+    run_here(tmp_path, "tiny.yaml", configurations=1)
+    study = (tmp_path / "tiny.yaml").read_text()
+    (tmp_path / "tiny.yaml").write_text(f"{study}scheduler: processes:2\n")
+    run_here(tmp_path, "tiny.yaml")
+    assert tables(tmp_path) == tables(local)
+    networks = of_kind(tmp_path, "network")
+    assert {run.tags["processor"] for run in networks} == {processor()}
+    assert len(trials(tmp_path)) == 12
+    assert {p.name for p in tmp_path.iterdir()} == {p.name for p in local.iterdir()}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_study_leaves_no_process(local: Path, tmp_path: Path, number: int) -> None:
+    copied(local, tmp_path)
+    process = start(
+        tmp_path, "--study", "./tiny.yaml", "--scheduler", "processes:2", "--epochs", 4000
+    )
+    until = time.monotonic() + PATIENCE_SECONDS
+    children: list[psutil.Process] = []
+    while len(children) < 2 and time.monotonic() < until:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.2)
+        children = [
+            child
+            for child in psutil.Process(process.pid).children(recursive=True)
+            if "spawn_main" in " ".join(child.cmdline())
+        ]
+    assert len(children) == 2
+    time.sleep(1.0)
+    # Ctrl-C reaches everyone whom the terminal started.
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    process.communicate(timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert not alive
+    assert process.returncode == (128 + number if number == signal.SIGINT else -number)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "parts"),
+    [
+        ("dask", ["scheduler", "processes:N", "dask"]),
+        ("processes:0", ["scheduler", "processes:N"]),
+        ("processes:two", ["scheduler", "processes:N"]),
+        ("tcp://host", ["scheduler", "tcp://host:port"]),
+        ("nowhere.yaml", ["scheduler", "there is no nowhere.yaml"]),
+    ],
+)
+def test_a_scheduler_that_is_none_is_refused(local: Path, scheduler: str, parts: list[str]) -> None:
+    with pytest.raises(InputError) as refusal:
+        run_here(local, "tiny.yaml", scheduler=scheduler)
+    assert all(part in str(refusal.value) for part in parts)
+
+
+def test_without_dask_a_sentence_says_what_to_install(
+    local: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install -r requirements-cluster\.txt"):
+        check_scheduler("processes:2")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("cluster: SlurmCluster\nworkers: 2", "`cluster` must be one of SLURMCluster"),
+        ("cluster: SLURMCluster\nworkers: none", "`workers` must be a whole number"),
+        ("cluster: SLURMCluster\nworkers: 2\noption: {}", "`option` is no key of a cluster file"),
+        (
+            "cluster: SLURMCluster\nworkers: 2\noptions: {quee: short}",
+            "no parameter of SLURMCluster: expected one of account",
+        ),
+        ("cluster: SLURMCluster\nworkers: 2\noptions: {quee: short}", "did you mean `queue`?"),
+        ("cluster: KubeCluster\nworkers: 2", "pip install dask-kubernetes"),
+        ("- a", "must be a mapping"),
+    ],
+)
+def test_a_wrong_cluster_file_is_told_in_a_sentence(tmp_path: Path, text: str, part: str) -> None:
+    (tmp_path / "cluster.yaml").write_text(text)
+    with pytest.raises(InputError) as refusal:
+        read_cluster_file(tmp_path / "cluster.yaml")
+    assert part in str(refusal.value)
+
+
+def test_a_cluster_file_gives_the_class_its_options(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(
+        "cluster: SLURMCluster\nworkers: 20\n"
+        "options: {queue: short, cores: 4, memory: 16GB, walltime: 02:00:00}\n"
+    )
+    content = read_cluster_file(path)
+    assert content.options["walltime"] == "02:00:00"
+    assert (content.cluster, content.workers) == ("SLURMCluster", 20)
+
+
+def test_a_scheduler_that_does_not_answer_is_told(
+    local: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.workers.dask_crew.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.workers.scheduler.CONNECT_SECONDS", 0.5)
+    with (
+        pytest.raises(InputError, match=r"the Dask scheduler tcp://127\.0\.0\.1:9 must answer"),
+        open_crew("tcp://127.0.0.1:9", print) as crew,
+    ):
+        list(crew.each(double, {}, [1]))

@@ -116,7 +116,7 @@ def assert_same(got: NetworkResult, wanted: NetworkResult) -> None:
 
 
 def statuses(store: RunStore) -> dict[str, str]:
-    runs = store.search(store.experiment_ids(), "study", "tiny")
+    runs = store.search(store.experiment_ids(), ("study", "tiny"))
     return {run.name: run.status for run in runs}
 
 
@@ -244,7 +244,6 @@ def test_a_run_that_did_not_end_is_deleted_and_what_ended_is_kept(project: Path)
             "1", "half", {"kind": "network", "mlflow.parentRunId": study.run_id, "study": "tiny"}
         )
     with tracking.open_study(RECORD) as study:
-        assert study.continued
         assert study.discard_unfinished() == 1
         assert [run.run_id for run in study.recorded()] == [kept, other]
     assert half.name not in statuses(RunStore())
@@ -261,7 +260,6 @@ def test_a_first_start_under_mlflow_run_takes_the_run_that_it_opened(
     monkeypatch.setenv("MLFLOW_RUN_ID", opened.run_id)
     with tracking.open_study(RECORD, params={"seeds": 2}) as study:
         assert study.run_id == opened.run_id
-        assert not study.continued
         study.record(network())
     run = store.get(opened.run_id)
     assert (run.name, run.status) == ("tiny", "FINISHED")

@@ -19,10 +19,10 @@ from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from scipy.linalg import blas, solve_triangular
 
 from pipeline.errors import InputError
 from pipeline.networks import cholesky
+from pipeline.process import add_products, solve
 from pipeline.serving import NO_CALL
 
 BLOCK_BYTES = 64 * 2**20
@@ -36,7 +36,7 @@ MAPPED_BYTES = 2**30
 
 TOGETHER, AT_A_TIME = 8_192, 1_024
 """So many people are prepared for training in one call; of more, so many at a time, since they are
-in float64 then, and since a call of linear algebra cannot be stopped."""
+in float64 then."""
 
 Item = TypeVar("Item")
 
@@ -162,7 +162,7 @@ def relationship_matrix(blocks: Iterable[StandardBlock]) -> Relationship:
         if not len(total):
             total = np.zeros((people, people), np.float32, order="F")
         if len(block.kept):
-            total = blas.ssyrk(1.0, block.genotypes, beta=1.0, c=total, overwrite_c=1, lower=1)
+            add_products(total, np.asfortranarray(block.genotypes))
         used += len(block.kept)
         left_out = left_out.plus(block.left_out)
     if not used:
@@ -192,7 +192,7 @@ def encoding_factor(relationship: np.ndarray, training_rows: int) -> np.ndarray:
     factors = np.empty((len(relationship), training_rows), np.float32)
     for people in people_at_a_time(len(relationship)):
         of_training = np.array(relationship[people, :training_rows], np.float64)
-        factors[people] = solve_triangular(lower, of_training.T, lower=True, overwrite_b=True).T
+        factors[people] = solve(lower, of_training.T).T
     return factors
 
 

@@ -21,7 +21,7 @@ _LISTS = ("categories", "drop", "unpenalized", "inputs", "cross", "keep", "dates
           "report_by")  # fmt: skip
 _TEXTS = (
     "data", "target", "task", "sample_weight", "id", "genotypes", "sampler", "scheduler",
-    "activation", "person", "numbers",
+    "activation", "person", "numbers", "case",
 )  # fmt: skip
 
 

@@ -171,6 +171,9 @@ class StudyFile(_Keys):
     task: Literal["auto", "binary", "multiclass", "regression"] = _key(
         "auto", "auto, binary, multiclass or regression"
     )
+    case: bool | int | float | str | None = _key(
+        None, "the label of the class that is a case, of a binary target"
+    )
     categories: Names = _key((), _NAMES)
     drop: Names = _key((), _NAMES)
     families: dict[str, Names] = _key({}, "a mapping from a family's name to a list of its columns")

@@ -75,6 +75,7 @@ class SearchSpace:
     data: Path
     target: str
     task: str
+    case: bool | int | float | str | None
     categories: tuple[str, ...]
     drop: tuple[str, ...]
     families: Mapping[str, tuple[str, ...]]
@@ -317,7 +318,7 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
     return search_space if keys.task == "auto" else search_space.for_task(keys.task)
 
 
-_READING = ("person", "keep", "numbers", "missing", "dates", "rare_level_people")
+_READING = ("case", "person", "keep", "numbers", "missing", "dates", "rare_level_people")
 _UNCHANGED: tuple[str, ...] = (
     *_READING,
     "target", "task", "categories", "drop", "families", "groups", "unpenalized", "sample_weight",

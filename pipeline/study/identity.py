@@ -81,8 +81,9 @@ def network_key(
     genotypes: Genotypes | None,
     drawn: str | None = None,
 ) -> str:
-    """What decides a network's numbers: `<people>-<24 digits>`; whatever the study is called, and
-    whatever else it searches, networks of one key are the same network.
+    """What decides a network's numbers: `<people>-<12 digits of its configuration>-<24 of all>`;
+    whatever the study is called, and whatever else it searches, networks of one key are the same
+    network.
 
     objective picks the best epoch. Genotypes, and settings of their encoder, count where the
     network has them; `drawn`, who is in its resample, where it trains on one.
@@ -103,7 +104,8 @@ def network_key(
         },
         **({} if drawn is None else {"drawn": drawn}),
     }
-    return f"{people}-{_digest(decides)[:24]}"
+    shared = {name: value for name, value in decides.items() if name != "seed"}
+    return f"{people}-{_digest(shared)[:12]}-{_digest(decides)[:24]}"
 
 
 def _digest(facts: object) -> str:

@@ -55,7 +55,7 @@ class Recorder:
         objective = self.scores.space.objective
         self._keep([outcome_of_run(run, objective) for run in self._run.recorded()])
 
-    def adopt(self, replicates: Iterable[tuple[Replicate, str]], people: str) -> int:
+    def adopt(self, replicates: Iterable[tuple[Replicate, str]]) -> int:
         """Record networks that some study of this store has already; returns how many.
 
         replicates come with their keys. The runs are this study's; their tag `copied_from` names
@@ -63,7 +63,7 @@ class Recorder:
         """
         wanted_by_key = {key: replicate for replicate, key in replicates}
         copies = []
-        for run in self._run.known_networks(people) if wanted_by_key else ():
+        for run in self._run.known_networks(list(wanted_by_key)) if wanted_by_key else ():
             replicate = wanted_by_key.pop(run.tags.get("network_key", ""), None)
             if replicate is None:
                 continue

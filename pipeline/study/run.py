@@ -231,7 +231,7 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
                 for replicate in replicates_of(configuration, space)
                 if replicate.key not in scores.recorded
             ]
-            adopted = recorder.adopt([(r, keys.of(r)) for r in replicates], keys.people)
+            adopted = recorder.adopt([(r, keys.of(r)) for r in replicates])
             if adopted:
                 console.print(f"taken over: {adopted} networks that are trained already")
                 progress.recorded(adopted, scores.best_mean())

@@ -1,5 +1,8 @@
 from .availability import server_trouble as server_trouble
 from .availability import server_trouble_as_a_sentence as server_trouble_as_a_sentence
+from .databases import database_trouble as database_trouble
+from .databases import one_at_a_time as one_at_a_time
+from .databases import require_connection as require_connection
 from .fetched import FetchedModel as FetchedModel
 from .fetched import fetch_model as fetch_model
 from .format import VARIANTS as VARIANTS

@@ -200,14 +200,19 @@ def refuse_foreign(uri: str, program: str) -> None:
             names = _tables(database)
     except sqlite3.Error:  # no database at all, as its opening will say
         return
+    refuse_tables(names, str(path), program)
+
+
+def refuse_tables(names: set[str], shown: str, program: str) -> None:
+    """InputError where a database of these tables is another program's than `program`'s."""
     marks = {"mlflow": {"experiments", "runs"}, "optuna": {"studies", "trials"}}
     if names and not names >= marks.pop(program):
         others = [other for other, tables in marks.items() if names >= tables]
         whose = f"of {others[0]}" if others else "of another program"
         if others or "alembic_version" in names:
             raise InputError(
-                f"{path} cannot be used by {program}, since it holds the tables {whose}; give "
-                "another file"
+                f"{shown} cannot be used by {program}, since it holds the tables {whose}; give "
+                "another database"
             )
 
 

@@ -10,7 +10,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 STUDY, NETWORK, CONTINUATION = "study", "network", "continuation"
 NOTE = "mlflow.note.content"
 OWNER = "owner"
+OPENED = "opened"
+"""A tag of studies' runs alone, by which they are found among those of networks."""
 PARENT = "mlflow.parentRunId"
 TABLES = "mlflow.loggedArtifacts"
 RECORD_FOLDER, RECORD_FILE = "study", "record.json"
@@ -89,11 +91,6 @@ class StudyRun:
         """The address of one of its artifacts within MLflow's pages."""
         return f"#/experiments/{self.experiment_id}/runs/{self.run_id}/artifacts/{artifact}"
 
-    @property
-    def continued(self) -> bool:
-        """Whether the study had a run before this process."""
-        return "opened" in self._run.tags
-
     def recorded(self) -> list[StoredRun]:
         """The networks' runs that are complete, one a network, as they were recorded."""
         complete = complete_runs(self._networks())
@@ -110,13 +107,11 @@ class StudyRun:
             self._store.delete_with_files(run)
         return len(unfinished)
 
-    def known_networks(self, people: str) -> list[StoredRun]:
-        """Complete runs of networks of these people, of whatever study, the first recorded first:
-        their tag `network_key` begins with `people`."""
-        runs = self._store.search(
-            self._store.experiment_ids(), "network_key", f"{people}-%", like=True
-        )
-        return [run for run in runs if run.status in OVER]
+    def known_networks(self, keys: Iterable[str]) -> list[StoredRun]:
+        """Complete runs of networks of these keys, of whatever study, the first recorded first."""
+        tags = [(tag, "") for tag in dict.fromkeys(map(lookup_tag, keys))]
+        runs = self._store.search_each(self._store.experiment_ids(), tags)
+        return sorted((r for r in runs if r.status in OVER), key=lambda run: run.start_ms)
 
     def record(self, result: NetworkResult, heat_maps: Mapping[str, bytes] | None = None) -> str:
         """One nested run for one network; returns its id.
@@ -148,6 +143,7 @@ class StudyRun:
             "solution": result.solution,
             "variables": str(len(result.inputs.variable_names)),
             "network_key": result.key or None,
+            lookup_tag(result.key): "yes" if result.key else None,
             "made_with": result.made_with or None,
             "processor": result.processor or None,
             "copied_from": result.copied_from,
@@ -227,7 +223,7 @@ class StudyRun:
         self._close("KILLED")
 
     def _networks(self) -> list[StoredRun]:
-        nested = self._store.search([self._run.experiment_id], PARENT, self.run_id)
+        nested = self._store.search([self._run.experiment_id], (PARENT, self.run_id))
         return [run for run in nested if run.tags.get("kind") == NETWORK]
 
     def _close(self, status: str) -> None:
@@ -283,6 +279,12 @@ def key_of_run(run: StoredRun) -> ReplicateKey | None:
         return replicate_key(run.params)
     except (KeyError, ValueError):
         return None
+
+
+def lookup_tag(network_key: str) -> str:
+    """A tag that the networks of one configuration and people have and no others, so that they
+    are found by its name. MLflow's pages do not show tags that begin with `mlflow.`."""
+    return f"mlflow.lariat.{network_key.rpartition('-')[0]}"
 
 
 def note_of(text: str) -> str:

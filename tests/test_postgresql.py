@@ -1,0 +1,148 @@
+"""Trials and runs on a real PostgreSQL and a real `mlflow server`, with their faults."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import optuna
+import pytest
+from faulty_server import signed
+from postgres_server import ENCODED, PASSWORD, Postgres, postgres, programs
+from study_runs import environment
+
+from pipeline.errors import InputError
+from pipeline.study.lock import StorageLock
+from pipeline.study.trials import check_storage, make_storage
+from pipeline.tracking.store import RunStore
+
+MOTO_SECRET = "moto-se-cret"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    folder = programs()
+    if folder is None:
+        pytest.skip("PostgreSQL's initdb and pg_ctl are not installed (Debian: postgresql)")
+    with postgres(folder) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ.keys() - environment().keys():
+        monkeypatch.delenv(name)
+
+
+def opened(address: str) -> None:
+    """As a study opens its storage."""
+    check_storage(address)
+    make_storage(address)
+
+
+@pytest.fixture(scope="module")
+def used(server: Postgres) -> Postgres:
+    """The server with a database `trials` of Optuna's tables, and one `runs` of MLflow's."""
+    opened(server.database("trials"))
+    RunStore(server.database("runs"))
+    return server
+
+
+def plain(address: str) -> str:
+    return address.replace(ENCODED, PASSWORD)
+
+
+WRONG: dict[str, tuple[Callable[[Postgres, Path], str], str]] = {
+    "password": (lambda s, _: s.address("trials", "wrong"), r'refuses "anna" with this password'),
+    "as it is": (lambda s, _: plain(s.address("trials")), "an @ in its password is written as %40"),
+    "database": (lambda s, _: s.address("none"), r'no database "none": make it with `createdb`'),
+    "driver": (
+        lambda s, _: s.address("trials").replace("postgresql:", "postgresql+pg8000:"),
+        r"driver that is not installed \(pg8000\): `pip install -r requirements-cluster.txt`",
+    ),
+    "scheme": (
+        lambda s, _: s.address("trials").replace("postgresql:", "postgres:"),
+        "begins with postgresql://",
+    ),
+    "certificate": (
+        lambda s, folder: s.address(
+            "trials", options=f"?sslmode=verify-full&sslrootcert={signed(folder / 'other.pem')}"
+        ),
+        "certificate that is not trusted: name the file",
+    ),
+    "nobody there": (
+        lambda s, _: "postgresql://anna:hidden@127.0.0.1:1/trials",
+        r"does not answer \(Connection refused\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("use", [opened, RunStore])
+def test_what_is_wrong_with_a_database_is_one_sentence_without_its_password(
+    used: Postgres, tmp_path: Path, wrong: str, use: Callable[[str], object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    address = WRONG[wrong][0](used, tmp_path)
+    monkeypatch.setenv("LARIAT_STORAGE", address)  # where a storage with a password comes from
+    with pytest.raises(InputError, match=WRONG[wrong][1]) as told:
+        use(address)
+    text = str(told.value)
+    assert "\n" not in text
+    assert not any(secret in text for secret in (PASSWORD, ENCODED, ":wrong", "hidden", "w:rd"))
+
+
+def test_a_trusted_certificate_is_taken(used: Postgres) -> None:
+    trusted = f"?sslmode=verify-full&sslrootcert={used.certificate}"
+    opened(used.address("trials", options=trusted))
+
+
+def test_tables_of_other_versions_and_programs_are_named_and_left_alone(used: Postgres) -> None:
+    with pytest.raises(InputError, match="holds the tables of mlflow"):
+        opened(used.address("runs"))
+    with pytest.raises(InputError, match="holds the tables of optuna"):
+        RunStore(used.address("trials"))
+    tables = {database: used.dump(database) for database in ("runs", "trials")}
+    for database, version, use, sentence in (
+        ("trials", "v2.6.0.a", opened, "older version of Optuna: back it up, then `optuna storage"),
+        ("runs", "acf3f17fdcc7", RunStore, "another version of MLflow: back it up, then `mlflow"),
+        ("runs", "0123456789ab", RunStore, "another version of MLflow|newer version"),
+    ):
+        kept = used.sql("SELECT version_num FROM alembic_version", database=database)[0][0]
+        change = "UPDATE alembic_version SET version_num = '{}'"
+        used.sql(change.format(version), database=database)
+        try:
+            with pytest.raises(InputError, match=sentence):  # of no store that MLflow has kept
+                use(used.address(database, options=f"?application_name={version}"))
+        finally:
+            used.sql(change.format(kept), database=database)
+    assert tables == {database: used.dump(database) for database in ("runs", "trials")}
+
+
+def test_of_parents_that_start_at_once_one_has_the_study_and_each_finds_whole_tables(
+    server: Postgres,
+) -> None:
+    storage, runs = server.database("lock"), server.database("first")
+    together, ended = threading.Barrier(4), threading.Barrier(4)
+
+    def parent(_: int) -> str:
+        together.wait(60)
+        make_storage(storage)
+        RunStore(runs)
+        together.wait(60)
+        try:
+            with StorageLock("s 1", storage) as lock:
+                lock.check()
+                ended.wait(60)
+                return "has it"
+        except InputError as refused:
+            ended.wait(60)
+            return "refused" if "one process at a time" in str(refused) else str(refused)
+
+    with ThreadPoolExecutor(4) as parents:
+        assert Counter(parents.map(parent, range(4))) == {"has it": 1, "refused": 3}
+    assert optuna.get_all_study_names(storage) == []

@@ -24,7 +24,7 @@ ADJUSTING = (ANCESTRY,)
 EPOCHS = ("best", "last")
 NAMED_AT_MOST = 4  # variables that the label of a single family's solution names
 METRIC_ORDER = (
-    "auroc", "average_precision", "accuracy", "balanced_accuracy", "log_loss", "r2",
+    "auroc", "average_precision", "log_loss", "balanced_accuracy", "accuracy", "r2",
     "mean_squared_error", "mean_absolute_error",
 )  # fmt: skip
 
@@ -279,7 +279,7 @@ def solutions_of(
 
 
 def metric_names(networks: Sequence[NetworkResult], objective: str) -> tuple[str, ...]:
-    """Metrics without their split, the objective's first: `auroc average_precision accuracy`."""
+    """Metrics without their split, the objective's first: `auroc average_precision log_loss`."""
     pattern = re.compile(r"^(?:val|test|train)_(.+)$")
     logged = dict.fromkeys(name for n in networks for name in n.metrics)
     matched = dict.fromkeys(m[1] for name in logged if (m := pattern.match(name)))

@@ -172,3 +172,15 @@ def record_of(
         command=command,
         columns=tuple((column.name, column.words()) for column in cohort.schema.columns),
     )
+
+
+def shown_params(space: SearchSpace) -> dict[str, str | int]:
+    """What the study's run shows beside its target and objective."""
+    return {
+        "configurations": space.configurations,
+        "seeds": len(space.seeds),
+        "sampler": space.sampler,
+        "regularizers": ", ".join(space.space["regularizer"]),
+        "inputs": ", ".join(space.inputs),
+        **({"resamples": space.resamples.word} if space.resamples else {}),
+    }

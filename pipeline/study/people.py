@@ -51,7 +51,9 @@ class People:
             for on_resamples in (False, True)[: 2 if self.resampled else 1]:
                 self._relationships(on_resamples)
         travelling._related = dict(self._related)
-        travelling.cohort = replace(self.cohort, schema=Schema((), ()), warnings=(), source="")
+        travelling.cohort = replace(
+            self.cohort, schema=Schema((), ()), described=(), warnings=(), source=""
+        )
         if self.genotypes is not None:
             none, no_rows = np.zeros((0, 0), np.float32), np.zeros(0, int)
             travelling.genotypes = replace(

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 
 from pipeline.data import Cohort
 from pipeline.errors import InputError
-from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
+from pipeline.genetics import (
+    Encoders,
+    Filters,
+    Genotypes,
+    Joined,
+    load_genotypes,
+    on_all_cores,
+)
 from pipeline.inspection import of_the_table, solution_label
 from pipeline.process import private_folder, sweep, sweep_cache
 from pipeline.progress import BlockProgress, StudyProgress
@@ -27,8 +35,8 @@ from pipeline.report import page as report
 from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
-from pipeline.study.appraising import with_appraisal
-from pipeline.study.identity import Keys, command_of, record_of, study_id_of
+from pipeline.study.appraising import appraisal_tables, with_appraisal
+from pipeline.study.identity import Keys, command_of, record_of, shown_params, study_id_of
 from pipeline.study.lock import StorageLock, alone
 from pipeline.study.needs import require_memory_to_train
 from pipeline.study.people import GENETIC, People
@@ -38,7 +46,7 @@ from pipeline.study.predictions import FOLDER as PREDICTIONS
 from pipeline.study.predictions import Predictions
 from pipeline.study.recording import Recorder
 from pipeline.study.replicates import Population, Replicate, replicates_of, resamples_of
-from pipeline.study.resampled import resampled_people
+from pipeline.study.resampled import Resampled, resampled_people
 from pipeline.study.scores import Scores
 from pipeline.study.storage import storage_url
 from pipeline.study.study_cohort import study_cohort
@@ -85,6 +93,7 @@ def run_study(
     """
     console, storage = console or Console(), storage_url(storage)
     space = load_search_space(study, {**(given or {}), **_given(scheduler)})
+    command = command_of(study, given or {})
     check_scheduler(space.scheduler)
     _check_writable(Path(output))
     sweep_cache(CACHE, CACHED)  # before anything of it is used
@@ -93,9 +102,26 @@ def run_study(
     space, cohort, joined = study_cohort(space)
     resampled = resampled_people(space, cohort)
     require_memory_to_train(space, cohort)
-    genotypes = _genotypes(space, cohort, joined, console)
+    with open_crew(space.scheduler, _sayer(console)) as crew:
+        told = storage, Path(output), command, console
+        return _run(space, cohort, joined, resampled, crew, *told)
+
+
+def _run(
+    space: SearchSpace,
+    cohort: Cohort,
+    joined: Joined | None,
+    resampled: Resampled | None,
+    crew: Crew,
+    storage: str,
+    output: Path,
+    command: str,
+    console: Console,
+) -> Path:
+    """A study whose file and table are read, by these workers; returns its report's folder."""
+    genotypes = _genotypes(space, cohort, joined, crew, console)
     study_id = study_id_of(space, cohort, genotypes)
-    record = record_of(space, cohort, genotypes, study_id, command_of(study, given or {}))
+    record = record_of(space, cohort, genotypes, study_id, command)
     for warning in _for_terminal(record.warnings, joined, console):
         console.print(f"warning: {warning}", markup=False, highlight=False, style="yellow")
     fingerprint = Fingerprint(
@@ -109,7 +135,7 @@ def run_study(
     sweep(CACHE, below=True)
     with alone(study_id, CACHE):
         make_storage(storage)
-        spool, shown = CACHE / "spool" / study_id, _shown_params(space)
+        spool, shown = CACHE / "spool" / study_id, shown_params(space)
         with StorageLock(f"{space.study} {study_id}", storage) as lock:
             trials = Trials(space, study_id, storage)
             with open_study(
@@ -119,7 +145,7 @@ def run_study(
                 folder = report_folder(output, [run.about])
                 recorder = Recorder(run, record, trials, Scores(space), lock.check)
                 people = People(cohort, genotypes, resampled)
-                _complete(space, people, recorder, run, folder, console)
+                _complete(space, people, recorder, run, folder, crew, console)
     return folder
 
 
@@ -129,11 +155,13 @@ def _complete(
     recorder: Recorder,
     run: StudyRun,
     folder: Path,
+    crew: Crew,
     console: Console,
 ) -> None:
     """Train what is missing, and write the report; all locks are held."""
     recorder.restore()
-    _train_all(space, people, recorder, console)
+    _train_all(space, people, recorder, crew, console)
+    crew.rest()
     recorder.finish(
         lambda trouble: console.print(
             f"waiting for the tracking server, which {trouble}", markup=False
@@ -153,18 +181,6 @@ def _complete(
 
 def _given(scheduler: str | None) -> dict[str, str]:
     return {} if scheduler is None else {"scheduler": scheduler}
-
-
-def _shown_params(space: SearchSpace) -> dict[str, str | int]:
-    """What the study's run shows beside its target and objective."""
-    return {
-        "configurations": space.configurations,
-        "seeds": len(space.seeds),
-        "sampler": space.sampler,
-        "regularizers": ", ".join(space.space["regularizer"]),
-        "inputs": ", ".join(space.inputs),
-        **({"resamples": space.resamples.word} if space.resamples else {}),
-    }
 
 
 def _check_writable(folder: Path) -> None:
@@ -192,7 +208,7 @@ def _for_terminal(
 
 
 def _genotypes(
-    space: SearchSpace, cohort: Cohort, joined: Joined | None, console: Console
+    space: SearchSpace, cohort: Cohort, joined: Joined | None, crew: Crew, console: Console
 ) -> Genotypes | None:
     if GENETIC not in space.inputs and not space.principal_components:
         return None
@@ -206,10 +222,26 @@ def _genotypes(
             filters,
             progress.done,
             space.principal_components,
+            on_all_cores if isinstance(crew, Here) else partial(_by_workers, crew),
         )
 
 
-def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: Console) -> None:
+def _by_workers(
+    crew: Crew, function: Callable, shared: object, jobs: Sequence
+) -> Iterator[tuple[Any, Any]]:
+    """(job, its result) of jobs that must all be done. InputError where one is given up."""
+    for done in crew.each(function, shared, jobs):
+        if done.given_up:
+            raise InputError(
+                f"workers must be able to compute the relationship matrix, but {done.given_up}; "
+                "give them more memory"
+            )
+        yield done.job, done.result
+
+
+def _train_all(
+    space: SearchSpace, people: People, recorder: Recorder, crew: Crew, console: Console
+) -> None:
     scores = recorder.scores
     sampling = Sampling(space, scores.params)
     wanted = {
@@ -220,10 +252,7 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     keys = Keys(people, space.objective)
     checkpoint = Checkpoint(CACHE / "checkpoints" / recorder.study_id)
-    with (
-        _crew(space, console, is_needed=done < len(wanted)) as crew,
-        StudyProgress(console, len(wanted), done, space.objectives[0]) as progress,
-    ):
+    with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(scores.by_configuration()):
             replicates = [
                 replicate
@@ -246,12 +275,8 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
                     _record_done(done_work, people, keys, recorder, progress)
 
 
-def _crew(space: SearchSpace, console: Console, is_needed: bool) -> AbstractContextManager[Crew]:
-    """Where the networks of the study train; here, where none is left to train."""
-    return open_crew(
-        space.scheduler if is_needed else "local",
-        lambda sentence: console.print(sentence, markup=False, highlight=False),
-    )
+def _sayer(console: Console) -> Callable[[str], None]:
+    return lambda sentence: console.print(sentence, markup=False, highlight=False)
 
 
 def _record_done(
@@ -355,6 +380,7 @@ def _finish(
             "solutions": solutions_table(summary),
             "networks": summary.networks,
             **(summary.people.csv if summary.people else {}),
+            **appraisal_tables(results),
         },
         artifacts_dir=folder,
         artifacts=written,

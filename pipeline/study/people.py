@@ -46,7 +46,9 @@ class People:
         no network is trained with."""
         travelling = copy(self)
         travelling._training_data = {}
-        travelling.cohort = replace(self.cohort, schema=Schema((), ()), warnings=(), source="")
+        travelling.cohort = replace(
+            self.cohort, schema=Schema((), ()), described=(), warnings=(), source=""
+        )
         if self.genotypes is not None:
             none, no_rows = np.zeros((0, 0), np.float32), np.zeros(0, int)
             travelling.genotypes = replace(

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from pipeline.data import Cohort
 from pipeline.errors import InputError
-from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
+from pipeline.genetics import (
+    Encoders,
+    Filters,
+    Genotypes,
+    Joined,
+    load_genotypes,
+    on_all_cores,
+)
 from pipeline.inspection import solution_label
 from pipeline.process import private_folder, sweep, sweep_cache
 from pipeline.progress import BlockProgress, StudyProgress
@@ -78,6 +86,7 @@ def run_study(
     """
     console, storage = console or Console(), storage_url(storage)
     space = load_search_space(study, {**(given or {}), **_given(scheduler)})
+    command = command_of(study, given or {})
     check_scheduler(space.scheduler)
     _check_writable(Path(output))
     sweep_cache(CACHE, CACHED)  # before anything of it is used
@@ -85,9 +94,24 @@ def run_study(
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
     space, cohort, joined = study_cohort(space)
     require_memory_to_train(space, cohort)
-    genotypes = _genotypes(space, cohort, joined, console)
+    with open_crew(space.scheduler, _sayer(console)) as crew:
+        return _run(space, cohort, joined, crew, storage, Path(output), command, console)
+
+
+def _run(
+    space: SearchSpace,
+    cohort: Cohort,
+    joined: Joined | None,
+    crew: Crew,
+    storage: str,
+    output: Path,
+    command: str,
+    console: Console,
+) -> Path:
+    """A study whose file and table are read, by these workers; returns its report's folder."""
+    genotypes = _genotypes(space, cohort, joined, crew, console)
     study_id = study_id_of(space, cohort, genotypes)
-    record = record_of(space, cohort, genotypes, study_id, command_of(study, given or {}))
+    record = record_of(space, cohort, genotypes, study_id, command)
     for warning in _for_terminal(record.warnings, joined, console):
         console.print(f"warning: {warning}", markup=False, highlight=False, style="yellow")
     fingerprint = Fingerprint(
@@ -110,7 +134,8 @@ def run_study(
                 lock.beats.append(run.beat)
                 folder = report_folder(output, [run.about])
                 recorder = Recorder(run, record, trials, Scores(space), lock.check)
-                _complete(space, People(cohort, genotypes), recorder, run, folder, console)
+                people = People(cohort, genotypes)
+                _complete(space, people, recorder, run, folder, crew, console)
     return folder
 
 
@@ -120,11 +145,13 @@ def _complete(
     recorder: Recorder,
     run: StudyRun,
     folder: Path,
+    crew: Crew,
     console: Console,
 ) -> None:
     """Train what is missing, and write the report; all locks are held."""
     recorder.restore()
-    _train_all(space, people, recorder, console)
+    _train_all(space, people, recorder, crew, console)
+    crew.rest()
     recorder.finish(
         lambda trouble: console.print(
             f"waiting for the tracking server, which {trouble}", markup=False
@@ -177,7 +204,7 @@ def _for_terminal(
 
 
 def _genotypes(
-    space: SearchSpace, cohort: Cohort, joined: Joined | None, console: Console
+    space: SearchSpace, cohort: Cohort, joined: Joined | None, crew: Crew, console: Console
 ) -> Genotypes | None:
     if GENETIC not in space.inputs and not space.principal_components:
         return None
@@ -191,10 +218,26 @@ def _genotypes(
             filters,
             progress.done,
             space.principal_components,
+            on_all_cores if isinstance(crew, Here) else partial(_by_workers, crew),
         )
 
 
-def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: Console) -> None:
+def _by_workers(
+    crew: Crew, function: Callable, shared: object, jobs: Sequence
+) -> Iterator[tuple[Any, Any]]:
+    """(job, its result) of jobs that must all be done. InputError where one is given up."""
+    for done in crew.each(function, shared, jobs):
+        if done.given_up:
+            raise InputError(
+                f"workers must be able to compute the relationship matrix, but {done.given_up}; "
+                "give them more memory"
+            )
+        yield done.job, done.result
+
+
+def _train_all(
+    space: SearchSpace, people: People, recorder: Recorder, crew: Crew, console: Console
+) -> None:
     scores = recorder.scores
     sampling = Sampling(space, scores.params)
     wanted = {(c, s) for c in range(sampling.total) for s in space.seeds}
@@ -203,10 +246,7 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     keys = Keys(people, space.objective)
     checkpoint = Checkpoint(CACHE / "checkpoints" / recorder.study_id)
-    with (
-        _crew(space, console, is_needed=done < len(wanted)) as crew,
-        StudyProgress(console, len(wanted), done, space.objectives[0]) as progress,
-    ):
+    with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(scores.by_configuration()):
             replicates = [
                 Replicate(configuration, seed)
@@ -229,12 +269,8 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
                     _record_done(done_work, people, keys, recorder, progress)
 
 
-def _crew(space: SearchSpace, console: Console, is_needed: bool) -> AbstractContextManager[Crew]:
-    """Where the networks of the study train; here, where none is left to train."""
-    return open_crew(
-        space.scheduler if is_needed else "local",
-        lambda sentence: console.print(sentence, markup=False, highlight=False),
-    )
+def _sayer(console: Console) -> Callable[[str], None]:
+    return lambda sentence: console.print(sentence, markup=False, highlight=False)
 
 
 def _record_done(

@@ -66,6 +66,12 @@ class Inputs:
         """The g distinct variables, in the order of their first column."""
         return tuple(dict.fromkeys(self.variables))
 
+    @property
+    def penalized(self) -> int:
+        """How many variables there are without ancestry, on which no penalty acts: what `kept`
+        counts, and `zeroed`, wherever they are counted."""
+        return sum(family != ANCESTRY for family in self.family_of.values())
+
     @cached_property
     def family_of(self) -> dict[str, str]:
         """Variable → family."""

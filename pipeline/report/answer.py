@@ -50,7 +50,7 @@ def _kept_sentence(focus: Focus, record: StudyRecord, subject: str) -> str:
 
 
 def _mean_of(mean: float, total: int) -> str:
-    return f"all {total}" if mean == total else f"{mean:.1f} of {total}"
+    return f"all {total:,}" if mean == total else f"{mean:,.1f} of {total:,}"
 
 
 def _seed_sentence(

@@ -181,7 +181,7 @@ def outcome_of(result: NetworkResult, run_id: str, objective: str) -> Outcome:
     """What is remembered of a network that was just recorded."""
     score = None
     if result.failure is None:
-        variables = len(result.inputs.variable_names)
+        variables = result.inputs.penalized
         score = score_of(result.metrics, objective, result.solution or "", variables)
     return Outcome(result.params, score, result.failure, result.key, run_id, result.trial)
 

@@ -141,7 +141,7 @@ class StudyRun:
             "trial": None if result.trial is None else str(result.trial),
             "failure": result.failure,
             "solution": result.solution,
-            "variables": str(len(result.inputs.variable_names)),
+            "variables": str(result.inputs.penalized),
             "network_key": result.key or None,
             lookup_tag(result.key): "yes" if result.key else None,
             "made_with": result.made_with or None,

@@ -13,8 +13,8 @@ from pipeline.errors import InputError
 from pipeline.inspection import solution_label
 from pipeline.provenance import made_with, processor
 from pipeline.report import HeatMap
-from pipeline.results import NetworkResult, StudyRecord
-from pipeline.study.replicates import Replicate, ReplicateKey
+from pipeline.results import NetworkResult, ReplicateKey, StudyRecord
+from pipeline.study.replicates import Replicate
 from pipeline.study.scores import Outcome, Scores, score_of
 from pipeline.study.trials import Trials
 from pipeline.tracking import (
@@ -78,15 +78,14 @@ class Recorder:
                 copies.append(self._copy(run, replicate))
             except InputError:  # its weights are lost: it is trained again
                 continue
-        self.record(sorted(copies, key=lambda copy: (copy.configuration, copy.seed)))
+        self.record(sorted(copies, key=lambda copy: copy.replicate_key))
         return len(copies)
 
     def _copy(self, run: StoredRun, replicate: Replicate) -> NetworkResult:
         network = read_network(self._run.store, run)
-        key_params = {"seed": replicate.seed, "configuration": replicate.configuration.number}
         return replace(
             network,
-            params={**replicate.configuration.params, **key_params},
+            params=replicate.params,
             copied_from=network.copied_from or run.run_id,
             trial=None,
         )
@@ -199,7 +198,7 @@ def outcome_of(result: NetworkResult, run_id: str, objective: str) -> Outcome:
     """What is remembered of a network that was just recorded."""
     score = None
     if result.failure is None:
-        variables = len(result.inputs.variable_names)
+        variables = result.inputs.penalized
         score = score_of(result.metrics, objective, result.solution or "", variables)
     return Outcome(result.params, score, result.failure, result.key, run_id, result.trial)
 

@@ -20,6 +20,7 @@ from .local_sqlite import refuse_one_file as refuse_one_file
 from .opening import Fingerprint as Fingerprint
 from .opening import open_study as open_study
 from .origin import Origin as Origin
+from .people_tables import people_files as people_files
 from .reader import load_record as load_record
 from .reader import read_network as read_network
 from .records import StoredRun as StoredRun

@@ -36,6 +36,7 @@ from pipeline.people.components import (
 
 OUTPUT = Path(__file__).resolve().parent.parent / "docs" / "coverage.md"
 PAGE_ROWS = 200_000  # of a population from which truths are taken
+FEWEST_PRINTED = 0.2  # of samples: of fewer, those that are printed are no fair sample
 Ends = tuple[float, float]
 Intervals = Callable[[np.random.Generator], Mapping[str, Ends]]
 
@@ -299,17 +300,21 @@ def page(table: pd.DataFrame, repeats: int) -> str:
     lines = [
         "# What the intervals cover",
         "",
-        f"`python benchmarks/interval_coverage.py --repeats {repeats}` wrote this page: {repeats} samples a "
-        "row, from populations whose true values are known. *Covers* is how often a 95 % interval "
-        f"holds the true value, with a simulation error of ± {error:.1f} points (one deviation); "
-        "*printed* is how often there is an interval at all, since from too few people, seeds or "
-        "resamples none is printed.",
+        f"`python benchmarks/interval_coverage.py --repeats {repeats}` wrote this page:",
+        f"{repeats} samples a row, from populations whose true values are known. A 95 % interval",
+        "is meant to hold the true value 90 to 97 % of the time at every size at which it is",
+        f"printed; the simulation errs by ± {error:.1f} points (one deviation). *Printed* is how",
+        "often there is an interval at all: of the rest, and where fewer than a fifth are, nothing",
+        "is said.",
         "",
-        f"No interval of a score is printed from fewer than {bootstrap.FEWEST_PEOPLE} people or "
-        f"{bootstrap.FEWEST_OF_A_CLASS} of a class, none of the stability Φ̂ from fewer than 5 "
-        f"seeds, and none of seed or people from fewer than {FEWEST_SEEDS} seeds "
+        f"No interval of a score is printed from fewer than {bootstrap.FEWEST_PEOPLE} people",
+        f"({bootstrap.FEWEST_ROWS['average_precision']} rows of average precision) or",
+        f"{bootstrap.FEWEST_OF_A_CLASS} of a class, none of the stability Φ̂ from fewer than 5",
+        f"seeds, and none of seed or people from fewer than {FEWEST_SEEDS} seeds",
         f"({FEWEST_SEEDS_OF_PREDICTIONS} of people's predictions) or {FEWEST_RESAMPLES} resamples.",
     ]
+    rare = table["printed"] < FEWEST_PRINTED
+    table = table.assign(covers=table["covers"].where(~rare))
     for what, rows in table.groupby("interval", sort=False):
         wide = rows.pivot_table(
             index="size", columns="of", values="covers", sort=False, observed=True, dropna=False

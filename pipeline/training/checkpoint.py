@@ -157,7 +157,7 @@ def _content(population: Population) -> tuple[dict, dict[str, np.ndarray]]:
     kept = [row for result in results for row in result.kept]
     arrays["kept"] = np.packbits(np.array(kept, bool), axis=1) if kept else np.zeros((0, 0))
     for part in parts:
-        for name, tensor, axis in _named_tensors(part.state):
+        for name, tensor, axis in _named_tensors(part.gathered()):
             tensor_of_networks = np.take(tensor.numpy(), np.arange(len(part.networks)), axis)
             before = arrays.get(f"state_{name}")
             joined = (

@@ -10,6 +10,7 @@ METRIC_WORDS = {
     "auroc": "AUROC",
     "average_precision": "average precision",
     "r2": "R²",
+    "brier_score": "Brier score",
 }
 
 REGULARIZER_WORDS = {

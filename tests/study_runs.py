@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,11 @@ class Run:
     @property
     def key(self) -> tuple[int, int]:
         return int(self.params["configuration"]), int(self.params["seed"])
+
+    @property
+    def replicate(self) -> tuple[int, int, int]:
+        """(configuration, seed, resample), −1 for the table as it is split."""
+        return *self.key, int(self.params.get("resample", -1))
 
     @property
     def parent(self) -> str | None:
@@ -100,9 +105,10 @@ def trials(folder: Path) -> list[optuna.trial.FrozenTrial]:
 
 
 def complete_trials(folder: Path) -> Counter:
-    """(configuration, seed) → COMPLETE trials."""
+    """(configuration, seed) → COMPLETE trials; with the resample behind them where one has it."""
+    names = ("configuration", "seed", "resample")
     return Counter(
-        (t.params["configuration"], t.params["seed"])
+        tuple(t.params[name] for name in names if name in t.params)
         for t in trials(folder)
         if t.state == optuna.trial.TrialState.COMPLETE
     )
@@ -114,15 +120,21 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """Address of an `mlflow server` of the folder, on loopback, until the block ends."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def mlflow_server(
+    folder: Path, port: int | None = None, more: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Address of an `mlflow server` of the folder, on loopback, until the block ends.
+
+    more: environment variables, such as MLFLOW_BACKEND_STORE_URI.
+    """
+    if port is None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"],
         cwd=folder,
-        env=environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        env=environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | dict(more or {}),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import statsmodels.api as sm
 from fairlearn.metrics import MetricFrame
 from hypothesis import given
 from hypothesis import strategies as st
+from planted_study import group_lasso_study
 from scipy.special import expit
 from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 from tableone import TableOne
@@ -29,6 +32,9 @@ from pipeline.appraisal import (
 from pipeline.appraisal.comparison import verdict
 from pipeline.metrics import calibration, decisions
 from pipeline.metrics.masking import MASK, masked_counts
+from pipeline.report.checklist import checklist
+from pipeline.report.page import build_report, summarize
+from pipeline.tracking.format import appraisal_files, appraisal_from_files
 
 sys.path.insert(0, str(Path(__file__).parent / "oracles"))
 from decision_curve import people as oracle_people
@@ -318,3 +324,78 @@ def test_risks_by_outcome_add_up_and_hide_small_bins() -> None:
         assert part["people"].sum() <= (rows.outcome == value).sum()
         assert part["people"].min() >= 5
         assert part["people"].isna().sum() != 1
+
+
+def appraised_results(**changes: object):
+    """The planted study of the report's tests, with an appraisal of two networks."""
+    rows, champion = binary_rows()
+    other = Predicted("other", champion.raw * 1.7, "age")
+    which = np.random.default_rng(1).integers(0, 2, 400)
+    frame = people_frame(400 - 100)
+    split = {name: (frame["part"] == name).to_numpy() for name in ("training", "test")}
+    fields = {
+        "opponents": [Opponent("gradient boosting", "clinical", "9 trees", champion.raw, 0.7, 1.0)],
+        "thresholds": [0.2, 0.3], "groupings": [Grouping("sex", ("f", "m"), which)],
+        "people_table": table_one(variables_of(frame), split, {}),
+    }  # fmt: skip
+    subject = Subject(rows, "auroc", [champion, other], "champion", **(fields | changes))
+    return replace(group_lasso_study(3), appraisal=appraise(subject))
+
+
+def test_an_appraisal_comes_back_from_its_files_as_it_went() -> None:
+    appraisal = appraised_results().appraisal
+    files = {path.split("/")[1]: content for path, content in appraisal_files(appraisal).items()}
+    again = appraisal_from_files(files)
+    assert again.facts == {**appraisal.facts}
+    for name, table in appraisal.tables.items():
+        expected = table.astype(object).where(table.notna(), None)
+        found = again.tables[name].astype(object).where(again.tables[name].notna(), None)
+        assert found.columns.tolist() == expected.columns.tolist()
+        for column in expected:
+            for one, other in zip(expected[column], found[column], strict=True):
+                if isinstance(one, float):
+                    assert other == pytest.approx(one)
+                else:
+                    assert (one or "") == (other or "")
+
+
+def test_the_page_its_csv_and_its_documents_say_the_same(tmp_path: Path) -> None:
+    results = appraised_results()
+    summary = build_report(results, tmp_path)
+    html = unescape((tmp_path / "report.html").read_text())
+    card, listed = ((tmp_path / n).read_text() for n in ("model_card.md", "tripod_ai.md"))
+    scores = pd.read_csv(tmp_path / "performance.csv")
+    own = scores[scores["champion"] & (scores["metric"] == "brier_score")].iloc[0]
+    text = f"{own['value']:.3f} ({own['low']:.3f} to {own['high']:.3f})"
+    assert text in html
+    assert text in card
+    assert summary.answer[-1] in html
+    assert "is not shown to be better than gradient boosting" in summary.answer[-1]
+    assert summary.answer[-1].startswith("The champion (champion)")
+    assert "a difference of 0.000" in summary.answer[-1]
+    assert (tmp_path / "test_rows.png").exists()
+    assert (tmp_path / "groups.png").exists()
+    assert summary.best_metrics["champion_test_brier_score"] == pytest.approx(own["value"])
+    assert summary.best_metrics["champion_minus_baseline"] == 0.0
+    rows = [line.split(" | ")[0].strip("| ") for line in listed.splitlines() if "| " in line]
+    assert len(set(rows)) == 52 + 2
+    assert "| 17 | Ethics | approval, and consent or its waiver | open | … |" in listed
+    assert "by sex" in listed
+
+
+def test_a_study_without_an_appraisal_has_no_such_sections(tmp_path: Path) -> None:
+    results = group_lasso_study(3)
+    summary = build_report(results, tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    assert "simpler model" not in html
+    assert len(summary.answer) == 3
+    assert "How good it is" not in (tmp_path / "model_card.md").read_text()
+
+
+def test_the_checklist_has_all_items_of_the_statement() -> None:
+    """27 items; those with parts, and how many."""
+    parts = {3: 3, 5: 2, 6: 3, 8: 3, 9: 3, 12: 7, 18: 6, 20: 3, 23: 2, 27: 3}
+    expected = [
+        f"{n}{letter}" for n in range(1, 28) for letter in "abcdefg"[: parts.get(n, 0)] or [""]
+    ]
+    assert [item.number for item in checklist(summarize(appraised_results()))] == expected

@@ -78,7 +78,7 @@ def fitted(frame, **kinds):
     """(schema, inputs) learned from all rows of a table, rare levels included."""
     table, rows = Table(frame, "table.csv", ""), np.arange(len(frame))
     columns = {name: Column(name, kind) for name, kind in kinds.items()}
-    columns, _ = informative(table, columns, rows, None, (), rare=1)
+    columns, *_ = informative(table, columns, rows, None, (), rare=1)
     return fit_schema(table, columns, rows, {})
 
 

@@ -218,3 +218,14 @@ def test_columns_without_information_have_no_path():
     inputs, y = planted()
     with pytest.raises(InputError, match="λ_max must be above 0"):
         lambda_path(np.zeros_like(inputs), y, hidden_layer_sizes=(), epochs=1, seeds=1)
+
+
+def test_whole_number_quantities_are_told_apart_from_classes_or_the_way_is_said():
+    rng = np.random.default_rng(0)
+    X, ages = rng.normal(size=(90, 3)), rng.permutation(90)
+    with pytest.raises(InputError, match=r'more than 20 distinct whole .* 90 .*task="regression"'):
+        lambda_path(X, ages)
+    few = np.array([0, 1] * 44 + [2, 3])  # classes of one row each
+    for estimator in (SparseMLPClassifier(epochs=1, validation_fraction=0.2), None):
+        with pytest.raises(InputError, match=r'2 of 4 classes of y have 1.*task="regression"'):
+            lambda_path(X, few) if estimator is None else estimator.fit(X, few)

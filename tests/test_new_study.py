@@ -67,6 +67,17 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+def test_a_draft_says_which_class_is_the_case(folder: Path, quick: None) -> None:
+    deaths = table().assign(ill=np.where(table()["ill"] == "yes", "alive", "dead"))
+    deaths.to_csv(folder / "deaths.csv", index=False)
+    path = draft(folder, data="deaths.csv", target="ill", case="alive")
+    assert load_search_space(str(path)).case == "alive" and "a case is alive" in path.read_text()
+    many = {f"c{i}": 1 for i in range(12)}
+    table().assign(**many).to_csv(folder / "many.csv", index=False)
+    text = draft(folder, data="many.csv", target="ill").read_text()
+    assert "  - c11  # the same in every training row" in text and "case:" not in text
+
+
 @pytest.fixture
 def quick(monkeypatch) -> None:
     """λ ranges without the seconds of training."""

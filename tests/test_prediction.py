@@ -364,6 +364,24 @@ def test_calibration_of_predictions_that_are_very_sure() -> None:
     assert shifted.mean() == pytest.approx(y.mean())
 
 
+def test_new_outcomes_are_those_of_the_study_however_they_are_written() -> None:
+    def read(values: list, classes: tuple, **more: object) -> tuple[list, list]:
+        table = Table(pd.DataFrame({"y": values}), "new", "")
+        found = known_outcome(table, replace(origin("binary", classes), **more))
+        return found.values[found.known].tolist(), found.known.tolist()
+
+    for written in ([0, 1, 1], ["0", "1", "1"], [False, True, True], ["FALSE", "true", "TRUE"]):
+        assert read(written, (False, True))[0] == read(written, (0, 1))[0] == [0, 1, 1]
+        assert read(written, (True, False))[0] == [1, 0, 0]  # a case is False
+    assert read([0, -9, 1], (0, 1), missing=("-9",)) == ([0, 1], [True, False, True])
+    by_text = read(["no", "unknown", "yes"], ("no", "yes"), missing=("unknown",))
+    assert by_text == ([0, 1], [True, False, True])
+    quantity = replace(origin("regression", ()), missing=("-9",))
+    table = Table(pd.DataFrame({"y": ["1,5", "-9", "2,5"]}), "new", "")
+    found = known_outcome(table, quantity)
+    assert found.values[found.known].tolist() == [1.5, 2.5]
+
+
 @pytest.mark.parametrize(
     ("written", "task"),
     [

@@ -10,7 +10,8 @@ from test_independence import assert_same
 
 from pipeline.errors import InputError
 from pipeline.genetics.relationship import encoding_factor
-from pipeline.networks import FirstLayer, plain_layers
+from pipeline.networks import MOST_DENSE, ColumnMap, FirstLayer, OwnRows, plain_layers
+from pipeline.networks.own_rows import carried_back, on_table
 from pipeline.networks.types import Resamples, Schedule, TrainingData
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.own_rows import median
@@ -40,9 +41,14 @@ def features(rows: np.ndarray, missing: bool) -> np.ndarray:
     if missing:
         for j in (1, 2):
             values[MISSING[:, j], j] = np.median(values[rows][~MISSING[rows, j], j])
-        values = np.column_stack([values, MISSING[:, 1], MISSING[:, 2]])
+        values = np.insert(values, [2, 3], MISSING[:, 1:3], axis=1)
     scale = values[rows].std(axis=0)
     return (values - values[rows].mean(axis=0)) / np.where(scale > 0, scale, 1.0)
+
+
+def index_of(missing: bool) -> np.ndarray:
+    """The variable of each column; an indicator follows its column."""
+    return np.insert(GROUP_INDEX, [2, 3], GROUP_INDEX[1:3]) if missing else GROUP_INDEX
 
 
 def outcome(task: str, rows: np.ndarray) -> np.ndarray:
@@ -56,16 +62,15 @@ def outcome(task: str, rows: np.ndarray) -> np.ndarray:
 def development(task="binary", missing=False, weights=WEIGHTS, **given) -> TrainingData:
     """All development people, with resamples of them; who is not drawn validates."""
     everyone = np.arange(PEOPLE)
-    index = np.append(GROUP_INDEX, [1, 2] if missing else []).astype(int)
     resamples = Resamples(weights, weights == 0.0, **given.pop("resampling", {}))
     return TrainingData(
         columns=features(everyone, missing).astype(np.float32),
         target=outcome(task, everyone),
         task=task,
         rows=(PEOPLE, 0, TEST),
-        group_index=index,
+        group_index=index_of(missing),
         resamples=resamples,
-        missing=np.column_stack([MISSING, np.zeros((len(MISSING), 2), bool)]) if missing else None,
+        missing=np.insert(MISSING, [2, 3], False, axis=1) if missing else None,
         **given,
     )
 
@@ -81,7 +86,7 @@ def cut(drawn: np.ndarray, task="binary", missing=False, **given) -> TrainingDat
         target=outcome(task, rows)[order],
         task=task,
         rows=(len(rows), len(others), TEST),
-        group_index=np.append(GROUP_INDEX, [1, 2] if missing else []).astype(int),
+        group_index=index_of(missing),
         **given,
     )
 
@@ -225,20 +230,22 @@ def test_table_weights_predict_from_the_table_as_it_is(sizes, task, missing):
 def mixed(data: TrainingData) -> list:
     return [
         spec(i % 4, resample=None if i % 5 == 4 else i % 3, lambda_group=0.003 * (1 + i % 6))
-        for i in range(40)
+        for i in range(20)
     ]
 
 
-@pytest.mark.parametrize("genetic_dimensions", [0, 3])
-@pytest.mark.parametrize(("sizes", "missing"), [((8,), True), ((50,), False), ((), True)])
+@pytest.mark.parametrize(
+    ("sizes", "missing", "genetic_dimensions"),
+    [((8,), True, 0), ((50,), False, 3), ((50,), True, 0), ((), True, 3)],
+)
 def test_a_network_has_the_same_bits_whoever_trains_beside_it(sizes, missing, genetic_dimensions):
     data = development(missing=missing)
     if genetic_dimensions:
         data = with_genotypes(data, genetic_dimensions)
     layers = shape(data, sizes, "relu")
-    specs, given = mixed(data), {"epochs": 6, "finish_steps": 40}
+    specs, given = mixed(data), {"epochs": 4, "finish_steps": 20}
     together = train(data, specs, layers, **given)
-    order = np.random.default_rng(1).permutation(len(specs))[:11]
+    order = np.random.default_rng(1).permutation(len(specs))[:5]
     for i, network in zip(order, train(data, [specs[i] for i in order], layers, **given)):
         assert_same(network, together[i])
     # Other resamples beside it, in another place.
@@ -310,7 +317,7 @@ def test_what_stands_in_rows_of_weight_0_changes_no_bit(genetic_dimensions):
     data = dataclasses.replace(data, resamples=seen)
     unseen = np.flatnonzero(SUBSAMPLE == 0.0)
     columns, target = data.columns.copy(), data.target.copy()
-    columns[np.ix_(unseen, [0, 3, 4, 5])] *= RNG.choice([-1e3, 1e6, 0.0], (len(unseen), 4))
+    columns[np.ix_(unseen, [0, 5, 6, 7])] *= RNG.choice([-1e3, 1e6, 0.0], (len(unseen), 4))
     target[unseen] = 1 - target[unseen]
     wild = dataclasses.replace(data, columns=columns, target=target)
     layers, specs = shape(data, (8,), "relu"), [spec(0, resample=0, lambda_group=0.01)]
@@ -321,6 +328,44 @@ def test_what_stands_in_rows_of_weight_0_changes_no_bit(genetic_dimensions):
     assert network.curves["train_loss"] == beside_wild.curves["train_loss"]
     drawn = np.flatnonzero(SUBSAMPLE)
     assert np.array_equal(network.predictions[:, drawn], beside_wild.predictions[:, drawn])
+
+
+@pytest.mark.parametrize("imputed", [False, True])
+def test_the_map_to_the_shared_columns_is_one_formula_whether_dense_or_wide(imputed):
+    rng, bias = np.random.default_rng(2), 5
+    first, gradient = rng.normal(size=(2, 3, 4, 8)).astype(np.float32)
+    scale, into_bias, tie = rng.normal(size=(3, 3, 8)).astype(np.float32)
+    columns = ColumnMap(scale, into_bias, tie if imputed else ())
+    expected = first * scale[:, None]
+    expected[:, :, bias] += np.einsum("khp,kp->kh", first, into_bias)
+    if imputed:
+        expected[:, :, 1:] += first[:, :, :-1] * tie[:, None, 1:]
+    for each in (columns, columns.dense(bias)):
+        own = OwnRows((), (), each)
+        moved = on_table(first, own, bias).numpy()
+        np.testing.assert_allclose(moved, expected, atol=1e-5)
+        back = carried_back(gradient, own, bias).numpy()
+        assert np.sum(back * first) == pytest.approx(np.sum(gradient * moved), abs=1e-3)
+
+
+def test_of_many_columns_it_takes_the_same_steps_too():
+    data, alone = (widened(each) for each in (development(missing=True), cut(FOLD, missing=True)))
+    given = {"batch_size": 10**6, "epochs": 10, "tolerance": None}
+    (network,) = train(data, [spec(3, resample=2, lambda_group=0.01)], shape(data), **given)
+    (by_hand,) = train(alone, [spec(3, lambda_group=0.01)], shape(alone), **given)
+    np.testing.assert_allclose(network.first_layer_final, by_hand.first_layer_final, atol=3e-5)
+
+
+def widened(data: TrainingData) -> TrainingData:
+    """More columns than MOST_DENSE: the same again and again, each time another variable."""
+    times = MOST_DENSE // data.columns.shape[1] + 1
+    variables = [data.group_index + i * (data.group_index.max() + 1) for i in range(times)]
+    return dataclasses.replace(
+        data,
+        columns=np.tile(data.columns, times),
+        group_index=np.concatenate(variables),
+        missing=None if data.missing is None else np.tile(data.missing, times),
+    )
 
 
 def test_a_median_of_counted_values_is_that_of_the_repeated_ones():
@@ -347,7 +392,7 @@ def test_wrong_resamples_are_refused_with_the_law():
     with pytest.raises(InputError, match="all development rows stand first"):
         train(dataclasses.replace(data, rows=(PEOPLE - 20, 20, TEST)), [spec(resample=0)])
     missing = MISSING.copy()
-    with pytest.raises(InputError, match="must have its indicator"):
+    with pytest.raises(InputError, match="must be the column after it"):
         train(dataclasses.replace(data, missing=missing), [spec(resample=0)])
 
 

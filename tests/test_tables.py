@@ -347,6 +347,61 @@ def test_a_repeated_id_that_nobody_named_is_a_warning(load):
         assert any("say `person: patient_id`" in note for note in cohort.warnings)
 
 
+# --- outcomes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("labels", "case", "classes"),
+    [
+        (("dead", "alive"), "alive", ("dead", "alive")),
+        (("dead", "alive"), "dead", ("alive", "dead")),
+        ((1, 2), 1, (2, 1)),
+        ((1, 2), "2", (1, 2)),
+        (("yes", "no"), "no", ("yes", "no")),
+        (("TRUE", "FALSE"), "false", (True, False)),
+        (("TRUE", "FALSE"), False, (True, False)),
+        ((0, 1), 0.0, (1, 0)),
+    ],
+)
+def test_a_study_says_which_class_is_the_case(load, labels, case, classes):
+    text = pd.DataFrame({"y": [labels[v] for v in Y], "age": AGE}).to_csv(index=False)
+    plain, said = load(text), load(text, case=case)
+    assert said.classes == classes and said.facts["case"] == str(classes[1])
+    asked = {str(case).casefold(), str(case).partition(".")[0]}
+    is_case = np.array([str(labels[v]).casefold() in asked for v in Y])
+    np.testing.assert_array_equal(said.outcome, is_case)
+    assert said.facts["cases"] == is_case.sum()
+    np.testing.assert_array_equal(said.split.test, plain.split.test)
+    assert "case" not in plain.facts and not any("a case is" in n for n in said.warnings)
+
+
+def test_a_case_that_is_no_label_is_a_sentence(load):
+    with pytest.raises(InputError, match=r"one of the labels of y, 0 or 1 in .*but got 2"):
+        load(written(), case=2)
+    with pytest.raises(InputError, match=r"but y of people\.csv is a multiclass target"):
+        load(pd.DataFrame({"y": cycled("a", "b", "c"), "x": AGE}).to_csv(index=False), case="a")
+
+
+@pytest.mark.parametrize("days", [2, 30])
+@pytest.mark.parametrize("task", ["auto", "binary", "regression", "multiclass"])
+def test_a_target_of_dates_is_a_sentence_and_not_nanoseconds(tmp_path, days, task):
+    when = pd.Timestamp("1960-01-01") + pd.to_timedelta(np.arange(N) % days, "D")
+    path = tmp_path / "people.parquet"
+    for values in (when, when.tz_localize("UTC"), pd.Series(when).dt.date, when - when[0]):
+        pd.DataFrame({"y": values, "age": AGE}).to_parquet(path)
+        with pytest.raises(InputError, match=r"y of people\.parquet holds dates or times"):
+            load_cohort(path, "y", task=task)
+
+
+def test_every_column_left_out_has_its_reason_however_many_there_are(load):
+    constant = {f"c{i}": np.ones(N, int) for i in range(14)}
+    cohort = load(written(patient_id=np.arange(N) * 7 + 3, **constant))
+    assert cohort.left_out["c13"] == "the same in every training row"
+    assert cohort.left_out["patient_id"].startswith("an id by its name")
+    assert set(cohort.left_out) == {*constant, "patient_id"}
+    assert any(note.startswith("dropped c0") and "4 more" in note for note in cohort.warnings)
+
+
 # --- rare levels ----------------------------------------------------------------------------------
 
 

@@ -5,18 +5,27 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-from study_runs import of_kind, run_here, start, trials
+from study_runs import PROJECT, environment, of_kind, run_here, start, trials
 from tiny_study import write_study
 
 from pipeline.errors import InputError
+from pipeline.genetics import Filters, Joined, block_columns, genotypes
+from pipeline.genetics.plink import write_blocks
 from pipeline.provenance import processor
+from pipeline.serving import Variants, open_fileset
+from pipeline.study.run import _by_workers as by_workers
 from pipeline.workers import Done, Here, check_scheduler, open_crew
 from pipeline.workers.cluster_file import read_cluster_file
 from pipeline.workers.deaths import Deaths
@@ -159,6 +168,144 @@ def test_what_is_packed_is_the_same_again_on_the_same_memory() -> None:
     assert np.shares_memory(again["a"], shared["a"])
     assert packed.fingerprint == Packed.of(shared).fingerprint
     assert packed.fingerprint != Packed.of({**shared, "a": np.arange(5.0) + 1}).fingerprint
+
+
+COUNTS = np.random.default_rng(4).binomial(2, 0.3, (170, 900)).astype(np.int8)
+TRAIN = np.arange(0, 170, 2)
+
+
+@pytest.fixture
+def fileset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """170 people and 900 variants on the disk, more than one machine is to have at once."""
+    variants = Variants(
+        np.full(900, "7", object),
+        np.arange(900),
+        *(np.full(900, t, object) for t in ("v", "A", "C")),
+    )
+    people = [f"p{i}" for i in range(len(COUNTS))]
+    assert list(write_blocks(tmp_path / "cohort", people, [(COUNTS, variants)])) == [900]
+    monkeypatch.setattr(genotypes, "TOGETHER", 100)
+    monkeypatch.setattr(block_columns, "COLUMN_PEOPLE", 48)
+    # Blocks of 235 variants: numbers are summed over several.
+    monkeypatch.setattr("pipeline.genetics.relationship.BLOCK_BYTES", 4 * 170 * 235)
+    return tmp_path / "cohort"
+
+
+def in_columns(fileset: Path, cache: Path, **who: object) -> np.ndarray:
+    joined = Joined(open_fileset(fileset), np.arange(len(COUNTS)))
+    found = genotypes.load_genotypes(joined, np.zeros(0), TRAIN, cache, Filters(0.01), **who)
+    assert found.variants + sum(found.left_out) == 900
+    return np.array(found.relationship)
+
+
+def test_a_relationship_matrix_by_block_columns_is_the_same_on_workers_and_that_of_g_gt(
+    crew, fileset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Byte by byte here and on two workers; G·Gᵀ in float64 and that of today to float32."""
+    here = in_columns(fileset, tmp_path / "here")
+    elsewhere = in_columns(fileset, tmp_path / "there", each=partial(by_workers, crew))
+    assert elsewhere.tobytes() == here.tobytes()
+    assert np.array_equal(here, here.T)
+    frequency = COUNTS[TRAIN].mean(axis=0) / 2
+    g = (COUNTS - 2 * frequency) / np.sqrt(2 * frequency * (1 - frequency) * 900)
+    np.testing.assert_allclose(here, g @ g.T, atol=2e-6)
+    monkeypatch.setattr(genotypes, "TOGETHER", 1000)
+    whole = in_columns(fileset, tmp_path / "whole")
+    np.testing.assert_allclose(here, whole, atol=2e-6)
+    assert {p.name for p in (tmp_path / "here").iterdir() if p.suffix == ".part"} == set()
+
+
+def test_workers_that_do_not_see_the_fileset_say_so(crew, fileset: Path, tmp_path: Path) -> None:
+    def moved(function, bed, jobs):
+        Path(f"{fileset}.bed").rename(tmp_path / "elsewhere.bed")
+        return by_workers(crew, function, bed, jobs)
+
+    with pytest.raises(InputError, match=r"under the same path, but one has no such cohort\.bed"):
+        in_columns(fileset, tmp_path / "cache", each=moved)
+    assert not list((tmp_path / "cache").glob("*.npy"))
+
+
+class Dask:
+    """A scheduler and its workers, each a process of its own, as on other machines."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.processes: list[subprocess.Popen] = []
+
+    def _start(self, *command: str) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env=environment() | {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def scheduler(self) -> subprocess.Popen:
+        options = ("--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
+        return self._start("distributed.cli.dask_scheduler", *options)
+
+    def worker(self) -> subprocess.Popen:
+        options = ("--nthreads", "1", "--no-dashboard", "--death-timeout", "60")
+        return self._start("distributed.cli.dask_worker", self.address, *options)
+
+    def end(self) -> None:
+        for process in self.processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
+
+
+@pytest.fixture
+def dask() -> Iterator[Dask]:
+    dask = Dask()
+    try:
+        yield dask
+    finally:
+        dask.end()
+
+
+def test_a_worker_that_joins_is_used_and_a_scheduler_lost_and_back_is_survived(dask: Dask) -> None:
+    """Both begin without workers; the scheduler is killed, its workers with it, and both return."""
+    told: list[str] = []
+    scheduler = dask.scheduler()
+    matrix = np.arange(1000.0)
+    with open_crew(dask.address, told.append) as crew:
+        ended, sizes = [], []
+        work = crew.each(wait, {"matrix": matrix}, range(24))
+        worker = dask.worker()
+        for done in work:
+            ended.append(done.result)
+            sizes.append(crew.size)
+            if len(ended) == 2:
+                dask.worker()
+            if len(ended) == 10:
+                scheduler.kill()
+                os.killpg(worker.pid, signal.SIGKILL)
+                scheduler.wait()
+                dask.scheduler()
+                dask.worker()
+    assert sorted(ended) == [(job, Packed.of(matrix).fingerprint) for job in range(24)]
+    assert max(sizes[:10]) == 2
+    assert any(line.startswith("waiting for workers") for line in told)
+
+
+def test_a_worker_of_another_program_is_refused(
+    dask: Dask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dask.scheduler()
+    dask.worker()
+    monkeypatch.setattr("pipeline.workers.dask_crew.program", lambda: "another")
+    with (
+        pytest.raises(InputError, match="workers must have the program of the process"),
+        open_crew(dask.address, print) as crew,
+    ):
+        list(crew.each(double, {"number": 1}, [1]))
 
 
 def tables(folder: Path) -> dict[str, bytes]:

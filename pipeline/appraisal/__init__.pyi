@@ -2,6 +2,7 @@ from .comparison import BETTER as BETTER
 from .comparison import UNDECIDED as UNDECIDED
 from .comparison import WORSE as WORSE
 from .comparison import Opponent as Opponent
+from .groups import FEWEST_IN_GROUP as FEWEST_IN_GROUP
 from .groups import Grouping as Grouping
 from .subject import Predicted as Predicted
 from .subject import TestRows as TestRows

@@ -118,9 +118,11 @@ def decision_table(
             low, high = _intervals(many.net_benefit())
             frame = frame.assign(low=low, high=high)
         parts.append(frame.assign(model=network.name))
-    of_all = decisions.net_benefit_of_all(rows.outcome, thresholds, rows.once)[0]
-    low, high = _intervals(decisions.net_benefit_of_all(rows.outcome, thresholds, rows.times))
-    columns = {"threshold": thresholds, "net_benefit": of_all, "low": low, "high": high}
+    # Of treating all nothing depends on the model, so it begins where thresholds do.
+    before = GRID[GRID <= thresholds.max(initial=0.0)]
+    of_all = decisions.net_benefit_of_all(rows.outcome, before, rows.once)[0]
+    low, high = _intervals(decisions.net_benefit_of_all(rows.outcome, before, rows.times))
+    columns = {"threshold": before, "net_benefit": of_all, "low": low, "high": high}
     parts.append(pd.DataFrame(columns).assign(model="treat all"))
     return pd.concat(parts, ignore_index=True)
 

@@ -10,12 +10,15 @@ from .kinds import Hints as Hints
 from .kinds import is_quantity as is_quantity
 from .outcome import BINARY as BINARY
 from .outcome import REGRESSION as REGRESSION
+from .outcome import explains_itself as explains_itself
 from .outcome import read_outcome as read_outcome
+from .outcome import without_codes as without_codes
 from .people import person_columns as person_columns
 from .people import whose_rows as whose_rows
 from .resampling import Draws as Draws
 from .resampling import ResampleDesign as ResampleDesign
 from .resampling import draw_resamples as draw_resamples
+from .row_weights import ClassWeight as ClassWeight
 from .row_weights import check_class_weight as check_class_weight
 from .row_weights import training_weights as training_weights
 from .table import Table as Table

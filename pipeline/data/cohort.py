@@ -1,22 +1,44 @@
 """Table file → `Cohort`: outcome, split, features; everything fitted on the training rows only.
 
+A variable's columns, by its kind:
+
+- number (0/1 codes too): itself, missing values replaced by the training median, and, if training
+  rows have missing ones, an indicator `glucose missing`.
+- category (text, booleans, pandas categories, numbers with leading zeros, and columns named in
+  `categories`): one column a level, `education=1` …, and `education=missing` if training rows have
+  missing ones; of two levels only the second has a column, `sex=male`. Levels are those of the
+  training rows; any other has 0 in all of them before standardizing. Levels of fewer than
+  `rare_level_people` training people are joined as `other`, with those that are unknown.
+
+What a column is, and how its numbers are written, is decided on the whole table (`kinds.py`);
+`numbers`, `missing` and `dates` say it where the table does not. Dropped with a warning are text of
+which nearly every person has another (names, identifiers), constant and all-missing columns, judged
+on training rows, and row numbers and ids (`suspects.py`) that `keep` does not name. Likely codes of
+missing (-9, 999) get a warning, and so do columns that alone tell the outcome on training rows.
+
 Shapes: n rows (people), p columns, g variables. `features.py` says how columns are scaled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pipeline.data.described import Described
-from pipeline.data.features import RARE_PEOPLE, distinct_columns, fit_schema, informative
+from pipeline.data.features import (
+    RARE_PEOPLE,
+    distinct_columns,
+    dropped_notes,
+    fit_schema,
+    informative,
+)
 from pipeline.data.files import read_table
 from pipeline.data.kinds import Hints, check_finite, columns_of
-from pipeline.data.outcome import BINARY, REGRESSION, Outcome, read_outcome
+from pipeline.data.outcome import BINARY, REGRESSION, Outcome, read_outcome, with_case
 from pipeline.data.people import people_of
 from pipeline.data.split import Split, split_rows
 from pipeline.data.suspects import code_notes, no_variables, tellers
@@ -24,7 +46,7 @@ from pipeline.data.table import Table, named
 from pipeline.data.variables import Roles, row_weights, wanted_columns
 from pipeline.errors import InputError
 from pipeline.results import Inputs
-from pipeline.serving import NUMBER, Column, Schema
+from pipeline.serving import MISSING, NUMBER, Column, Schema
 
 __all__ = ["Cohort", "Split", "load_cohort"]
 
@@ -38,13 +60,15 @@ class Cohort:
     task          binary, multiclass or regression.
     outcome       (n,) integers, the position in `classes` (a case is position 1 of two), or the
                   quantities of a regression, float64 in the table's unit.
-    classes       the labels as written, in sorted order: (0, 1), ('no', 'yes'); () of quantities.
+    classes       the labels as written: (0, 1), ('no', 'yes'); () of quantities. In sorted order,
+                  but of two the case is the second, where the study says which it is.
     schema        learned: any table → (rows, p) features; see `pipeline.serving`.
     fingerprint   sha256 of the data file; `source` its name, never its folder.
     warnings      sentences for the reader; they name columns and no value of a person.
     roles         what the study says of the table's columns.
     row_weights   (n,) float64 of the `sample_weight` column, or None.
     people        (n,) integers, whose row it is, where people have several; else None.
+    left_out      column → why it is no variable, of those that the study did not drop itself.
     described     columns in people's own values, for tables about people; they leave no process.
     """
 
@@ -62,6 +86,7 @@ class Cohort:
     roles: Roles
     row_weights: np.ndarray | None
     people: np.ndarray | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
     described: tuple[Described, ...] = ()
 
     @property
@@ -85,6 +110,18 @@ class Cohort:
     def penalty_factor(self) -> np.ndarray:
         """(p,) what multiplies every λ on a column: 0 of unpenalized variables, else 1."""
         return np.array([float(v not in self.roles.unpenalized) for v in self.inputs.variables])
+
+    @property
+    def imputed(self) -> np.ndarray:
+        """(n, p) bool: cells of numbers that were missing, where the column has an indicator."""
+        cells = np.zeros(self.features.shape, bool)
+        of_column = {f.column: i for i, f in enumerate(self.schema.features) if f.code == 0}
+        for i, feature in enumerate(self.schema.features):
+            number = self.schema.columns[feature.column].kind == NUMBER
+            if number and feature.code == MISSING and feature.column in of_column:
+                indicator = self.features[:, i] * feature.scale + feature.center
+                cells[:, of_column[feature.column]] = indicator > 0.5
+        return cells
 
     @property
     def facts(self) -> dict[str, int | float | str]:
@@ -116,8 +153,9 @@ class Cohort:
             mean, sd = (float(f"{value:.6g}") for value in self.scale)
             return {"target_mean_train": mean, "target_sd_train": sd}
         if self.task == BINARY:
+            stated = {} if self.roles.case is None else {"case": str(self.classes[1])}
             cases = {f"cases_{part}": int(self.outcome[rows].sum()) for part, rows in parts.items()}
-            return {"cases": int(self.outcome.sum()), **cases}
+            return {"cases": int(self.outcome.sum()), **cases, **stated}
         counts = np.bincount(self.outcome)
         counted_classes = (f"{label} ({count} rows)" for label, count in zip(self.classes, counts))
         return {
@@ -142,6 +180,7 @@ def load_cohort(
     target: str,
     *,
     task: str = "auto",
+    case: bool | float | str | None = None,
     categories: Sequence[str] = (),
     drop: Sequence[str] = (),
     families: Mapping[str, Sequence[str]] | None = None,
@@ -161,22 +200,8 @@ def load_cohort(
 ) -> Cohort:
     """The cohort of a `.csv`, `.csv.gz` or `.parquet` file, or of a table that was read.
 
-    A variable's columns, by its kind:
-    - number (0/1 codes too): itself, missing values replaced by the training median, and, if
-      training rows have missing ones, an indicator `glucose missing`.
-    - category (text, booleans, pandas categories, numbers with leading zeros, and columns named in
-      `categories`): one column a level, `education=1` …, and `education=missing` if training rows
-      have missing ones; of two levels only the second has a column, `sex=male`. Levels are those
-      of the training rows; any other has 0 in all of them before standardizing. Levels of fewer
-      than `rare_level_people` training people are joined as `other`, with those that are unknown.
-    What a column is, and how its numbers are written, is decided on the whole table (`kinds.py`);
-    `numbers`, `missing` and `dates` say it where the table does not. Dropped with a warning are
-    text of which nearly every person has another (names, identifiers), constant and all-missing
-    columns, judged on training rows, and row numbers and ids (`suspects.py`) that `keep` does not
-    name. Likely codes for missing (-9, 999) get a warning, and so do columns that alone tell the
-    outcome on the training rows.
-
-    `task` auto is chosen from the target as `outcome.py` says. `families` maps a family to its
+    What columns become is said at the top of `cohort.py`. `task` auto is chosen from the target as
+    `outcome.py` says; `case` is the label of two that is the case. `families` maps a family to its
     columns; all others are `clinical`. `groups` maps a group to columns that are one variable from
     there on. `unpenalized` names variables with penalty factor 0, `sample_weight` a column of row
     weights, `identifier` one or two of people's ids, `person` one that says whose row it is: the
@@ -198,6 +223,7 @@ def load_cohort(
         person,
         keep,
         hints,
+        case,
     )
     wanted = wanted_columns(table, roles)
     columns, notes = columns_of(table, wanted, hints)
@@ -207,10 +233,15 @@ def load_cohort(
     weights = row_weights(table, sample_weight)
     people, about_people = people_of(table, roles)
     split = split_rows(outcome, validation_fraction, test_fraction, split_seed, people)
+    outcome = with_case(table, target, outcome, case)  # the split is the same either way
     intended = {*keep, *categories, *unpenalized, *roles.group_of, *roles.family_of}
-    columns, about_columns = no_variables(table, columns, [*intended], people is not None)
-    notes = [*table.warnings, *notes, *about_people, *about_columns]
-    return _fitted(table, roles, columns, outcome, split, weights, people, rare_level_people, notes)
+    dropped, maybe_ids = no_variables(table, columns, [*intended], people is not None)
+    columns = {name: column for name, column in columns.items() if name not in dropped}
+    notes = [*table.warnings, *notes, *about_people, *dropped_notes(dropped), *maybe_ids]
+    fitted = _fitted(
+        table, roles, columns, outcome, split, weights, people, rare_level_people, notes
+    )
+    return replace(fitted, left_out={**dropped, **fitted.left_out})
 
 
 def texts_of(hints: Hints, *ids: str | None) -> tuple[str, ...]:
@@ -245,8 +276,10 @@ def _fitted(
     notes: list[str],
 ) -> Cohort:
     """The cohort of checked columns and rows; here everything is fitted that is fitted."""
-    columns, dropped = informative(table, columns, split.train, people, roles.categories, rare)
-    notes += dropped
+    columns, dropped, joined = informative(
+        table, columns, split.train, people, roles.categories, rare
+    )
+    notes += dropped_notes(dropped) + joined
     if not columns:
         why = "; ".join(note for note in notes if note.startswith("dropped"))
         reasons = f" ({why})" if why else ""
@@ -280,6 +313,7 @@ def _fitted(
         roles=roles,
         row_weights=weights,
         people=people,
+        left_out=dropped,
     )
 
 

@@ -235,24 +235,31 @@ def informative(
     people: np.ndarray | None,
     declared: Sequence[str],
     rare: int = RARE_PEOPLE,
-) -> tuple[dict[str, Column], list[str]]:
-    """The columns that tell training rows apart, learned; and a sentence for each sort of others.
-
-    InputError where none is left.
-    """
+) -> tuple[dict[str, Column], dict[str, str], list[str]]:
+    """(columns that tell training rows apart, learned; the others → why not; sentences)."""
     kept: dict[str, Column] = {}
-    dropped: dict[str, list[str]] = {}
+    reason_of: dict[str, str] = {}
     for name, column in columns.items():
         learned = learn(table, column, train, people, name in declared, rare)
         if learned.column is None:
-            dropped.setdefault(learned.reason, []).append(name)
+            reason_of[name] = learned.reason
         else:
             kept[name] = learned.column
     reasons = (MISSING_THROUGHOUT, CONSTANT, NAMES)
-    notes = [f"dropped {named(dropped[why])}: {why}" for why in reasons if why in dropped]
+    dropped = {n: why for why in reasons for n, own in reason_of.items() if own == why}
     joined = [name for name, column in kept.items() if column.other]
-    if joined:
-        notes.append(
-            f"{named(joined)}: levels of fewer than {rare} training people are joined as {OTHER}"
-        )
-    return kept, notes
+    if not joined:
+        return kept, dropped, []
+    return (
+        kept,
+        dropped,
+        [f"{named(joined)}: levels of fewer than {rare} training people are joined as {OTHER}"],
+    )
+
+
+def dropped_notes(dropped: Mapping[str, str]) -> list[str]:
+    """A sentence for each reason, `dropped a and b: the same in every training row`."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in dropped.items():
+        by_reason.setdefault(why, []).append(name)
+    return [f"dropped {named(names)}: {why}" for why, names in by_reason.items()]

@@ -10,7 +10,7 @@ The task, unless a study says it (`task:`):
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -39,10 +39,14 @@ class Outcome:
 
 
 def read_outcome(
-    table: Table, target: str, task: str = "auto", hints: Hints | None = None
+    table: Table,
+    target: str,
+    task: str = "auto",
+    hints: Hints | None = None,
 ) -> Outcome:
     """The outcome of every row. Raises InputError where the target does not suit the task."""
     hints = hints or Hints()
+    _check_no_date(table, target)
     values = without_codes(table, target, hints)
     if missing := int(values.isna().sum()):
         raise InputError(
@@ -151,12 +155,56 @@ def _classes(column: pd.Series) -> tuple[np.ndarray, tuple]:
     return np.argsort(order)[codes].astype(np.int64), tuple(labels[i] for i in order)
 
 
+def with_case(
+    table: Table, target: str, outcome: Outcome, case: bool | float | str | None
+) -> Outcome:
+    """The outcome with this label as the case, the second of two; None leaves it as it is.
+
+    A label is the same as text and as number, and in any case of its letters where only one is.
+    Raises InputError.
+    """
+    if case is None:
+        return outcome
+    if outcome.task != BINARY:
+        raise InputError(
+            f"case names one of two classes, but {target} of {table.source} is a {outcome.task} "
+            "target; take case out of the study, or say `task: binary`"
+        )
+    classes = outcome.classes
+    texts = [plain_text(label) for label in classes]
+    wanted = plain_text(case)
+    if wanted not in texts:
+        texts, wanted = [t.casefold() for t in texts], wanted.casefold()
+    if texts.count(wanted) != 1:
+        raise InputError(
+            f"case must be one of the labels of {target}, {classes[0]} or {classes[1]} in "
+            f"{table.source}, but got {case}; write one of them"
+        )
+    if texts.index(wanted) == 1:
+        return replace(outcome, notes=())
+    return Outcome(BINARY, 1 - outcome.values, classes[::-1])
+
+
+def _check_no_date(table: Table, target: str) -> None:
+    """InputError for a target of dates or times, whose numbers nobody means."""
+    kind = pd.api.types.infer_dtype(table.frame[target], skipna=True)
+    if kind in ("datetime", "datetime64", "date", "time", "timedelta", "timedelta64", "period"):
+        raise InputError(
+            f"a target must be classes or quantities, but {target} of {table.source} holds dates "
+            "or times; write it as a number (days since …, an age, a year) or as classes"
+        )
+
+
+def explains_itself(classes: tuple) -> bool:
+    """Whether two labels say which is the case: 0 and 1, no and yes."""
+    return tuple(c.lower() if isinstance(c, str) else c for c in classes) in _SELF_EXPLAINING
+
+
 def _case_note(target: str, classes: tuple) -> tuple[str, ...]:
-    lowered = tuple(c.lower() if isinstance(c, str) else c for c in classes)
-    if lowered in _SELF_EXPLAINING:
+    if explains_itself(classes):
         return ()
     note = (
         f"a case is {target} = {classes[1]}, the second of {classes[0]} and {classes[1]} in sorted "
-        "order; code it 0 and 1 if the other is meant"
+        f"order; say `case: {classes[0]}` in the study (-P case=…) if the other is meant"
     )
     return (note,)

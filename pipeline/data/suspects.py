@@ -37,8 +37,8 @@ _NUMBERING = re.compile(r"unnamed: ?\d+|index|x\.?\d*|row.{0,7}|nr|no|num|number
 
 def no_variables(
     table: Table, columns: Mapping[str, Column], keep: Sequence[str], identified: bool
-) -> tuple[dict[str, Column], list[str]]:
-    """(the columns without row numbers and ids, sentences on these).
+) -> tuple[dict[str, str], list[str]]:
+    """(row numbers and ids → why they are none, sentences on columns that may be ids too).
 
     keep: columns that the study wants as variables. identified: whether the study says whose rows
     are whose. Row numbers are whole numbers without gaps, in any order, or in rising order; ids are
@@ -67,23 +67,18 @@ def no_variables(
             and 20 <= distinct < len(values) <= 20 * distinct
         ):
             repeated.append(name)
-    dropped = {*numbers, *ids, *repeated}
-    notes = []
-    if numbers:
-        notes.append(f"dropped {named(numbers)}: it numbers the rows; name it under keep if not")
-    if ids:
-        notes.append(f"dropped {named(ids)}: an id by its name; name it under keep if not")
-    if repeated:
-        notes.append(
-            f"dropped {named(repeated)}: an id that occurs in several rows; "
-            + ("name it under keep if not" if identified else _who(repeated[0]))
-        )
-    if maybe:
-        notes.append(
-            f"{named(maybe)}: another whole number of many digits in every row; name it under drop "
-            "if it is an id"
-        )
-    return {name: c for name, c in columns.items() if name not in dropped}, notes
+    keep_it = "name it under keep if not"
+    dropped = dict.fromkeys(numbers, f"it numbers the rows; {keep_it}")
+    dropped |= dict.fromkeys(ids, f"an id by its name; {keep_it}")
+    for name in repeated:
+        advice = keep_it if identified else _who(repeated[0])
+        dropped[name] = f"an id that occurs in several rows; {advice}"
+    if not maybe:
+        return dropped, []
+    return dropped, [
+        f"{named(maybe)}: another whole number of many digits in every row; name it under drop "
+        "if it is an id"
+    ]
 
 
 def _who(name: str) -> str:

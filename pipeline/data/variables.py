@@ -28,6 +28,7 @@ class Roles:
     person       the column that says whose row it is, where people have several.
     keep         variables though they look like row numbers or ids.
     hints        how the table is written, where the study says it.
+    case         the label that is the case of a binary outcome, where the study says it.
     """
 
     target: str
@@ -41,6 +42,7 @@ class Roles:
     person: str | None = None
     keep: Sequence[str] = ()
     hints: Hints = field(default_factory=Hints)
+    case: bool | float | str | None = None
 
     @property
     def family_of(self) -> dict[str, str]:

@@ -33,18 +33,13 @@ class VariableNote:
 
 
 def left_out(cohort: Cohort, names: Iterable[str]) -> dict[str, str]:
-    """Those of the columns that a cohort has no variable of → why, by its own sentences."""
+    """Those of the columns that a cohort has no variable of → why."""
     variables = {column.name for column in cohort.schema.columns}
-    notes = [note for note in cohort.warnings if note.startswith("dropped ")]
-    reason_of = {}
-    for name in names:
-        if name not in variables:
-            about_column = (
-                n for n in notes if re.search(rf"\b{re.escape(name)}\b", n.partition(": ")[0])
-            )
-            reason = next(about_column, "dropped it: tells nobody apart").partition(": ")[2]
-            reason_of[name] = reason.partition(";")[0]
-    return reason_of
+    return {
+        name: cohort.left_out.get(name, "tells nobody apart").partition(";")[0]
+        for name in names
+        if name not in variables
+    }
 
 
 def possible_codes(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, int]:

@@ -17,6 +17,7 @@ from pipeline.data import (
     REGRESSION,
     Cohort,
     Table,
+    explains_itself,
     load_cohort,
     named,
     read_table,
@@ -51,6 +52,7 @@ class _Roles:
 
     target: str
     task: str
+    case: str | None
     drop: dict[str, str]
     keep: tuple[str, ...]
     categories: tuple[str, ...]
@@ -64,6 +66,7 @@ def new_study(
     study: str = BY_TABLE,
     *,
     task: str = "auto",
+    case: str = ASK,
     categories: str = "",
     drop: str = "",
     genotypes: str = ASK,
@@ -76,9 +79,9 @@ def new_study(
     """Write the study file of a table, and return where it is.
 
     `data` and `target` are asked for at a terminal and must be given elsewhere; so is all else
-    that is `ask`, with a default elsewhere. `categories`, `drop` and `regularizer` are lists with
-    commas. A file that exists is replaced only where `overwrite` is yes, or a person says so.
-    Raises InputError.
+    that is `ask`, with a default elsewhere. `case` is the label of two that is the case;
+    `categories`, `drop` and `regularizer` are lists with commas. A file that exists is replaced
+    only where `overwrite` is yes, or a person says so. Raises InputError.
     """
     console = console or Console()
     questions = questions or Questions(console)
@@ -90,7 +93,9 @@ def new_study(
     target = _target(table, target, questions)
     fileset, id_column = _genotypes(table, genotypes, id_column, questions)
     place = _place(study, path, overwrite == "yes", questions)
-    roles = _roles(table, target, task, _names(categories), _names(drop), id_column, questions)
+    roles = _roles(
+        table, target, task, case, _names(categories), _names(drop), id_column, questions
+    )
     chosen = _regularizers(regularizer, questions)
 
     about = ""
@@ -102,6 +107,7 @@ def new_study(
         table,
         target,
         task=roles.task,
+        case=roles.case,
         categories=roles.categories,
         drop=tuple(roles.drop),
         keep=roles.keep,
@@ -183,6 +189,7 @@ def _roles(
     table: Table,
     target: str,
     task: str,
+    case: str,
     categories: tuple[str, ...],
     drop: tuple[str, ...],
     id_column: str | None,
@@ -198,6 +205,7 @@ def _roles(
         table,
         target,
         task=task,
+        case=None if case in (ASK, "none") else case,
         categories=categories,
         drop=(*drop, *family_id),
         identifier=person_id,
@@ -220,12 +228,24 @@ def _roles(
     return _Roles(
         target,
         task,
+        _case(case, proposed_cohort, questions),
         dropped,
         keep,
         categories,
         {name: groups[name] for name in chosen_groups},
         {name: count for name, count in codes.items() if name not in named_codes},
     )
+
+
+def _case(case: str, cohort: Cohort, questions: Questions) -> str | None:
+    """The label of the case: as given, or as a person says where the labels do not; else None."""
+    if case not in (ASK, "none"):
+        return case
+    if cohort.task != BINARY or explains_itself(cohort.classes):
+        return None
+    labels = [str(label) for label in cohort.classes]
+    answer = questions.one_of(f"Which is a case, {named(labels)}?", labels, labels[1])
+    return answer if questions.attached else None
 
 
 def _regularizers(regularizer: str, questions: Questions) -> tuple[str, ...]:
@@ -284,6 +304,7 @@ def _draft(
         rows=len(table.frame),
         target=roles.target,
         task=cohort.task,
+        case=roles.case,
         outcome=_outcome_words(cohort),
         objective=OBJECTIVES[cohort.task][0],
         categories=roles.categories,

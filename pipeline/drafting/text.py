@@ -34,6 +34,7 @@ class Draft:
     rows: int
     target: str
     task: str
+    case: str | None
     outcome: str
     objective: str
     categories: Sequence[str]
@@ -103,6 +104,8 @@ def _table_keys(draft: Draft) -> list[str]:
     lines = [f"data: {scalar(draft.data)}", f"target: {scalar(draft.target)}"]
     lines += _comment(draft.outcome)
     lines.append(f"task: {draft.task}")
+    if draft.case is not None:
+        lines.append(f"case: {scalar(draft.case)}  # of the two classes")
     lines.append(f"objective: {draft.objective}  # of the validation rows; picks the best")
     for warning in draft.warnings:
         lines += _comment(f"Note: {warning}")
@@ -163,12 +166,15 @@ def _search(draft: Draft) -> list[str]:
     if len(draft.regularizers) > 1:
         lines.append("cross: [regularizer]")
     lines += ["space:", f"  regularizer: {_listed(draft.regularizers)}"]
+    of_what = ""
+    if draft.genotypes != "none":
+        of_what = ". It is that of the table's variables; genetic dimensions have their own"
     for key in draft.lambdas:
         if key in draft.ranges:
             low, high, largest = draft.ranges[key]
             lines += _comment(
                 f"nothing is left of a first layer from λ_max = {largest:.3g} on: from just above "
-                "it, two powers of ten down",
+                f"it, two powers of ten down{of_what}",
                 "  ",
             )
         else:

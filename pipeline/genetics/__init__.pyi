@@ -1,6 +1,7 @@
 from .ancestry import PrincipalComponents as PrincipalComponents
 from .ancestry import component_names as component_names
 from .ancestry import principal_components as principal_components
+from .block_columns import on_all_cores as on_all_cores
 from .encoder_cache import Encoders as Encoders
 from .genotypes import Genotypes as Genotypes
 from .genotypes import load_genotypes as load_genotypes

@@ -23,9 +23,18 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.genetics.ancestry import PrincipalComponents, principal_components
+from pipeline.genetics.block_columns import (
+    COLUMN_PEOPLE,
+    Bed,
+    Each,
+    bytes_of_columns,
+    on_all_cores,
+    write_relationship,
+)
 from pipeline.genetics.people import Joined
 from pipeline.genetics.relationship import (
     MAPPED_BYTES,
+    TOGETHER,
     Filters,
     LeftOut,
     Relationship,
@@ -37,11 +46,14 @@ from pipeline.genetics.relationship import (
 )
 from pipeline.genetics.simulated_fileset import was_simulated, write_simulated
 from pipeline.genetics.simulation import SIMULATION_VERSION, Simulation
-from pipeline.process import OWNER_ONLY, require_memory, whole_file, write_whole
+from pipeline.process import OWNER_ONLY, files_beside, require_memory, whole_file, write_whole
 from pipeline.serving import Fileset, open_fileset, row_names
 
 _SETTLED_NANOSECONDS = 2_000_000_000
 """A file's times say that it is unchanged only if it was this old when its hash was taken."""
+
+OnBlock = Callable[[int, int], None]
+"""Takes how many variants are done, and of how many; of a part of the people, their share."""
 
 OTHER_BYTES = 10**9
 """Of a study besides what grows with its people: a population's networks, the compiled program."""
@@ -114,26 +126,30 @@ def load_genotypes(
     training_rows: np.ndarray,
     cache: Path,
     filters: Filters | None = None,
-    on_block: Callable[[int, int], None] | None = None,
+    on_block: OnBlock | None = None,
     components: int = 0,
+    each: Each = on_all_cores,
 ) -> Genotypes:
     """The genotypes of the table's people, computed once and then read from the cache directory.
 
     joined: their fileset and their rows in it; None for simulated ones, drawn given the outcome
     0/1. on_block(variants done, of all) is called while the matrix is computed. components: how
-    many leading principal components are wanted.
+    many leading principal components are wanted. each: who does the block columns of many people
+    (`block_columns`).
     """
     filters, cache = filters or Filters(), Path(cache)
     if joined is None:
         joined = Joined(simulated_for(outcome, cache), np.arange(len(outcome)))
     fileset, autosomal = joined.fileset, joined.fileset.variants.autosomal
     people, training = len(joined.rows), len(training_rows)
+    by_columns = people > TOGETHER
+    computing = bytes_of_columns(people) if by_columns else None
     require_memory(
-        bytes_of_relationships(people, training) + OTHER_BYTES,
+        bytes_of_relationships(people, training, computing) + OTHER_BYTES,
         f"the relationship matrix of {people} people, {training} of them in training,",
         "take fewer people, a larger machine, or genotypes=none",
     )
-    identity = {
+    identity: dict[str, object] = {
         "fileset": content_sha256(fileset, cache),
         "filters": asdict(filters),
         "people": _digest(joined.rows),
@@ -141,15 +157,15 @@ def load_genotypes(
     }
     if not autosomal.all():
         identity["chromosomes"] = "autosomes"
+    if by_columns:
+        identity["block_columns"] = COLUMN_PEOPLE
     fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     path = cache / f"relationship-{fingerprint[:16]}.npy"
     stored = _read(path, fingerprint, people)
     if stored is None:
-        total = len(fileset.variants)
-        report = None if on_block is None else (lambda done: on_block(done, total))
-        blocks = fileset.blocks(joined.rows, block_variants(people), report)
-        computed = relationship_matrix(standard_blocks(blocks, training_rows, filters, autosomal))
-        _write(path, fingerprint, computed)
+        compute = _computed_by_columns if by_columns else _computed
+        bed = Bed.of(fileset, joined.rows, training_rows, filters)
+        computed = compute(path, fingerprint, bed, on_block, each)
         stored = _read(path, fingerprint, people) or computed
     return Genotypes(
         relationship=stored.matrix,
@@ -166,6 +182,35 @@ def load_genotypes(
         if components
         else None,
     )
+
+
+def _computed(
+    path: Path, fingerprint: str, bed: Bed, on_block: OnBlock | None, each: Each
+) -> Relationship:
+    """K of people who are not too many for one machine, kept in the cache."""
+    total = len(bed.autosomal)
+    report = None if on_block is None else (lambda done: on_block(done, total))
+    counts = bed.fileset.blocks(bed.rows, bed.variants_at_once, report)
+    computed = relationship_matrix(
+        standard_blocks(counts, bed.training_rows, bed.filters, bed.autosomal)
+    )
+    with whole_file(path, OWNER_ONLY) as handle:
+        np.save(handle, computed.matrix)
+    _note(path, fingerprint, computed)
+    return computed
+
+
+def _computed_by_columns(
+    path: Path, fingerprint: str, bed: Bed, on_block: OnBlock | None, each: Each
+) -> Relationship:
+    """K of many people, made on the disk."""
+    people, total = len(bed.rows), len(bed.autosomal)
+    report = None if on_block is None else (lambda done: on_block(total * done // people, total))
+    with files_beside(path.parent, [path.name]) as folder:
+        used, left_out = write_relationship(folder / path.name, bed, each, report)
+    computed = Relationship(np.load(path, mmap_mode="r"), used, left_out)
+    _note(path, fingerprint, computed)
+    return computed
 
 
 def _digest(numbers: np.ndarray) -> str:
@@ -236,14 +281,13 @@ def _read(path: Path, fingerprint: str, people: int) -> Relationship | None:
         return None
 
 
-def _write(path: Path, fingerprint: str, relationship: Relationship) -> None:
-    """Both files by rename, so that a killed process leaves the old ones or the new ones."""
+def _note(path: Path, fingerprint: str, relationship: Relationship) -> None:
+    """What the cache has to say of a K that it holds; the matrix came first, so that a killed
+    process leaves the old ones or the new ones."""
     note = {
         "fingerprint": fingerprint,
         "sha256": _checksum(relationship.matrix),
         "variants": relationship.variants,
         "left_out": relationship.left_out._asdict(),
     }
-    with whole_file(path, OWNER_ONLY) as handle:
-        np.save(handle, relationship.matrix)
     write_whole(path.with_suffix(".json"), json.dumps(note).encode())

@@ -16,13 +16,13 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 import numpy as np
-from scipy.linalg import blas, solve_triangular
 
 from pipeline.errors import InputError
 from pipeline.networks import cholesky
+from pipeline.process import add_products, solve
 from pipeline.serving import NO_CALL
 
 BLOCK_BYTES = 64 * 2**20
@@ -36,7 +36,7 @@ MAPPED_BYTES = 2**30
 
 TOGETHER, AT_A_TIME = 8_192, 1_024
 """So many people are prepared for training in one call; of more, so many at a time, since they are
-in float64 then, and since a call of linear algebra cannot be stopped."""
+in float64 then."""
 
 Item = TypeVar("Item")
 
@@ -162,22 +162,27 @@ def relationship_matrix(blocks: Iterable[StandardBlock]) -> Relationship:
         if not len(total):
             total = np.zeros((people, people), np.float32, order="F")
         if len(block.kept):
-            total = blas.ssyrk(1.0, block.genotypes, beta=1.0, c=total, overwrite_c=1, lower=1)
+            add_products(total, np.asfortranarray(block.genotypes))
         used += len(block.kept)
         left_out = left_out.plus(block.left_out)
     if not used:
-        raise InputError(
-            "at least one variant must vary among the training people and pass the filters, but "
-            f"none does: {left_out.not_autosomal} are of X, Y, XY or MT, {left_out.missing} have "
-            f"too many missing calls, {left_out.constant} do "
-            f"not vary, {left_out.rare} are too rare; give other genotypes, change "
-            "`minor_allele_frequency` or `missing_rate`, or give `genotypes=none`"
-        )
+        refuse_no_variants(left_out)
     total /= np.float32(used)
     for start in range(0, len(total), MIRRORED_ROWS):
         rows = slice(start, start + MIRRORED_ROWS)
         total[rows, start:] = np.tril(total[start:, rows]).T + np.tril(total[rows, start:], -1)
     return Relationship(total.T, used, left_out)
+
+
+def refuse_no_variants(left_out: LeftOut) -> NoReturn:
+    """InputError: nothing is left to make K of."""
+    raise InputError(
+        "at least one variant must vary among the training people and pass the filters, but "
+        f"none does: {left_out.not_autosomal} are of X, Y, XY or MT, {left_out.missing} have "
+        f"too many missing calls, {left_out.constant} do "
+        f"not vary, {left_out.rare} are too rare; give other genotypes, change "
+        "`minor_allele_frequency` or `missing_rate`, or give `genotypes=none`"
+    )
 
 
 def encoding_factor(relationship: np.ndarray, training_rows: int) -> np.ndarray:
@@ -192,7 +197,7 @@ def encoding_factor(relationship: np.ndarray, training_rows: int) -> np.ndarray:
     factors = np.empty((len(relationship), training_rows), np.float32)
     for people in people_at_a_time(len(relationship)):
         of_training = np.array(relationship[people, :training_rows], np.float64)
-        factors[people] = solve_triangular(lower, of_training.T, lower=True, overwrite_b=True).T
+        factors[people] = solve(lower, of_training.T).T
     return factors
 
 
@@ -202,14 +207,14 @@ def people_at_a_time(people: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, people, max(size, 1))]
 
 
-def bytes_of_relationships(people: int, training_people: int) -> int:
+def bytes_of_relationships(people: int, training_people: int, computing: int | None = None) -> int:
     """Most that is held at once of K and of what is made of it, for N people and n in training.
 
-    While K is computed, 4·N² and six blocks; after that K, unless it stays on the disk
-    (MAPPED_BYTES), K_t and its factor (4·N·n each, once here and once in the compiled program), L
-    (8·n²) and one block of people in float64 (16·n each).
+    While K is computed, `computing`, by default 4·N² and six blocks; after that K, unless it stays
+    on the disk (MAPPED_BYTES), K_t and its factor (4·N·n each, once here and once in the compiled
+    program), L (8·n²) and one block of people in float64 (16·n each).
     """
-    computing = 4 * people**2 + 6 * BLOCK_BYTES
+    computing = 4 * people**2 + 6 * BLOCK_BYTES if computing is None else computing
     solving = 16 * people * training_people + 8 * training_people**2
     if 4 * people**2 <= MAPPED_BYTES:
         solving += 4 * people**2

@@ -24,7 +24,7 @@ ADJUSTING = (ANCESTRY,)
 EPOCHS = ("best", "last")
 NAMED_AT_MOST = 4  # variables that the label of a single family's solution names
 METRIC_ORDER = (
-    "auroc", "average_precision", "accuracy", "balanced_accuracy", "log_loss", "r2",
+    "auroc", "average_precision", "log_loss", "balanced_accuracy", "accuracy", "r2",
     "mean_squared_error", "mean_absolute_error",
 )  # fmt: skip
 
@@ -93,10 +93,10 @@ def kept_counts(network: NetworkResult, epoch: str = "last") -> dict[str, int] |
 def _single_family_label(network: NetworkResult, epoch: str, family: str, count: int) -> str:
     total = family_totals(network)[family]
     if count == total:
-        return f"all {total} {family}"
+        return f"all {total:,} {family}"
     names = kept_names(network, epoch)
     if names is None or count > NAMED_AT_MOST or family in EXCHANGEABLE:
-        return f"{count} of {total} {family}"
+        return f"{count:,} of {total:,} {family}"
     return " + ".join(names[family])
 
 
@@ -151,11 +151,11 @@ class FamilyKept:
     @property
     def text(self) -> str:
         if self.high == 0:
-            return f"all {self.total} {self.family} zeroed"
+            return f"all {self.total:,} {self.family} zeroed"
         if self.low == self.total:
-            return f"all {self.total} {self.family} kept"
-        count = f"{self.low}" if self.low == self.high else f"{self.low} to {self.high}"
-        return f"{count} of {self.total} {self.family} kept"
+            return f"all {self.total:,} {self.family} kept"
+        count = f"{self.low:,}" if self.low == self.high else f"{self.low:,} to {self.high:,}"
+        return f"{count} of {self.total:,} {self.family} kept"
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ def solutions_of(
 
 
 def metric_names(networks: Sequence[NetworkResult], objective: str) -> tuple[str, ...]:
-    """Metrics without their split, the objective's first: `auroc average_precision accuracy`."""
+    """Metrics without their split, the objective's first: `auroc average_precision log_loss`."""
     pattern = re.compile(r"^(?:val|test|train)_(.+)$")
     logged = dict.fromkeys(name for n in networks for name in n.metrics)
     matched = dict.fromkeys(m[1] for name in logged if (m := pattern.match(name)))

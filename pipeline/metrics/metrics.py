@@ -26,8 +26,8 @@ MAXIMIZED = {
 """Metric → whether larger is better."""
 
 OF_TASK = {
-    "binary": ("auroc", "average_precision", "accuracy", "log_loss"),
-    "multiclass": ("auroc", "accuracy", "balanced_accuracy", "log_loss"),
+    "binary": ("auroc", "average_precision", "log_loss", "accuracy"),
+    "multiclass": ("auroc", "log_loss", "balanced_accuracy", "accuracy"),
     "regression": ("r2", "mean_squared_error", "mean_absolute_error"),
 }
 """Task → what is reported of every network on every part of the data."""

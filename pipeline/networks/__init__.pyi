@@ -23,6 +23,8 @@ from .network import loss_gradient as loss_gradient
 from .network import row_losses as row_losses
 from .network import spare_networks as spare_networks
 from .optimizer import Hyperparameters as Hyperparameters
+from .own_rows import MOST_DENSE as MOST_DENSE
+from .own_rows import ColumnMap as ColumnMap
 from .own_rows import OwnKind as OwnKind
 from .own_rows import OwnRows as OwnRows
 from .regularizers import LAMBDAS as LAMBDAS

@@ -48,7 +48,6 @@ class Constants(NamedTuple):
     relationship: tf.Tensor  # (N, n), or (0, 0)
     rank: tf.Tensor
     groups: penalties.Groups
-    pairs: tf.Tensor | tuple[()] = ()  # (2, p) of `own_rows`, where cells were imputed
 
     def of_training_rows(self) -> Constants:
         """Columns and target of the training rows alone."""
@@ -166,7 +165,6 @@ def tensor_specs(
             data_spec(None, None),
             data_spec(),
             groups,
-            spec(2, p, dtype=tf.int32) if own is not None and own.imputed else (),
         ),
         "epoch": Epoch(
             spec(None, dtype=tf.int32),
@@ -205,7 +203,7 @@ def _step(architecture: Architecture, task: str, uses: penalties.Uses) -> Callab
                 known = tf.gather(prepared.known, batch)
                 encodings = resting.encode(state.encoder, prepared.moving, known, related)
         with tf.name_scope("forward"):
-            first = on_table(state.first, own, constants.pairs, bias)
+            first = on_table(state.first, own, bias)
             weights = Weights(first, later_layers(state.later, architecture))
             activations = forward(weights, columns, encodings, architecture, dropout_seed)
         with tf.name_scope("backward"):
@@ -217,7 +215,7 @@ def _step(architecture: Architecture, task: str, uses: penalties.Uses) -> Callab
             gradient, encodings_gradient = backward(
                 weights, columns, encodings, activations, upstream, architecture
             )
-            first_gradient = carried_back(gradient.first, own, constants.pairs, bias)
+            first_gradient = carried_back(gradient.first, own, bias)
         with tf.name_scope("first_layer_step"):
             rate = (hyper.learning_rate * rates.learning_rate_share)[:, None]
             first = optimizer.first_layer_step(
@@ -258,7 +256,7 @@ def _prediction(architecture: Architecture, slots: int) -> Callable:
     bias = architecture.shared_columns
 
     def predict(first, later, encodings_of, own, constants, start, stop):
-        first = on_table(first, own, constants.pairs, bias)
+        first = on_table(first, own, bias)
         weights = Weights(first, later_layers(later, architecture))
 
         def block_predictions(begin, end):

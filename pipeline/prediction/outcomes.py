@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from pipeline.data import REGRESSION, Table, named, read_outcome
+from pipeline.data import REGRESSION, Hints, Table, named, read_outcome, without_codes
 from pipeline.errors import InputError
 from pipeline.tracking import Origin
 
@@ -36,17 +36,20 @@ def known_outcome(table: Table, origin: Origin) -> KnownOutcome | None:
     no person of the study had, and for text in place of a quantity."""
     if origin.target not in table.frame.columns:
         return None
-    column = table.frame[origin.target]
+    column = without_codes(table, origin.target, Hints(missing={"": origin.missing}))
     known = column.notna().to_numpy()
     if not known.any():
         return None
     if origin.task == REGRESSION:
+        table = replace(table, frame=table.frame.assign(**{origin.target: column}))
         return KnownOutcome(_quantities(table, origin.target, known), known)
     position = {_text(label): i for i, label in enumerate(origin.classes)}
-    if len(origin.classes) == 2 and set(position) == {"0", "1"}:
+    if set(position) == {"0", "1"}:
         position |= {"False": position["0"], "True": position["1"]}
+    elif set(position) == {"False", "True"}:
+        position |= {"0": position["False"], "1": position["True"]}
     texts = [_text(v) if k else "" for v, k in zip(column.astype(object), known)]
-    if set(position) == {"False", "True"}:  # in whatever case, as in training
+    if {"False", "True"} <= set(position):  # in whatever case, as in training
         texts = [t.capitalize() for t in texts]
     wrong = np.flatnonzero([k and t not in position for t, k in zip(texts, known)])
     if len(wrong):

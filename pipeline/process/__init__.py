@@ -1,9 +1,9 @@
 """The process on its machine: what it may use, where it stands, how it ends.
 
 `memory` says how much there is and `cores` how many of them, `places` where the person stands,
-`files` writes whole files or none, `stopping` ends within seconds when asked to, `faults` tells the
-errors of a disk from those of the program, and `masking` takes passwords out of text. Nothing here
-knows of networks or tables.
+`files` writes whole files or none, `stopping` ends within seconds when asked to, `long_calls` does
+linear algebra during which it can, `faults` tells the errors of a disk from those of the program,
+and `masking` takes passwords out of text. Nothing here knows of networks or tables.
 """
 
 import lazy_loader

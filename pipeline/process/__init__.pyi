@@ -14,6 +14,9 @@ from .files import sweep as sweep
 from .files import sweep_cache as sweep_cache
 from .files import whole_file as whole_file
 from .files import write_whole as write_whole
+from .long_calls import add_products as add_products
+from .long_calls import factor as factor
+from .long_calls import solve as solve
 from .masking import HIDDEN as HIDDEN
 from .masking import has_password as has_password
 from .masking import masked as masked

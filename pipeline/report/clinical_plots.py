@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline.report.plots import COLORS, INK, Axes, Band, Lines, Mark, Plot, Points, Spans
 
 OWN, OTHERS, IDEAL, ALL = COLORS[0], "#8a8a8a", INK, COLORS[1]
-BY_OUTCOME = (COLORS[5], COLORS[1])
+BY_OUTCOME = (COLORS[5], COLORS[3])
 LOWEST = -0.4
 """How far below 0 net benefits are drawn, as a share of the largest."""
 
@@ -119,6 +119,6 @@ def _steps(part: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
     return runs
 
 
-def names_of(axes: Sequence[Axes]) -> str:
+def names_of(axes: Sequence[Axes | None]) -> str:
     """What the figure shows, for a reader who cannot see it."""
-    return ", ".join(a.title for a in axes)
+    return ", ".join(a.title for a in axes if a)

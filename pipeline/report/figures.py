@@ -262,6 +262,24 @@ def importance_bars(shares: Mapping[str, Mapping[str, float]]) -> Figure:
     return figure
 
 
+def forest(
+    names: Sequence[str], value: np.ndarray, low: np.ndarray, high: np.ndarray, x: str
+) -> Figure:
+    """A point with its interval a name, the first on top and drawn through the others."""
+    figure = _figure(6.4, 0.9 + 0.23 * len(names))
+    axes = _axes(figure.subplots(), "", x)
+    y = np.arange(len(names))
+    axes.axvline(float(value[0]), color=_FAINT, linewidth=0.8, linestyle="--")
+    axes.hlines(y, low, high, color=COLORS[0], linewidth=1.2)
+    axes.plot(value, y, "o", color=COLORS[0], markersize=5, markeredgecolor="white")
+    shown = [printable(n if len(n) <= 40 else n[:39] + "…") for n in names]
+    axes.set_yticks(y, shown, parse_math=False)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
+    return figure
+
+
 _TWO_SHADES = ("#5b7ea6", "#9fb6cf")
 _GAP = 0.01  # between chromosomes, of the genome's length
 

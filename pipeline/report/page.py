@@ -21,11 +21,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.errors import InputError
 from pipeline.inspection import pareto_front
-from pipeline.metrics import RESAMPLES
+from pipeline.metrics import RESAMPLES, masking
 from pipeline.process import files_beside
 from pipeline.provenance import versions
-from pipeline.report import interactive
+from pipeline.report import clinical, interactive
 from pipeline.report import pictures as report_pictures
+from pipeline.report.checklist import Item, checklist, counts
+from pipeline.report.clinical import ClinicalChapter, clinical_chapter
+from pipeline.report.documents import documents
 from pipeline.report.people_chapter import PeopleChapter, people_chapter
 from pipeline.report.pictures import Picture, chosen_panels
 from pipeline.report.summary import (
@@ -67,7 +70,8 @@ __all__ = [
 ]
 
 OWN_PICTURE = re.compile(
-    r"(panels|pareto|importances|variants|seed_or_people|instability|"
+    r"(\d+_[\w.-]+_)?"  # of one of several studies
+    r"(panels|pareto|importances|variants|test_rows|groups|seed_or_people|instability|"
     r"(trajectories|selection)_c\d+|(lambda|stability_path)_\d+)\.png"
 )
 LARGEST_BYTES = 4_800_000
@@ -96,6 +100,9 @@ class Chapter:
     front: Rows | None
     importance: Picture | None
     variants: VariantChapter | None
+    clinical: ClinicalChapter | None
+    checklist: tuple[Item, ...]
+    checklist_words: str
     settings: str
     reading: Rows | None
     people: PeopleChapter | None
@@ -105,7 +112,8 @@ class Chapter:
         of_people = self.people.pictures if self.people else []
         several = [*of_people, *self.trajectories, *self.selections, *self.lambdas]
         variants = self.variants.picture if self.variants else None
-        return [p for p in (*several, self.pareto, self.importance, variants) if p]
+        clinical = self.clinical.pictures if self.clinical else []
+        return [p for p in (*several, self.pareto, self.importance, variants, *clinical) if p]
 
 
 def _chapter(summary: Summary, letters: Mapping[str, str]) -> Chapter:
@@ -130,6 +138,7 @@ def _chapter(summary: Summary, letters: Mapping[str, str]) -> Chapter:
         )
         front = front_rows(summary, means, on_front)
     settings = dict(summary.record.settings)
+    items = checklist(summary) if summary.best is not None else ()
     return Chapter(
         summary=summary,
         objective=metric_words(summary.record.objective),
@@ -143,6 +152,9 @@ def _chapter(summary: Summary, letters: Mapping[str, str]) -> Chapter:
         front=front,
         importance=report_pictures.importance(summary),
         variants=variant_chapter(summary),
+        clinical=clinical_chapter(summary.results),
+        checklist=items,
+        checklist_words=counts(items),
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
         reading=reading_rows(summary.record),
         people=people_chapter(summary.people),
@@ -202,7 +214,7 @@ def _rendered(summaries: Sequence[Summary], with_plots: bool = True) -> tuple[st
         marks=SVG_MARKS, metric=metric_words(summaries[0].record.objective.removeprefix("val_")),
         resamples=RESAMPLES, scripts=scripts, digests=[_digest(script) for script in scripts],
         versions=versions(),
-        simulated=simulated,
+        simulated=simulated, group_rule=clinical.group_rule(), mask=masking.MASK,
         title=" · ".join(s.record.study for s in summaries),
         objective=metric_words(summaries[0].record.objective),
     )  # fmt: skip
@@ -210,12 +222,17 @@ def _rendered(summaries: Sequence[Summary], with_plots: bool = True) -> tuple[st
     for number, chapter in enumerate(chapters):
         pictures_of_study = chapter.pictures
         if several:
-            study = re.sub(r"[^\w.-]", "_", chapter.summary.record.study)
+            study = _file_word(chapter.summary.record.study)
             pictures_of_study = [
                 replace(p, name=f"{number + 1}_{study}_{p.name}") for p in pictures_of_study
             ]
         files += pictures_of_study
     return html, files
+
+
+def _file_word(study: str) -> str:
+    """A study's name as a part of a file's."""
+    return re.sub(r"[^\w.-]", "_", study)
 
 
 def _write_all(folder: Path, writers: dict[str, Callable[[Path], object]]) -> None:
@@ -236,7 +253,10 @@ def _write_bytes(path: Path, content: bytes) -> None:
 
 
 def _write(
-    summaries: Sequence[Summary], tables: dict[str, pd.DataFrame], output: Path
+    summaries: Sequence[Summary],
+    tables: dict[str, pd.DataFrame],
+    output: Path,
+    texts: Mapping[str, str],
 ) -> tuple[str, ...]:
     """The names of all files that were written."""
     html, pictures = _page(summaries)
@@ -245,13 +265,18 @@ def _write(
         writers[f"{name}.csv"] = partial(table.to_csv, index=False, encoding="utf-8")
     for picture in pictures:
         writers[f"{picture.name}.png"] = partial(_write_bytes, content=picture.png)
+    for name, text in texts.items():
+        writers[name] = partial(_write_bytes, content=text.encode())
     writers["report.html"] = partial(_write_bytes, content=html.encode())
     _write_all(Path(output), writers)
     return tuple(writers)
 
 
 def _tables(summary: Summary) -> dict[str, pd.DataFrame]:
+    appraisal = summary.results.appraisal
+    found = appraisal.tables if appraisal else {}
     return {
+        **{name: found[name] for name in clinical.TABLES if len(found.get(name, ()))},
         "results": summary.results_table,
         "configurations": summary.configurations,
         "networks": summary.networks,
@@ -270,7 +295,7 @@ def write_report(results: StudyResults, output: Path) -> tuple[Summary, tuple[st
     """`build_report`, and the names of the files that it wrote; whatever else lies in the folder
     is somebody's own."""
     summary = summarize(results)
-    return summary, _write([summary], _tables(summary), output)
+    return summary, _write([summary], _tables(summary), output, documents(summary))
 
 
 def compare_studies(studies: Sequence[StudyResults], output: Path) -> list[Summary]:
@@ -293,5 +318,10 @@ def compare_studies(studies: Sequence[StudyResults], output: Path) -> list[Summa
         name: pd.concat([t[name] for t in of_study if name in t], ignore_index=True)
         for name in names
     }
-    _write(summaries, tables, output)
+    texts = {
+        f"{i}_{_file_word(s.record.study)}_{name}": text
+        for i, s in enumerate(summaries, 1)
+        for name, text in documents(s).items()
+    }
+    _write(summaries, tables, output, texts)
     return summaries

@@ -34,6 +34,7 @@ from pipeline.inspection import (
     solution_label,
 )
 from pipeline.report.answer import answer_of
+from pipeline.report.appraisal_words import appraisal_metrics, baseline_sentence
 from pipeline.report.flags import flags_of
 from pipeline.report.other_people import OtherPeople, other_people
 from pipeline.results import NetworkResult, StudyRecord, StudyResults
@@ -63,7 +64,7 @@ class Summary:
                     most seed-dependent configuration: over its seeds, with its name as `outcome`.
     best, tipping   the number of the best and of the most seed-dependent configuration.
     networks        one row a network, of resamples too: parameters, metrics, solutions, failure.
-    answer          three sentences.
+    answer          three sentences, and one on simpler models.
     dividing        where along λ the solutions change, a sentence for each path.
     flags           sentences on what to be careful about.
     """
@@ -90,14 +91,16 @@ class Summary:
     @property
     def best_metrics(self) -> dict[str, float]:
         """`best_test_auroc_mean`, `best_test_auroc_sd` …: the best configuration's, for MLflow;
-        of a study with resamples also what they say (`OtherPeople.metrics`)."""
+        of a study with resamples also what they say (`OtherPeople.metrics`), and
+        what the champion and the baseline to beat score on the test rows."""
         if self.best is None:
             return {}
         row = self.configurations.set_index("configuration").loc[self.best]
         names = [f"{s}_{m}_{k}" for s in ("val", "test", "train") for m in self.metrics
                  for k in ("mean", "sd")]  # fmt: skip
         found = {f"best_{n}": float(row[n]) for n in names if np.isfinite(row.get(n, np.nan))}
-        return found | (self.people.metrics if self.people else {})
+        found |= self.people.metrics if self.people else {}
+        return found | appraisal_metrics(self.results)
 
 
 def zeroed_words(row: Mapping[str, Any] | pd.Series, family: str) -> str:
@@ -106,8 +109,8 @@ def zeroed_words(row: Mapping[str, Any] | pd.Series, family: str) -> str:
     – where the family is not an input.
     """
     means = [row.get(f"{prefix}zeroed_{family}_mean", np.nan) for prefix in ("", "final_")]
-    texts = [f"{mean:.1f}" for mean in means if np.isfinite(mean)]
-    return " → ".join(texts) + f" of {int(row[f'total_{family}'])}" if texts else "–"
+    texts = [f"{mean:,.1f}" for mean in means if np.isfinite(mean)]
+    return " → ".join(texts) + f" of {int(row[f'total_{family}']):,}" if texts else "–"
 
 
 def all_families(table: pd.DataFrame) -> list[str]:
@@ -127,7 +130,7 @@ def front_words(summary: Summary) -> str | None:
     )
 
 
-METRICS_IN_TABLE = 3
+METRICS_IN_TABLE, METRICS_IN_TERMINAL = 4, 3
 
 
 def _best_and_last(row: pd.Series, metric: str) -> str:
@@ -187,7 +190,7 @@ def compared_rows(summaries: Sequence[Summary]) -> tuple[list[str], list[list[st
 
 
 def brief_results_rows(
-    summary: Summary, metrics_shown: int = METRICS_IN_TABLE
+    summary: Summary, metrics_shown: int = METRICS_IN_TERMINAL
 ) -> tuple[list[str], list[list[str]]]:
     """The same numbers for a terminal of 80 columns: metrics at the best epoch, zeroed variables at
     the last, short headers, and neither lambdas nor counts.
@@ -283,6 +286,7 @@ def summarize(results: StudyResults) -> Summary:
     best, tipping = best_row(table, maximize), most_seed_dependent(table)
     focus = focuses(best, tipping, best_rows, results)
     people = other_people(every, table, focus)
+    compared = baseline_sentence(results)
     return Summary(
         results=results,
         every=every,
@@ -295,7 +299,10 @@ def summarize(results: StudyResults) -> Summary:
         best=None if best is None else int(best["configuration"]),
         tipping=None if tipping is None else int(tipping["configuration"]),
         focus=focus,
-        answer=answer_of(focus, table, results.record, people),
+        answer=(
+            *answer_of(focus, table, results.record, people),
+            *([compared] if compared else []),
+        ),
         dividing=dividing_words(results, table),
         flags=flags_of(every, table, best_rows),
     )

@@ -187,8 +187,9 @@ def load_served(path: str | Path) -> ServedNetwork:
 def synthetic_rows(network: ServedNetwork) -> pd.DataFrame:
     """Two rows that no person has, made from medians and levels, never from a row."""
     rows: dict[str, list] = {}
+    seen = {*network.columns, *network.zeroed_columns}
     for column in network.schema.columns:
-        if column.name in network.columns or column.name in network.zeroed_columns:
+        if column.name in seen:
             rows[column.name] = list(synthetic_row(column))
     if network.needed and network.variants is not None and COPIES not in rows:
         return pd.DataFrame(

@@ -30,7 +30,7 @@ from pipeline.appraisal import (
 from pipeline.baselines import VERSION, Baseline, BaselineData, KeptBaselines, fit_baselines
 from pipeline.data import BINARY, REGRESSION, Cohort, Described, bands, cut_at_quantiles
 from pipeline.genetics import Encoders, Genotypes, dual_of, training_cholesky
-from pipeline.inspection import solution_label
+from pipeline.inspection import of_the_table, solution_label
 from pipeline.metrics import score
 from pipeline.progress import BlockProgress
 from pipeline.results import NetworkResult, StudyResults
@@ -46,6 +46,7 @@ MOST_NETWORKS = 30
 """Networks of the best configuration that are appraised: the champion, and the first by seed."""
 
 MOST_CLASSES, CODES = 6, 6
+SHOWN = ("performance", "operating_points", "baselines", "groups", "table_one")
 
 
 def with_appraisal(
@@ -58,10 +59,11 @@ def with_appraisal(
 ) -> StudyResults:
     """The results with their appraisal, which is recorded in the study's run; as they are where no
     network can be."""
-    champion = champion_network(results, people.cohort)
+    of_table = of_the_table(results)
+    champion = champion_network(of_table, people.cohort)
     if champion is None:
         return results
-    networks, notes = predicted_networks(results, champion, people, cache)
+    networks, notes = predicted_networks(of_table, champion, people, cache)
     if champion.name not in {n.name for n in networks}:
         return results
     cohort, test = people.cohort, people.cohort.split.test
@@ -87,6 +89,12 @@ def with_appraisal(
     appraisal = replace(appraisal, facts={**appraisal.facts, **own})
     run.write_files(run.run_id, appraisal_files(appraisal))
     return replace(results, appraisal=appraisal)
+
+
+def appraisal_tables(results: StudyResults) -> dict[str, pd.DataFrame]:
+    """Those that MLflow's table view shows: without curves, which the report draws."""
+    found = results.appraisal.tables if results.appraisal else {}
+    return {name: found[name] for name in SHOWN if len(found.get(name, ()))}
 
 
 def predicted_networks(

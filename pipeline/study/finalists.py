@@ -217,6 +217,7 @@ def _origin(finalist: Finalist, summary: Summary, cohort: Cohort) -> Origin:
         genotypes=record.genotypes,
         data_sha256=cohort.fingerprint,
         inputs=finalist.network.inputs,
+        missing=cohort.roles.hints.missing_of(cohort.target),
         person=() if cohort.people is None else tuple(person_columns(cohort.roles)),
     )
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import optuna
 from filelock import Timeout
 
-from pipeline.study.trials import refused_storage
+from pipeline.study.trials import open_storage, refused_storage
 from pipeline.tracking import Holder, file_lock, refusal
 
 HEARTBEAT_SECONDS = 20.0
@@ -56,7 +56,7 @@ class StorageLock:
     """
 
     def __init__(self, name: str, storage: str):
-        self._name, self._storage = f"{name} {_OWNER}", storage
+        self._name, self._address = f"{name} {_OWNER}", storage
         self.holder = Holder.this()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._number = 0
@@ -79,9 +79,10 @@ class StorageLock:
 
     def __enter__(self) -> StorageLock:
         try:
+            self._storage = open_storage(self._address)
             numbers = self._numbers()
         except Exception as error:  # SQLAlchemy, drivers and URLs each raise their own
-            raise refused_storage(self._storage, error) from error
+            raise refused_storage(self._address, error) from error
         newest = max(numbers, default=0)
         holder = self._holder_of(newest) if newest else None
         if newest and holder is None:  # made this moment, or by a process that died just then

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from pipeline.data import Cohort
 from pipeline.errors import InputError
-from pipeline.genetics import Encoders, Filters, Genotypes, Joined, load_genotypes
-from pipeline.inspection import solution_label
+from pipeline.genetics import (
+    Encoders,
+    Filters,
+    Genotypes,
+    Joined,
+    load_genotypes,
+    on_all_cores,
+)
+from pipeline.inspection import of_the_table, solution_label
 from pipeline.process import private_folder, sweep, sweep_cache
 from pipeline.progress import BlockProgress, StudyProgress
 from pipeline.report import TAG, Summary, outcome_links, report_folder, solutions_table, views_of
@@ -26,14 +35,18 @@ from pipeline.report import page as report
 from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
-from pipeline.study.appraising import with_appraisal
-from pipeline.study.identity import Keys, command_of, record_of, study_id_of
+from pipeline.study.appraising import appraisal_tables, with_appraisal
+from pipeline.study.identity import Keys, command_of, record_of, shown_params, study_id_of
 from pipeline.study.lock import StorageLock, alone
 from pipeline.study.needs import require_memory_to_train
 from pipeline.study.people import GENETIC, People
+from pipeline.study.people_results import with_people
 from pipeline.study.populations import populations, train
+from pipeline.study.predictions import FOLDER as PREDICTIONS
+from pipeline.study.predictions import Predictions
 from pipeline.study.recording import Recorder
-from pipeline.study.replicates import Population, Replicate
+from pipeline.study.replicates import Population, Replicate, replicates_of, resamples_of
+from pipeline.study.resampled import Resampled, resampled_people
 from pipeline.study.scores import Scores
 from pipeline.study.storage import storage_url
 from pipeline.study.study_cohort import study_cohort
@@ -55,7 +68,9 @@ from pipeline.workers import Crew, Done, Here, check_scheduler, open_crew
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
 
-CACHED = ("relationship-*", "simulated-*", "fileset-*", "encoders/*", "baselines/*")
+CACHED = (
+    "relationship-*", "simulated-*", "fileset-*", "encoders/*", "baselines/*", f"{PREDICTIONS}/*/*",
+)  # fmt: skip
 """Of it, what is removed when it is old: at a later start it is computed again. Locks stay."""
 
 
@@ -78,16 +93,35 @@ def run_study(
     """
     console, storage = console or Console(), storage_url(storage)
     space = load_search_space(study, {**(given or {}), **_given(scheduler)})
+    command = command_of(study, given or {})
     check_scheduler(space.scheduler)
     _check_writable(Path(output))
     sweep_cache(CACHE, CACHED)  # before anything of it is used
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
     space, cohort, joined = study_cohort(space)
+    resampled = resampled_people(space, cohort)
     require_memory_to_train(space, cohort)
-    genotypes = _genotypes(space, cohort, joined, console)
+    with open_crew(space.scheduler, _sayer(console)) as crew:
+        told = storage, Path(output), command, console
+        return _run(space, cohort, joined, resampled, crew, *told)
+
+
+def _run(
+    space: SearchSpace,
+    cohort: Cohort,
+    joined: Joined | None,
+    resampled: Resampled | None,
+    crew: Crew,
+    storage: str,
+    output: Path,
+    command: str,
+    console: Console,
+) -> Path:
+    """A study whose file and table are read, by these workers; returns its report's folder."""
+    genotypes = _genotypes(space, cohort, joined, crew, console)
     study_id = study_id_of(space, cohort, genotypes)
-    record = record_of(space, cohort, genotypes, study_id, command_of(study, given or {}))
+    record = record_of(space, cohort, genotypes, study_id, command)
     for warning in _for_terminal(record.warnings, joined, console):
         console.print(f"warning: {warning}", markup=False, highlight=False, style="yellow")
     fingerprint = Fingerprint(
@@ -101,7 +135,7 @@ def run_study(
     sweep(CACHE, below=True)
     with alone(study_id, CACHE):
         make_storage(storage)
-        spool, shown = CACHE / "spool" / study_id, _shown_params(space)
+        spool, shown = CACHE / "spool" / study_id, shown_params(space)
         with StorageLock(f"{space.study} {study_id}", storage) as lock:
             trials = Trials(space, study_id, storage)
             with open_study(
@@ -110,7 +144,8 @@ def run_study(
                 lock.beats.append(run.beat)
                 folder = report_folder(output, [run.about])
                 recorder = Recorder(run, record, trials, Scores(space), lock.check)
-                _complete(space, People(cohort, genotypes), recorder, run, folder, console)
+                people = People(cohort, genotypes, resampled)
+                _complete(space, people, recorder, run, folder, crew, console)
     return folder
 
 
@@ -120,36 +155,28 @@ def _complete(
     recorder: Recorder,
     run: StudyRun,
     folder: Path,
+    crew: Crew,
     console: Console,
 ) -> None:
     """Train what is missing, and write the report; all locks are held."""
     recorder.restore()
-    _train_all(space, people, recorder, console)
-    recorder.finish(
-        lambda trouble: console.print(
-            f"waiting for the tracking server, which {trouble}", markup=False
-        )
-    )
-    results = tracked.load_study(run.run_id)
+    _train_all(space, people, recorder, crew, console)
+    crew.rest()
+    recorder.finish(lambda what: console.print(f"waiting for {what}", markup=False))
+    every = tracked.load_study(run.run_id)
+    with console.status("comparing resamples"):
+        every, notes = with_people(every, space, people, run, CACHE)
+    for note in notes:
+        console.print(f"warning: {note}", markup=False, highlight=False, style="yellow")
+    results = of_the_table(every)
     if people.genotypes is not None:
         results = _with_variants(results, people.genotypes, run, console)
     results = with_appraisal(results, space, people, run, CACHE, console)
-    _finish(results, run, people.cohort, folder, console)
+    _finish(replace(results, networks=every.networks), run, people.cohort, folder, console)
 
 
 def _given(scheduler: str | None) -> dict[str, str]:
     return {} if scheduler is None else {"scheduler": scheduler}
-
-
-def _shown_params(space: SearchSpace) -> dict[str, str | int]:
-    """What the study's run shows beside its target and objective."""
-    return {
-        "configurations": space.configurations,
-        "seeds": len(space.seeds),
-        "sampler": space.sampler,
-        "regularizers": ", ".join(space.space["regularizer"]),
-        "inputs": ", ".join(space.inputs),
-    }
 
 
 def _check_writable(folder: Path) -> None:
@@ -177,7 +204,7 @@ def _for_terminal(
 
 
 def _genotypes(
-    space: SearchSpace, cohort: Cohort, joined: Joined | None, console: Console
+    space: SearchSpace, cohort: Cohort, joined: Joined | None, crew: Crew, console: Console
 ) -> Genotypes | None:
     if GENETIC not in space.inputs and not space.principal_components:
         return None
@@ -191,30 +218,45 @@ def _genotypes(
             filters,
             progress.done,
             space.principal_components,
+            on_all_cores if isinstance(crew, Here) else partial(_by_workers, crew),
         )
 
 
-def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: Console) -> None:
+def _by_workers(
+    crew: Crew, function: Callable, shared: object, jobs: Sequence
+) -> Iterator[tuple[Any, Any]]:
+    """(job, its result) of jobs that must all be done. InputError where one is given up."""
+    for done in crew.each(function, shared, jobs):
+        if done.given_up:
+            raise InputError(
+                f"workers must be able to compute the relationship matrix, but {done.given_up}; "
+                "give them more memory"
+            )
+        yield done.job, done.result
+
+
+def _train_all(
+    space: SearchSpace, people: People, recorder: Recorder, crew: Crew, console: Console
+) -> None:
     scores = recorder.scores
     sampling = Sampling(space, scores.params)
-    wanted = {(c, s) for c in range(sampling.total) for s in space.seeds}
+    wanted = {
+        (c, s, r) for c in range(sampling.total) for s in space.seeds for r in resamples_of(space)
+    }
     done = len(wanted & scores.recorded.keys())
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     keys = Keys(people, space.objective)
     checkpoint = Checkpoint(CACHE / "checkpoints" / recorder.study_id)
-    with (
-        _crew(space, console, is_needed=done < len(wanted)) as crew,
-        StudyProgress(console, len(wanted), done, space.objectives[0]) as progress,
-    ):
+    with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(scores.by_configuration()):
             replicates = [
-                Replicate(configuration, seed)
+                replicate
                 for configuration in configurations
-                for seed in space.seeds
-                if (configuration.number, seed) not in scores.recorded
+                for replicate in replicates_of(configuration, space)
+                if replicate.key not in scores.recorded
             ]
-            adopted = recorder.adopt([(r, keys.of(r)) for r in replicates], keys.people)
+            adopted = recorder.adopt([(r, keys.of(r)) for r in replicates])
             if adopted:
                 console.print(f"taken over: {adopted} networks that are trained already")
                 progress.recorded(adopted, scores.best_mean())
@@ -229,12 +271,8 @@ def _train_all(space: SearchSpace, people: People, recorder: Recorder, console: 
                     _record_done(done_work, people, keys, recorder, progress)
 
 
-def _crew(space: SearchSpace, console: Console, is_needed: bool) -> AbstractContextManager[Crew]:
-    """Where the networks of the study train; here, where none is left to train."""
-    return open_crew(
-        space.scheduler if is_needed else "local",
-        lambda sentence: console.print(sentence, markup=False, highlight=False),
-    )
+def _sayer(console: Console) -> Callable[[str], None]:
+    return lambda sentence: console.print(sentence, markup=False, highlight=False)
 
 
 def _record_done(
@@ -245,6 +283,9 @@ def _record_done(
     trained = done.result or given_up(done.job, people, str(done.given_up))
     for position, *learned in trained.encoders:
         encoders.keep(keys.of(replicates[position]), *learned)
+    if trained.predictions is not None:
+        positions, by_row = trained.predictions
+        Predictions(CACHE, keys.people).keep([keys.of(replicates[p]) for p in positions], by_row)
     keyed = zip(trained.results, replicates, strict=True)
     recorder.record(
         [
@@ -266,6 +307,11 @@ def _train_one(
 ) -> None:
     """Train a population, and record each of its networks."""
     replicates, encoders = population.replicates, Encoders(CACHE)
+    predictions = Predictions(CACHE, keys.people)
+
+    def keep_predictions(usable: Sequence[Replicate], by_row: np.ndarray) -> None:
+        predictions.keep([keys.of(replicate) for replicate in usable], by_row)
+
     share = len(replicates) / population.configuration.training.epochs
     results = train(
         population,
@@ -274,6 +320,7 @@ def _train_one(
         lambda epoch, *_: progress.training(epoch * share),
         lambda replicate, *learned: encoders.keep(keys.of(replicate), *learned),
         checkpoint,
+        None if people.resampled is None else keep_predictions,
     )
     keyed = zip(results, replicates, strict=True)
     recorder.record([replace(result, key=keys.of(replicate)) for result, replicate in keyed])
@@ -329,6 +376,7 @@ def _finish(
             "solutions": solutions_table(summary),
             "networks": summary.networks,
             **(summary.people.csv if summary.people else {}),
+            **appraisal_tables(results),
         },
         artifacts_dir=folder,
         artifacts=written,

@@ -61,6 +61,7 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
         table,
         space.target,
         task=space.task,
+        case=space.case,
         **roles,
         sample_weight=space.sample_weight,
         identifier=ids,

@@ -18,12 +18,19 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pipeline.errors import InputError
 from pipeline.process import first_line, masked
+from pipeline.results import ReplicateKey, replicate_key
 from pipeline.search_space import ENTROPY, KEPT, SearchSpace
 from pipeline.search_space import distributions as distributions_of
-from pipeline.study.replicates import ReplicateKey
 from pipeline.study.scores import Outcome
-from pipeline.tracking import make_whole, refuse_foreign
+from pipeline.tracking import (
+    database_trouble,
+    make_whole,
+    one_at_a_time,
+    refuse_foreign,
+    require_connection,
+)
 
+RESAMPLE = "resample"
 _FAILURE, _SOLUTION, _RUN, _KEY = "failure", "solution", "run_id", "network_key"
 Direction = Literal["minimize", "maximize"]
 
@@ -35,6 +42,7 @@ def check_storage(storage: str) -> None:
         file = url.database if url.get_backend_name() == "sqlite" else None
         if file and file != ":memory:" and not Path(file.removeprefix("file:")).parent.is_dir():
             raise OSError(f"there is no folder {Path(file).parent}")
+        require_connection(storage, "optuna")
         if file is None or Path(file).exists():
             engine = sa.create_engine(url)
             sa.inspect(engine).get_table_names()
@@ -48,30 +56,40 @@ def make_storage(storage: str) -> None:
     try:
         make_whole(storage, _make_tables)
         refuse_foreign(storage, "optuna")
+        with one_at_a_time(storage):
+            require_connection(storage, "optuna")
+            open_storage(storage).engine.dispose()
     except InputError:
         raise
     except Exception as error:
         raise refused_storage(storage, error) from error
 
 
+def open_storage(storage: str) -> optuna.storages.RDBStorage:
+    """Optuna's storage of a URL; connections that a server has closed since are replaced."""
+    is_file = sa.make_url(storage).get_backend_name() == "sqlite"
+    return optuna.storages.RDBStorage(
+        storage, engine_kwargs=None if is_file else {"pool_pre_ping": True}
+    )
+
+
 def _make_tables(storage: str) -> None:
     """Optuna's tables in a new database, which is closed again."""
-    database = optuna.storages.RDBStorage(storage)
+    database = open_storage(storage)
     database.remove_session()
     database.engine.dispose()
 
 
 def refused_storage(storage: str, error: Exception) -> InputError:
     """What is wrong with a storage, in a sentence."""
-    reason = masked(first_line(error))
-    return InputError(
-        "storage must be an Optuna storage URL that can be opened, such as sqlite:///optuna.db, "
-        f"but got {masked(storage)!r}: {reason}"
-    )
+    what = "storage must be an Optuna storage URL that can be opened, such as sqlite:///optuna.db"
+    if type(error) is sa.exc.ArgumentError:  # it is no URL
+        return InputError(f"{what}, but got {masked(storage)!r}: {masked(first_line(error))}")
+    return InputError(f"{what}, but {masked(storage)} {database_trouble(error)}")
 
 
 class Trials:
-    """The trials of a study, by (configuration, seed).
+    """The trials of a study, by configuration, seed and resample.
 
     Raises InputError where the storage cannot be opened.
     """
@@ -82,7 +100,7 @@ class Trials:
         try:
             self._study = optuna.create_study(
                 study_name=f"{space.study} {study_id}",
-                storage=storage,
+                storage=open_storage(storage),
                 directions=_directions(space),
                 # Configurations come from `sampling`; this study only keeps the trials.
                 sampler=optuna.samplers.RandomSampler(seed=0),
@@ -119,7 +137,11 @@ class Trials:
         }
 
     def _trial(self, outcome: Outcome) -> FrozenTrial:
-        distributions = distributions_of(self.space)
+        distributions = {
+            name: distribution
+            for name, distribution in distributions_of(self.space).items()
+            if name in outcome.params or name != RESAMPLE  # the table's own networks have none
+        }
         attributes = {_RUN: outcome.run_id, _KEY: outcome.key}
         values = None
         if outcome.score is None or not math.isfinite(outcome.score.score):
@@ -152,4 +174,4 @@ def _replicate_key(trial: FrozenTrial) -> ReplicateKey | None:
         return None
     if not {"configuration", "seed"} <= trial.params.keys():
         return None
-    return int(trial.params["configuration"]), int(trial.params["seed"])
+    return replicate_key(trial.params)

@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ Refused = MlflowException
 
 ROOM = Path(__file__).parents[1] / "serving"
 """The code that a model carries: this room alone."""
+
+MOST_COLUMNS = 1000
+"""Up to so many, a model's metadata says of each what it holds."""
 
 NEEDS = ("mlflow", "numpy", "pandas", "scipy", "pyarrow")
 READS_GENOTYPES = ("bed-reader",)
@@ -123,6 +127,15 @@ def _signature(model: ModelToLog) -> ModelSignature:
     return ModelSignature(Schema(inputs) if inputs else None, Schema(outputs), params)
 
 
+def _metadata(model: ModelToLog) -> dict[str, object]:
+    """What columns hold, by name; of many, MLflow's YAML would take longer than the network."""
+    if len(model.columns) > MOST_COLUMNS:
+        counts = Counter(model.kinds.values())
+        kinds = ", ".join(f"{count:,} of kind {kind}" for kind, count in sorted(counts.items()))
+        return {"kinds": f"{kinds}; which, is in schema.json of the model's folder"}
+    return {"columns": dict(model.columns), "kinds": dict(model.kinds)}
+
+
 def code_of_a_model(folder: Path) -> Path:
     """A copy of the room in this folder, as a package that no other can be taken for.
 
@@ -186,7 +199,7 @@ def log_model(store: RunStore, experiment_id: str, model: ModelToLog) -> str:
                 model_uuid=logged.model_id,
                 run_id=model.run_id,
                 model_id=logged.model_id,
-                metadata={"columns": dict(model.columns), "kinds": dict(model.kinds)},
+                metadata=_metadata(model),
             ),
             signature=_signature(model),
             input_example=model.example if len(model.example.columns) else None,

@@ -17,6 +17,7 @@ from pipeline.tracking.store import RunStore
 from pipeline.tracking.writer import (
     CONTINUATION,
     NOTE,
+    OPENED,
     OWNER,
     PARENT,
     RECORD_FILE,
@@ -68,7 +69,7 @@ def open_study(
     # In any experiment: `mlflow run` and the scripts have different ones by default.
     earlier = [
         run
-        for run in store.search(store.experiment_ids(), "study_id", record.study_id)
+        for run in store.search(store.experiment_ids(), (OPENED, ""), ("study_id", record.study_id))
         if run.tags.get("kind") == STUDY
     ]
     continuation = None
@@ -83,6 +84,7 @@ def open_study(
     else:
         experiment_id = _experiment_id(store, experiment)
         known = {"kind": STUDY, "study": record.study, "study_id": record.study_id}
+        known[OPENED] = _now()
         run = store.start(experiment_id, record.study, known)
     store.mark_experiment(run.experiment_id)
     record = replace(record, place=run.tags.get("place") or _free_place(store, record))
@@ -108,7 +110,7 @@ def _refuse_another(run: StoredRun, holder: Holder | None) -> None:
 
 def _free_place(store: RunStore, record: StudyRecord) -> str:
     """The study's name, unless another study of this name has it: then with its id."""
-    named = store.search(store.experiment_ids(), "study", _quoteless(record.study))
+    named = store.search(store.experiment_ids(), (OPENED, ""), ("study", _quoteless(record.study)))
     taken = {
         run.tags.get("place", record.study)
         for run in named
@@ -181,7 +183,7 @@ def _describe(
         "kind": STUDY,
         "genotypes": record.genotypes,
         "place": record.place,
-        "opened": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        OPENED: _now(),
     }
     if holder is not None:
         tags[OWNER] = holder.text()
@@ -198,6 +200,10 @@ def _describe(
     )
     content = run_format.record_json(record)
     store.write_files(run, {f"{RECORD_FOLDER}/{RECORD_FILE}": content})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _dataset(fingerprint: Fingerprint, record: StudyRecord) -> Dataset:

@@ -20,6 +20,7 @@ class Origin:
     genotypes  `none`, `simulated` or a fileset's name, as in the study's record.
     data_sha256  of the table that the study read.
     inputs     of its first layer: columns, variables, families.
+    missing    texts and numbers of the target that mean missing, as the study says.
     person     the columns by which rows of the study's table were one person's, where any were.
     """
 
@@ -33,6 +34,7 @@ class Origin:
     data_sha256: str
     inputs: Inputs
     person: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Into a model's folder."""
@@ -47,6 +49,6 @@ def read_origin(folder: Path) -> Origin | None:
     except FileNotFoundError:
         return None
     inputs = {key: tuple(value) for key, value in content.pop("inputs").items()}
-    for name in ("classes", "person"):
+    for name in ("classes", "person", "missing"):
         content[name] = tuple(content.get(name, ()))
     return Origin(inputs=Inputs(**inputs), **content)

@@ -13,9 +13,11 @@ from pipeline.results import Inputs, NetworkResult, StudyRecord, StudyResults
 from pipeline.tracking import format as run_format
 from pipeline.tracking.availability import server_trouble_as_a_sentence
 from pipeline.tracking.format import CURVE_PREFIX, FIRST_LAYER, WEIGHTS_FOLDER
+from pipeline.tracking.people_tables import PEOPLE_FOLDER, people_tables_from_files
 from pipeline.tracking.records import StoredRun
 from pipeline.tracking.store import RunStore
 from pipeline.tracking.writer import (
+    OPENED,
     PARENT,
     RECORD_FILE,
     RECORD_FOLDER,
@@ -24,6 +26,8 @@ from pipeline.tracking.writer import (
 )
 
 DOWNLOADS = 8  # at once, where artifacts come over a network
+SHOWN_STUDIES = 20
+"""As many a sentence lists."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,8 @@ def load_study(study: str | None = None, tracking_uri: str | None = None) -> Stu
     and the newest of a name.
     """
     store = RunStore(tracking_uri, must_exist=True)
-    run = _chosen(_studies(store), study, store.shown)
-    nested = store.search([run.experiment_id], PARENT, run.run_id)
+    run = _chosen(store, study)
+    nested = store.search([run.experiment_id], (PARENT, run.run_id))
     complete = complete_runs(nested)
     content = _file(store, run, RECORD_FOLDER, RECORD_FILE)
     shared_inputs: dict[Inputs, Inputs] = {}
@@ -68,38 +72,54 @@ def load_study(study: str | None = None, tracking_uri: str | None = None) -> Stu
     variants = store.read_files(run, run_format.VARIANTS_FOLDER).get(run_format.VARIANTS)
     return StudyResults(
         run_format.record_from_json(content, run.run_id),
-        tuple(sorted(networks, key=lambda network: (network.configuration, network.seed))),
+        tuple(sorted(networks, key=lambda network: network.replicate_key)),
         run_format.variants_from_csv(variants) if variants else None,
         appraisal=run_format.appraisal_from_files(
             store.read_files(run, run_format.APPRAISAL_FOLDER)
         ),
+        people=people_tables_from_files(store.read_files(run, PEOPLE_FOLDER)),
     )
 
 
 def _studies(store: RunStore) -> list[StoredRun]:
-    runs = store.search(store.experiment_ids(), "kind", STUDY)
-    return sorted(runs, key=lambda run: run.tags.get("opened", ""), reverse=True)
+    runs = store.search(store.experiment_ids(), (OPENED, ""))
+    return _newest_first([run for run in runs if run.tags.get("kind") == STUDY])
 
 
-def _chosen(studies: Sequence[StoredRun], wanted: str | None, uri: str) -> StoredRun:
+def _newest_first(runs: Sequence[StoredRun]) -> list[StoredRun]:
+    return sorted(runs, key=lambda run: run.tags.get(OPENED, ""), reverse=True)
+
+
+def _chosen(store: RunStore, wanted: str | None) -> StoredRun:
+    """The newest study, or the newest of a name; without reading the others where it is there."""
+    ids = store.experiment_ids()
+    if wanted is None:
+        found = store.search(ids, (OPENED, ""), ("kind", STUDY), largest=OPENED)
+    elif not wanted or "'" in wanted:
+        found = []
+    else:
+        found = store.search(ids, (OPENED, ""), ("study", wanted), largest=OPENED)
+    return found[0] if found else _by_its_id(_studies(store), wanted or "", store.shown)
+
+
+def _by_its_id(studies: Sequence[StoredRun], wanted: str, uri: str) -> StoredRun:
     if not studies:
         raise InputError(
             f"there is no study in {uri} yet: `mlflow run . -P study=group_lasso` makes one"
         )
-    if wanted is None:
-        return studies[0]
-    by_name = [run for run in studies if run.tags.get("study") == wanted]
+    by_name = [run for run in studies if wanted == run.tags.get("study")]
     by_id = [
         run
         for run in studies
         if wanted and (run.tags.get("study_id", "").startswith(wanted) or run.run_id == wanted)
     ]
-    if not (matching := by_name or by_id):
-        studies_there = ", ".join(
-            f"{run.tags.get('study')} ({run.tags.get('study_id')})" for run in studies
-        )
-        raise InputError(f"no study '{wanted}' is in {uri}, which has: {studies_there}")
-    return matching[0]
+    if matching := by_name or by_id:
+        return matching[0]
+    there = [f"{run.tags.get('study')} ({run.tags.get('study_id')})" for run in studies]
+    more = f" and {len(there) - SHOWN_STUDIES} older ones" if len(there) > SHOWN_STUDIES else ""
+    raise InputError(
+        f"no study '{wanted}' is in {uri}, which has: {', '.join(there[:SHOWN_STUDIES])}{more}"
+    )
 
 
 def read_network(
@@ -170,12 +190,12 @@ def _file(store: RunStore, run: StoredRun, folder: str, name: str) -> bytes:
 def _summary(run: StoredRun) -> StudySummary:
     tags = run.tags
     return StudySummary(
-        tags["study"], tags["study_id"], run.run_id, run.status, tags.get("opened", "")
+        tags["study"], tags["study_id"], run.run_id, run.status, tags.get(OPENED, "")
     )
 
 
 def load_record(study: str | None = None, tracking_uri: str | None = None) -> StudyRecord:
     """The record of a study alone; `study` as `load_study` takes it."""
     store = RunStore(tracking_uri, must_exist=True)
-    run = _chosen(_studies(store), study, store.shown)
+    run = _chosen(store, study)
     return run_format.record_from_json(_file(store, run, RECORD_FOLDER, RECORD_FILE), run.run_id)

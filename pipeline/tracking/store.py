@@ -22,9 +22,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.errors import InputError
-from pipeline.process import HIDDEN, first_line, masked, sweep
+from pipeline.process import HIDDEN, masked, sweep
 from pipeline.tracking.artifacts import intended, read_from, remove_orphans, write_into
 from pipeline.tracking.availability import require_answer
+from pipeline.tracking.connecting import connect
 from pipeline.tracking.format import (
     MAX_PARAM_CHARACTERS,
     MAX_TAG_CHARACTERS,
@@ -33,7 +34,7 @@ from pipeline.tracking.format import (
     name_of,
     unclipped,
 )
-from pipeline.tracking.local_sqlite import make_whole, mend_addresses, refuse_foreign, sqlite_path
+from pipeline.tracking.local_sqlite import mend_addresses, sqlite_path
 from pipeline.tracking.records import Dataset, NewRun, StoredRun
 from pipeline.tracking.store_sql import SqlRun, SqlRuns, run_columns
 
@@ -77,7 +78,7 @@ class RunStore:
         if must_exist and (path := sqlite_path(self.uri)) and not path.exists():
             raise InputError(f"there is no tracking store at {path} yet, so no study to read")
         self._remote = self.uri.startswith(("http://", "https://"))
-        self._client = _connect(self.uri)
+        self._client = connect(self.uri)
         if self._remote:
             require_answer(self._client, self.uri)
         if (file := sqlite_path(self.uri)) is not None:
@@ -298,23 +299,43 @@ class RunStore:
             raise
 
     def search(
-        self, experiment_ids: Sequence[str], tag: str, value: str, *, like: bool = False
+        self,
+        experiment_ids: Sequence[str],
+        *tags: tuple[str, str],
+        largest: str | None = None,
     ) -> list[StoredRun]:
-        """All runs not deleted whose tag has this value, or is LIKE it as SQL says; the value must
-        hold no quote."""
+        """All runs not deleted that have these (tag, value), whatever its value where that is "";
+        values must hold no quote. largest: of them only the one where this tag is largest.
+
+        A database has an index on the names of tags and none on their values: name a tag first
+        that few runs have.
+        """
+        condition = " AND ".join(
+            f"tags.`{tag}` = '{value}'" if value else f"tags.`{tag}` != ''" for tag, value in tags
+        )
+        order = "attributes.start_time ASC" if largest is None else f"tags.`{largest}` DESC"
         runs, token = [], None
         while experiment_ids:
             page = self._client.search_runs(
                 list(experiment_ids),
-                f"tags.`{tag}` {'LIKE' if like else '='} '{value}'",
-                max_results=PAGE_RUNS,
-                order_by=["attributes.start_time ASC"],
+                condition,
+                max_results=PAGE_RUNS if largest is None else 1,
+                order_by=[order],
                 page_token=token,
             )
             runs += [_stored(run) for run in page]
-            if not (token := page.token):
+            token = page.token
+            if not token or largest is not None:
                 break
         return runs
+
+    def search_each(
+        self, experiment_ids: Sequence[str], tags: Sequence[tuple[str, str]]
+    ) -> list[StoredRun]:
+        """`search` for each of these tags by itself; of a server, several at once."""
+        with ThreadPoolExecutor(CALLERS if self._remote else 1) as pool:
+            found = pool.map(lambda tag: self.search(experiment_ids, tag), tags)
+            return [run for runs in found for run in runs]
 
     def read_files(self, run: StoredRun, folder: str) -> dict[str, bytes]:
         """The files of a run's artifact folder by name; empty when there is none."""
@@ -341,28 +362,6 @@ class RunStore:
             "mlflow.source.name": Path(sys.argv[0]).name or "lariat",
             "mlflow.source.type": "LOCAL",
         }
-
-
-def _connect(uri: str) -> MlflowClient:
-    """A client, with the database made where there is none, quietly."""
-    try:
-        make_whole(uri, _make_database)
-        refuse_foreign(uri, "mlflow")
-        return MlflowClient(uri)
-    except MlflowException as error:
-        raise _unusable(uri, error.message) from error
-    except Exception as error:  # Alembic, SQLAlchemy, drivers and folders each raise their own
-        raise _unusable(uri, first_line(error)) from error
-
-
-def _make_database(uri: str) -> None:
-    """MLflow's tables in a new file, which is closed again."""
-    store = MlflowClient(uri)._tracking_client.store
-    store.engine.dispose()
-
-
-def _unusable(uri: str, reason: str) -> InputError:
-    return InputError(f"the tracking store {masked(uri)} cannot be used: {masked(reason)}")
 
 
 def _user() -> str:

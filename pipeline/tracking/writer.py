@@ -10,13 +10,13 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.errors import InputError
 from pipeline.process import masked
-from pipeline.results import NetworkResult, StudyRecord
+from pipeline.results import NetworkResult, ReplicateKey, StudyRecord, replicate_key
 from pipeline.tracking import format as run_format
 from pipeline.tracking.availability import CLOSING_SECONDS, server_trouble, short_timeouts
 from pipeline.tracking.delivery import Delivery
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 STUDY, NETWORK, CONTINUATION = "study", "network", "continuation"
 NOTE = "mlflow.note.content"
 OWNER = "owner"
+OPENED = "opened"
+"""A tag of studies' runs alone, by which they are found among those of networks."""
 PARENT = "mlflow.parentRunId"
 TABLES = "mlflow.loggedArtifacts"
 RECORD_FOLDER, RECORD_FILE = "study", "record.json"
@@ -89,15 +91,10 @@ class StudyRun:
         """The address of one of its artifacts within MLflow's pages."""
         return f"#/experiments/{self.experiment_id}/runs/{self.run_id}/artifacts/{artifact}"
 
-    @property
-    def continued(self) -> bool:
-        """Whether the study had a run before this process."""
-        return "opened" in self._run.tags
-
     def recorded(self) -> list[StoredRun]:
         """The networks' runs that are complete, one a network, as they were recorded."""
         complete = complete_runs(self._networks())
-        return sorted(complete.values(), key=lambda run: (run.end_ms, replicate_key(run)))
+        return sorted(complete.values(), key=lambda run: (run.end_ms, key_of_run(run)))
 
     def discard_unfinished(self) -> int:
         """Delete runs of networks that a killed process had not finished; returns how many.
@@ -110,13 +107,11 @@ class StudyRun:
             self._store.delete_with_files(run)
         return len(unfinished)
 
-    def known_networks(self, people: str) -> list[StoredRun]:
-        """Complete runs of networks of these people, of whatever study, the first recorded first:
-        their tag `network_key` begins with `people`."""
-        runs = self._store.search(
-            self._store.experiment_ids(), "network_key", f"{people}-%", like=True
-        )
-        return [run for run in runs if run.status in OVER]
+    def known_networks(self, keys: Iterable[str]) -> list[StoredRun]:
+        """Complete runs of networks of these keys, of whatever study, the first recorded first."""
+        tags = [(tag, "") for tag in dict.fromkeys(map(lookup_tag, keys))]
+        runs = self._store.search_each(self._store.experiment_ids(), tags)
+        return sorted((r for r in runs if r.status in OVER), key=lambda run: run.start_ms)
 
     def record(self, result: NetworkResult, heat_maps: Mapping[str, bytes] | None = None) -> str:
         """One nested run for one network; returns its id.
@@ -146,8 +141,9 @@ class StudyRun:
             "trial": None if result.trial is None else str(result.trial),
             "failure": result.failure,
             "solution": result.solution,
-            "variables": str(len(result.inputs.variable_names)),
+            "variables": str(result.inputs.penalized),
             "network_key": result.key or None,
+            lookup_tag(result.key): "yes" if result.key else None,
             "made_with": result.made_with or None,
             "processor": result.processor or None,
             "copied_from": result.copied_from,
@@ -227,7 +223,7 @@ class StudyRun:
         self._close("KILLED")
 
     def _networks(self) -> list[StoredRun]:
-        nested = self._store.search([self._run.experiment_id], PARENT, self.run_id)
+        nested = self._store.search([self._run.experiment_id], (PARENT, self.run_id))
         return [run for run in nested if run.tags.get("kind") == NETWORK]
 
     def _close(self, status: str) -> None:
@@ -268,21 +264,27 @@ class StudyRun:
                 signal.signal(number, handler)
 
 
-def complete_runs(networks: Sequence[StoredRun]) -> dict[tuple[int, int], StoredRun]:
-    """(configuration, seed) → the network's run; the first where there are several."""
-    complete: dict[tuple[int, int], StoredRun] = {}
+def complete_runs(networks: Sequence[StoredRun]) -> dict[ReplicateKey, StoredRun]:
+    """Which network → its run; the first where there are several."""
+    complete: dict[ReplicateKey, StoredRun] = {}
     for run in networks:
-        if run.tags.get("kind") == NETWORK and run.status in OVER and (key := replicate_key(run)):
+        if run.tags.get("kind") == NETWORK and run.status in OVER and (key := key_of_run(run)):
             complete.setdefault(key, run)
     return complete
 
 
-def replicate_key(run: StoredRun) -> tuple[int, int] | None:
-    """(configuration, seed) of a network's run, or None while it has none."""
+def key_of_run(run: StoredRun) -> ReplicateKey | None:
+    """Which network a run is of, or None while it has no params."""
     try:
-        return int(run.params["configuration"]), int(run.params["seed"])
+        return replicate_key(run.params)
     except (KeyError, ValueError):
         return None
+
+
+def lookup_tag(network_key: str) -> str:
+    """A tag that the networks of one configuration and people have and no others, so that they
+    are found by its name. MLflow's pages do not show tags that begin with `mlflow.`."""
+    return f"mlflow.lariat.{network_key.rpartition('-')[0]}"
 
 
 def note_of(text: str) -> str:

@@ -22,6 +22,8 @@ import tensorflow as tf
 
 from pipeline.errors import InputError
 from pipeline.networks import (
+    MOST_DENSE,
+    ColumnMap,
     FirstLayer,
     NetworkSpec,
     OwnKind,
@@ -70,12 +72,11 @@ class Fitted:
 class Imputed:
     """Columns with imputed cells among the development rows, and their indicators.
 
-    columns, indicators  (q,) places among the p_s columns
-    low, high            (q,) the indicator's value where the cell is known, and where it is not
+    columns    (q,) places among the p_s columns; the indicator is the column after it
+    low, high  (q,) the indicator's value where the cell is known, and where it is not
     """
 
     columns: np.ndarray
-    indicators: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
@@ -171,25 +172,20 @@ class Ownership:
     def imputed(self) -> Imputed:
         """A column whose cells are missing in test rows alone keeps the table's imputed value."""
         data, n = self._data, self._data.rows[0]
-        none = np.zeros(0, int)
         if data.missing is None or not self._resamples.standardize:
-            return Imputed(none, none, np.zeros(0), np.zeros(0))
+            return Imputed(np.zeros(0, int), np.zeros(0), np.zeros(0))
         columns = np.flatnonzero(data.missing[:n].any(axis=0) & ~data.missing[:n].all(axis=0))
-        free = list(range(data.columns.shape[1]))
-        indicators, low, high = [], [], []
+        low, high = [], []
         for j in columns:
-            missing = data.missing[:, j]
-            found = next((i for i in free if i != j and _tells(data.columns[:, i], missing)), None)
-            if found is None:
+            indicator, missing = data.columns[:, j + 1 : j + 2], data.missing[:, j]
+            if not _tells(indicator, missing):
                 raise InputError(
-                    "a column with imputed cells must have its indicator among the columns, where "
-                    f"each network has an imputed value of its own, but column {j} has none"
+                    "the indicator of a column's imputed cells must be the column after it, where "
+                    f"networks have imputed values of their own, but that of column {j} is not"
                 )
-            free.remove(found)
-            indicators.append(found)
-            low.append(float(data.columns[~missing, found][0]))
-            high.append(float(data.columns[missing, found][0]))
-        return Imputed(columns, np.array(indicators, int), np.array(low), np.array(high))
+            low.append(float(indicator[~missing][0, 0]))
+            high.append(float(indicator[missing][0, 0]))
+        return Imputed(columns, np.array(low), np.array(high))
 
     @property
     def kind(self) -> OwnKind:
@@ -211,7 +207,7 @@ class Ownership:
         bias, tie = -fitted.center * fitted.scale, np.zeros(len(fitted.scale))
         shift = fitted.shift[imputed.columns]
         bias[imputed.columns] -= shift * imputed.low / (imputed.high - imputed.low)
-        tie[imputed.indicators] = shift / (imputed.high - imputed.low)
+        tie[imputed.columns + 1] = shift / (imputed.high - imputed.low)
         return fitted.scale, bias, tie
 
     def tensors(self, specs: Sequence[NetworkSpec], places: FirstLayer) -> OwnRows:
@@ -228,23 +224,16 @@ class Ownership:
                 np.stack([_placed(map[i], places, other) for map in maps])
                 for i, other in enumerate((1.0, 0.0, 0.0))
             )
-            own = own._replace(scale=tf.constant(scale), bias=tf.constant(bias))
-            own = own._replace(tie=tf.constant(tie)) if kind.imputed else own
+            map = ColumnMap(scale, bias, tie if kind.imputed else ())
+            dense = places.count <= MOST_DENSE
+            columns = map.dense(places.bias) if dense else map
+            own = own._replace(columns=tf.nest.map_structure(tf.constant, columns))
         if kind.quantity:
             center, unit = (
                 tf.constant([[[fitted.target[i]]] for fitted in each], tf.float32) for i in (0, 1)
             )
             own = own._replace(center=center, unit=unit)
         return own
-
-    def pairs(self, places: FirstLayer):
-        """(2, p) of `pipeline.networks.own_rows.on_table`, or ()."""
-        if not self.kind.imputed:
-            return ()
-        pairs = np.full((2, places.count), places.bias, np.int32)  # whose tie is 0
-        pairs[0, self.imputed.indicators] = self.imputed.columns
-        pairs[1, self.imputed.columns] = self.imputed.indicators
-        return tf.constant(pairs)
 
     def held_at_zero(self, spec: NetworkSpec, places: FirstLayer) -> np.ndarray:
         """(p,) whether the column is constant among the network's rows."""
@@ -260,9 +249,7 @@ class Ownership:
         of_columns = first[:, places.columns]
         moved = first.copy()
         moved[:, places.columns] = of_columns * scale
-        moved[:, self.imputed.indicators] += (
-            of_columns[:, self.imputed.columns] * tie[self.imputed.indicators]
-        )
+        moved[:, 1 : places.shared] += of_columns[:, :-1] * tie[1:]
         moved[:, places.bias] += of_columns @ bias
         center, unit = self.fitted(spec.resample).target
         later = list(weights.later)
@@ -309,6 +296,8 @@ def median(values: np.ndarray, drawn: np.ndarray) -> float:
 
 def _tells(column: np.ndarray, missing: np.ndarray) -> bool:
     """Whether a column has one value where cells are missing, and another where they are not."""
+    if not column.size:
+        return False
     yes, no = column[missing], column[~missing]
     return bool(yes[0] != no[0] and np.all(yes == yes[0]) and np.all(no == no[0]))
 

@@ -30,11 +30,7 @@ LARGEST_VALUE = 1e18
 
 
 def constants(
-    data: TrainingData,
-    architecture: Architecture,
-    places: FirstLayer,
-    dtype=tf.float32,
-    own: Ownership | None = None,
+    data: TrainingData, architecture: Architecture, places: FirstLayer, dtype=tf.float32
 ) -> Constants:
     """The data's tensors, with first-layer columns in these places."""
     n, dtype = data.rows[0], tf.as_dtype(dtype)
@@ -58,7 +54,6 @@ def constants(
         tf.constant(relationship, dtype),
         tf.constant(float(data.rank), dtype),
         penalties.groups(index, factor, dtype),
-        () if own is None else own.pairs(places),
     )
 
 

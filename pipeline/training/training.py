@@ -120,7 +120,7 @@ class Population:
     def __init__(self, data, architecture, specs, schedule, initial=None):
         own = None if data.resamples is None else Ownership(data)
         places = architecture.first_layer.padded
-        constants = tensors.constants(data, architecture, places, own=own)
+        constants = tensors.constants(data, architecture, places)
         self.setting = Setting(data, architecture, schedule, constants, tensors.uses(specs), own)
         self.specs = specs
         self.parts = [

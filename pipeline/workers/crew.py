@@ -55,6 +55,10 @@ class Crew(Protocol):
         """
         ...
 
+    def rest(self) -> None:
+        """There is no more work for now: workers that were started here end."""
+        ...
+
 
 class Here:
     """One after another, in this process."""
@@ -68,6 +72,9 @@ class Here:
         """As `Crew.each`, in the order of the jobs."""
         for job in jobs:
             yield Done(job, do(shared, job, on_progress or _nobody), processor=processor())
+
+    def rest(self) -> None:
+        """This process is still needed."""
 
 
 def _nobody(done: float) -> None:

@@ -111,6 +111,10 @@ class DaskCrew:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.rest()
+
+    def rest(self) -> None:
+        """As `Crew.rest`."""
         self._disconnect()
         self._cluster.close()
 

@@ -209,12 +209,12 @@ def test_jackknifed_intervals_are_those_of_grids_with_rows_and_columns_left_out(
     rng = np.random.default_rng(0)
     y = rng.normal(size=(20, 6, 3)) + rng.normal(size=(20, 1, 3)) + rng.normal(size=(1, 6, 3))
 
-    c = np.array([1 / 20, 1 / 6, 0])
+    c, d = np.array([1 / 20, 1 / 6, 1 / 120]), 1 / 120
 
     def phi(grid):
         found = components(grid)
         parts = np.array([p.sum() for p in (found.seed, found.resample, found.both)])
-        return np.log((parts / parts.sum() + c) / (1 - parts / parts.sum()))
+        return np.log((parts / parts.sum() + c) / (1 + d - parts / parts.sum()))
 
     rows = np.array([phi(np.delete(y, i, 0)) for i in range(20)])
     columns = np.array([phi(np.delete(y, j, 1)) for j in range(6)])
@@ -227,7 +227,7 @@ def test_jackknifed_intervals_are_those_of_grids_with_rows_and_columns_left_out(
     freedom = (v_rows + v_columns) ** 2 / (v_rows**2 / 18 + v_columns**2 / 4)
     reach = student.ppf(0.975, freedom) * np.sqrt(v)
     odds = np.exp([phi(y) - reach, phi(y) + reach])
-    wanted = np.clip((odds - c) / (1 + odds), 0, 1).T
+    wanted = np.clip((odds * (1 + d) - c) / (1 + odds), 0, 1).T
     np.testing.assert_allclose(share_intervals(y), wanted, rtol=1e-9)
 
 

@@ -1,15 +1,21 @@
 """How far seeds agree, variable by variable, on networks whose weights and deaths are planted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from planted_study import clinical_inputs, genetic_inputs, group_lasso_study
+from planted_study import clinical_inputs, genetic_inputs, group_lasso_study, network, record
 from scipy.stats import spearmanr
 
 from pipeline.inspection.agreement import importance_correlation, selection_frequencies
+from pipeline.inspection.pareto import configuration_front
 from pipeline.inspection.solutions import solutions_of
 from pipeline.inspection.stability import died_epochs
 from pipeline.metrics import bootstrap
-from pipeline.results import Inputs, NetworkResult
+from pipeline.report.pictures import kept_and_score
+from pipeline.report.summary import all_families, summarize
+from pipeline.results import ANCESTRY, Inputs, NetworkResult, StudyResults
+from pipeline.study.recording import outcome_of
 
 NAMES = ("a", "b", "c", "d", "e")
 INPUTS = Inputs(NAMES, NAMES, ("clinical",) * 5) + genetic_inputs(2)
@@ -70,3 +76,39 @@ def test_a_solutions_interval_is_that_of_the_mean_over_its_networks_on_the_same_
     # Nine tenths of the planted variance are common to all seeds, so averaging hardly narrows it.
     single = np.ptp(bootstrap.interval([clinical.networks[0].resamples["last"]]))
     assert 0.8 * single < np.ptp(clinical.test_intervals["last"]) < single
+
+
+def test_components_of_ancestry_are_in_every_network_and_correlate_nothing():
+    names = ("PC1", "PC2", "PC3", "PC4")
+    ancestry = Inputs(names, names, (ANCESTRY,) * 4)
+    plain, with_ancestry = [], []
+    for seed, norms in enumerate(((1, 2, 3, 4, 0), (2, 1, 3, 5, 4))):
+        network = with_norms(seed, *norms)
+        components = np.ones((4, 4)) * np.arange(1, 5)[:, None]  # alike in both seeds
+        layer = np.concatenate([network.first_layer, components])
+        plain.append(network)
+        with_ancestry.append(
+            replace(network, inputs=INPUTS + ancestry, first_layer=layer, first_layer_final=layer)
+        )
+    assert importance_correlation(with_ancestry) == importance_correlation(plain)
+
+
+def test_what_is_kept_is_counted_alike_everywhere_and_without_ancestry():
+    names = ("PC1", "PC2")
+    inputs = clinical_inputs() + Inputs(names, names, (ANCESTRY,) * 2)
+    networks = []
+    for configuration, keep in enumerate((("age",), ("age", "male", "sysBP"))):
+        kept = (*keep, *names)
+        networks += [
+            network(inputs, configuration, seed, keep_best=kept, keep_last=kept,
+                    val=0.6 + 0.1 * configuration)
+            for seed in range(2)
+        ]  # fmt: skip
+    study = StudyResults(record(objectives=("val_auroc", "kept_variables")), tuple(networks))
+    summary = summarize(study)
+    by_network, by_configuration = kept_and_score(summary)
+    assert sorted(set(by_network["kept"])) == by_configuration["kept"].tolist() == [1, 3]
+    front = configuration_front(summary.configurations, all_families(summary.configurations), True)
+    assert [point["kept"] for point in front] == [1, 3]
+    scores = [outcome_of(n, "r", "val_auroc").score.kept for n in networks]
+    assert scores == [1, 1, 3, 3]

@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy
 from study_runs import PROJECT, complete_trials, of_kind, run_here, working_in
 
 from pipeline import command_line
 from pipeline.errors import InputError
+from pipeline.tracking.local_sqlite import make_whole, sqlite_path
 
 STUDY = """
 # Does a full disk lose a network?
@@ -212,3 +214,26 @@ def test_input_errors_stay_what_they_are(tmp_path: Path) -> None:
     write_study(tmp_path)
     with pytest.raises(InputError):
         run_here(tmp_path, "ask.yaml", data="none.csv")
+
+
+@pytest.mark.parametrize("name", ["plain.db", "a%20b.db", "100%.db", "with space.db", "ü&#.db"])
+@pytest.mark.parametrize("address", ["sqlite:///{}", "sqlite:///file:{}?uri=true"])
+def test_the_file_of_an_address_is_the_one_that_is_opened(
+    tmp_path: Path, name: str, address: str
+) -> None:
+    def make(uri: str) -> None:
+        with sqlalchemy.create_engine(uri).connect() as connection:
+            connection.execute(sqlalchemy.text("create table t (a int)"))
+
+    opened, made = tmp_path / "opened", tmp_path / "made"
+    for folder in (opened, made):
+        folder.mkdir()
+    uri = address.format(opened / name)
+    if "file:" in uri and "#" in uri:
+        return  # a fragment of a file: address is no part of its name
+    make(uri)
+    (file,) = opened.iterdir()
+    assert sqlite_path(uri) == file
+    make_whole(address.format(made / name), make)  # beside, and moved in
+    assert [path.name for path in made.iterdir()] == [file.name]
+    assert sqlite_path("sqlite:///:memory:") is None and sqlite_path("postgresql://h/d") is None

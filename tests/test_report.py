@@ -5,6 +5,7 @@ import io
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -19,11 +20,19 @@ from planted_study import (
 )
 from rich.console import Console
 
+from pipeline.inspection.solutions import family_kept, solution_label
 from pipeline.report import outcome_links
 from pipeline.report import page as report
-from pipeline.report.page import build_report, markdown_summary, terminal_summary
+from pipeline.report.page import (
+    OWN_PICTURE,
+    build_report,
+    compare_studies,
+    markdown_summary,
+    terminal_summary,
+)
+from pipeline.report.pictures import _solution_shares
 from pipeline.report.summary import summarize
-from pipeline.results import NetworkResult, StudyResults
+from pipeline.results import Inputs, NetworkResult, StudyResults
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -259,3 +268,44 @@ def test_the_report_needs_none_of_the_searchs_libraries():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+def test_a_later_comparison_leaves_none_of_the_earlier_ones_pictures(tmp_path):
+    study = group_lasso_study(3)
+    other = replace(study, record=record(study="another.study"))
+    (tmp_path / "my_panels.png").write_bytes(b"mine")
+    compare_studies([study, other], tmp_path)
+    first = {path.name for path in tmp_path.glob("*.png")}
+    assert any(name.startswith("2_another.study_") for name in first)
+    build_report(study, tmp_path)
+    left = {path.name for path in tmp_path.glob("*.png")} - {"my_panels.png"}
+    assert left and not any(name[0].isdigit() for name in left)
+    compare_studies([other, study], tmp_path)
+    names = {path.name for path in tmp_path.glob("*.png")}
+    assert not any(name.startswith("2_another.study_") for name in names)
+    assert (tmp_path / "my_panels.png").read_bytes() == b"mine"
+    for name in names - {"my_panels.png"}:  # whatever a report writes, the next one can remove
+        assert OWN_PICTURE.fullmatch(name)
+
+
+def test_a_variable_called_other_is_not_all_other_solutions():
+    names = ("other", *(f"v{i}" for i in range(12)))
+    inputs = Inputs(names, names, ("clinical",) * 13)
+    networks = [
+        network(inputs, 0, seed, keep_best=names, keep_last=[name], val=0.7)
+        for seed, name in enumerate(["other", "other", *names[1:10]])
+    ]
+    summary = summarize(StudyResults(record(), tuple(networks)))
+    shares = _solution_shares(summary, [0])
+    assert shares.loc[0, "other"] == pytest.approx(2 / 11)
+    assert shares.columns[-1] == "4 other solutions"
+    assert shares.loc[0].sum() == pytest.approx(1) and shares.columns.is_unique
+
+
+def test_large_numbers_have_separators_in_what_a_solution_is_called():
+    names = tuple(f"v{i}" for i in range(20_000))
+    inputs = Inputs(names, names, ("clinical",) * 20_000)
+    few = network(inputs, 0, 0, keep_best=names, keep_last=names[:1_234], val=0.7, units=2)
+    assert solution_label(few) == "1,234 of 20,000 clinical"
+    assert solution_label(few, "best") == "all 20,000 clinical"
+    assert "1,234 of 20,000 clinical kept" in family_kept([few], "last")[0].text

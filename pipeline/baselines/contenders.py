@@ -73,7 +73,7 @@ def fit_baselines(
             made, failure = Predictions(nothing, nothing, ""), str(why)
         except NUMERICAL as error:
             made, failure = Predictions(nothing, nothing, ""), f"failed ({type(error).__name__})"
-        seconds = time.monotonic() - start
+        seconds = round(time.monotonic() - start, 3)
         fitted.append(
             Baseline(name, inputs, made.chosen, made.validation, made.test, seconds, failure)
         )

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from pipeline.inspection.solutions import EPOCHS, EXCHANGEABLE, selection_matrix
+from pipeline.inspection.solutions import ADJUSTING, EPOCHS, EXCHANGEABLE, selection_matrix
 from pipeline.inspection.stability import Stability, selection_stability
 from pipeline.results import NetworkResult, variable_norms
 
@@ -82,7 +82,8 @@ def importance_correlation(networks: Sequence[NetworkResult], epoch: str = "last
         layer = n.first_layer if epoch == "best" else n.first_layer_final
         family_of = n.inputs.family_of
         if norm_of := variable_norms(layer, n.inputs):
-            norms.append([x for v, x in norm_of.items() if family_of[v] not in EXCHANGEABLE])
+            left_out = (*EXCHANGEABLE, *ADJUSTING)  # the latter are kept by every seed
+            norms.append([x for v, x in norm_of.items() if family_of[v] not in left_out])
     correlations = []
     for first, second in itertools.combinations(np.array(norms), 2):
         both = (first > 0) & (second > 0)

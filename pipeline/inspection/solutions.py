@@ -93,10 +93,10 @@ def kept_counts(network: NetworkResult, epoch: str = "last") -> dict[str, int] |
 def _single_family_label(network: NetworkResult, epoch: str, family: str, count: int) -> str:
     total = family_totals(network)[family]
     if count == total:
-        return f"all {total} {family}"
+        return f"all {total:,} {family}"
     names = kept_names(network, epoch)
     if names is None or count > NAMED_AT_MOST or family in EXCHANGEABLE:
-        return f"{count} of {total} {family}"
+        return f"{count:,} of {total:,} {family}"
     return " + ".join(names[family])
 
 
@@ -151,11 +151,11 @@ class FamilyKept:
     @property
     def text(self) -> str:
         if self.high == 0:
-            return f"all {self.total} {self.family} zeroed"
+            return f"all {self.total:,} {self.family} zeroed"
         if self.low == self.total:
-            return f"all {self.total} {self.family} kept"
-        count = f"{self.low}" if self.low == self.high else f"{self.low} to {self.high}"
-        return f"{count} of {self.total} {self.family} kept"
+            return f"all {self.total:,} {self.family} kept"
+        count = f"{self.low:,}" if self.low == self.high else f"{self.low:,} to {self.high:,}"
+        return f"{count} of {self.total:,} {self.family} kept"
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ __all__ = [
 ]
 
 OWN_PICTURE = re.compile(
+    r"(\d+_[\w.-]+_)?"  # of one of several studies
     r"(panels|pareto|importances|variants|test_rows|groups|seed_or_people|instability|"
     r"(trajectories|selection)_c\d+|(lambda|stability_path)_\d+)\.png"
 )

@@ -34,6 +34,7 @@ LETTERS = {"none": "A", "l1": "B", "l2": "C", "elastic_net": "D"}
 
 PANELS_WANTED, MOST_OUTCOMES = 6, 4
 MOST_BARS = 60  # of a figure of selection frequencies
+MOST_SOLUTIONS = 7  # of a figure of their shares; beyond, the rarest together
 MOST_LINES, MOST_AXES = 3000, 12  # of an interactive figure; beyond, the picture alone
 
 
@@ -255,8 +256,10 @@ def _solution_shares(summary: Summary, numbers: Sequence[int]) -> pd.DataFrame:
         rows[number] = pd.Series(labels, dtype=object).value_counts(normalize=True)
     frame = pd.DataFrame(rows).T.fillna(0.0)
     frame = frame[frame.sum().sort_values(ascending=False, kind="stable").index]
-    if frame.shape[1] > 7:
-        frame = frame.iloc[:, :6].assign(other=frame.iloc[:, 6:].sum(axis=1))
+    if frame.shape[1] > MOST_SOLUTIONS:
+        own, rest = frame.iloc[:, : MOST_SOLUTIONS - 1], frame.iloc[:, MOST_SOLUTIONS - 1 :]
+        # A variable may be called `other`, and a solution after it: no label ends so.
+        return own.assign(**{f"{rest.shape[1]} other solutions": rest.sum(axis=1)})
     return frame
 
 
@@ -302,7 +305,7 @@ def kept_and_score(summary: Summary) -> tuple[pd.DataFrame, pd.DataFrame] | None
         return None
     if RESAMPLE in table:
         table = table[table[RESAMPLE].isna()]
-    totals = {n.name: len(n.inputs.variable_names) for n in summary.results.networks}
+    totals = {n.name: n.inputs.penalized for n in summary.results.networks}
     searched_values_of = summary.configurations.set_index("configuration")["lambdas"]
     kept = table["network"].map(totals) - table["zeroed_variables"]
     table = table.assign(

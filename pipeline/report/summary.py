@@ -109,8 +109,8 @@ def zeroed_words(row: Mapping[str, Any] | pd.Series, family: str) -> str:
     – where the family is not an input.
     """
     means = [row.get(f"{prefix}zeroed_{family}_mean", np.nan) for prefix in ("", "final_")]
-    texts = [f"{mean:.1f}" for mean in means if np.isfinite(mean)]
-    return " → ".join(texts) + f" of {int(row[f'total_{family}'])}" if texts else "–"
+    texts = [f"{mean:,.1f}" for mean in means if np.isfinite(mean)]
+    return " → ".join(texts) + f" of {int(row[f'total_{family}']):,}" if texts else "–"
 
 
 def all_families(table: pd.DataFrame) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import sqlalchemy as sa
 from filelock import FileLock, SoftFileLock
 
 from pipeline.errors import InputError
@@ -29,11 +30,28 @@ _ADDRESSES = (
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """The file of an SQLite URI; None of any other, and of one in memory."""
-    match = re.match(r"sqlite(?:[+]\w+)?:///([^?]+)", uri)
-    if not match or match[1].startswith(":memory:"):
+    """The file of an SQLite URI; None of any other, and of one in memory.
+
+    As SQLAlchemy reads it, whose versions differ in whether `%20` is a space; SQLite itself decodes
+    what is behind `file:`.
+    """
+    if not re.match(r"sqlite(?:[+]\w+)?:///", uri):
         return None
-    return Path(urllib.request.url2pathname(match[1].removeprefix("file:")))
+    database = sa.make_url(uri).database
+    if not database or database.startswith(":memory:"):
+        return None
+    if database.startswith("file:"):
+        return Path(urllib.request.url2pathname(database.removeprefix("file:")))
+    return Path(database)
+
+
+def _uri_of(uri: str, path: Path) -> str:
+    """The same URI of another file."""
+    url = sa.make_url(uri)
+    assert url.database is not None  # `sqlite_path` found one
+    scheme = "file:" if url.database.startswith("file:") else ""
+    written = urllib.request.pathname2url(str(path)) if scheme else str(path)
+    return url.set(database=f"{scheme}{written}").render_as_string(hide_password=False)
 
 
 @contextmanager
@@ -78,8 +96,7 @@ def make_whole(uri: str, make: Callable[[str], None]) -> None:
             if not path.exists():
                 beside = path.with_name(part_name())
                 try:
-                    before, _, after = uri.rpartition(path.name)
-                    make(f"{before}{beside.name}{after}")
+                    make(_uri_of(uri, beside))
                     os.replace(beside, path)
                 finally:
                     for end in ("", "-journal", "-wal", "-shm"):

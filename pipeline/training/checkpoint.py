@@ -42,6 +42,9 @@ BEFORE_THE_END = 0.8
 _PROGRAM = ("networks", "training", "metrics", "serving")
 """Rooms whose code decides an epoch's numbers."""
 
+_LIBRARIES = ("tensorflow", "numpy", "scipy", "scikit-learn")
+"""Libraries that compute them, the score by which patience ends a network among them."""
+
 _ENCODER_AXES = optimizer.Encoder(1, 1, 0, 0)
 """Where the networks are in each tensor of an encoder; they are first in all others."""
 
@@ -127,7 +130,7 @@ def _told(population: Population) -> list[dict]:
 @cache
 def _program() -> str:
     """The code and the libraries, so that no network is trained by two programs."""
-    digest = hashlib.sha256(f"{version('tensorflow')} {version('numpy')}".encode())
+    digest = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in _LIBRARIES).encode())
     for room in _PROGRAM:
         for path in sorted((Path(__file__).parents[1] / room).glob("*.py")):
             digest.update(path.read_bytes())
@@ -156,16 +159,13 @@ def _content(population: Population) -> tuple[dict, dict[str, np.ndarray]]:
     }
     kept = [row for result in results for row in result.kept]
     arrays["kept"] = np.packbits(np.array(kept, bool), axis=1) if kept else np.zeros((0, 0))
-    for part in parts:
-        for name, tensor, axis in _named_tensors(part.state):
-            tensor_of_networks = np.take(tensor.numpy(), np.arange(len(part.networks)), axis)
-            before = arrays.get(f"state_{name}")
-            joined = (
-                tensor_of_networks
-                if before is None
-                else np.concatenate([before, tensor_of_networks], axis)
-            )
-            arrays[f"state_{name}"] = joined
+    for tensors in zip(*(_named_tensors(part.state) for part in parts), strict=True):
+        of_parts = [
+            np.take(tensor.numpy(), np.arange(len(part.networks)), axis)
+            for part, (_, tensor, axis) in zip(parts, tensors, strict=True)
+        ]
+        name, _, axis = tensors[0]
+        arrays[f"state_{name}"] = np.concatenate(of_parts, axis)
     for name, snapshots in (("best", population.best), ("final", population.final)):
         for network, state in enumerate(snapshots.kept):
             if state is not None:

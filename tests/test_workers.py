@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from dask_jobqueue.local import LocalCluster
 from study_runs import PROJECT, environment, of_kind, run_here, start, trials, working_in
 from tiny_study import write_study
 
@@ -33,7 +32,7 @@ from pipeline.serving import Variants, open_fileset
 from pipeline.study import People
 from pipeline.study.run import _by_workers as by_workers
 from pipeline.tracking.reader import load_study
-from pipeline.workers import Done, Here, check_scheduler, open_crew
+from pipeline.workers import Done, Here, check_scheduler, cluster_file, open_crew
 from pipeline.workers.cluster_file import read_cluster_file
 from pipeline.workers.deaths import Deaths
 from pipeline.workers.packed import Packed
@@ -318,8 +317,12 @@ def test_a_worker_of_another_program_is_refused(
 def test_a_batch_system_s_jobs_are_workers_by_a_cluster_file_and_tls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """dask-jobqueue's own stand-in of a batch system, which runs each job script here."""
-    monkeypatch.setattr("pipeline.workers.cluster_file._class_of", lambda name: LocalCluster)
+    """dask-jobqueue's own stand-in of a batch system, which runs each job script here. Importing it
+    points Ctrl-C elsewhere, which must not stay."""
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setitem(cluster_file.MODULE_OF, "LocalCluster", "dask_jobqueue.local")
+    stand_in = cluster_file._class_of("LocalCluster")
+    monkeypatch.setattr(cluster_file, "_class_of", lambda name: stand_in)
     monkeypatch.setenv("PYTHONPATH", f"{PROJECT}:{PROJECT / 'tests'}")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cluster.yaml").write_text(
@@ -329,8 +332,9 @@ def test_a_batch_system_s_jobs_are_workers_by_a_cluster_file_and_tls(
         done = list(crew.each(wait, {"matrix": np.zeros(3)}, range(6)))
         assert sorted(d.job for d in done) == list(range(6))
         assert crew._cluster._cluster.scheduler.address.startswith("tls://")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert {path.name for path in tmp_path.iterdir()} == {"cluster.yaml", ".lariat"}
-    assert not list((tmp_path / ".lariat").iterdir())  # of the keys too
+    assert all(path.name.startswith(".part-") for path in (tmp_path / ".lariat").iterdir())
 
 
 def test_what_travels_has_no_file_and_no_value_that_training_does_not_need(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from postgres_server import ENCODED, PASSWORD, Postgres, postgres, programs
 from study_runs import environment, mlflow_server, run_here
 from test_servers import STUDY
 from test_servers import write_study as write_table
+from test_tracking import compare_writers, under_one_name
 
 from pipeline.errors import InputError
 from pipeline.progress import StudyProgress
@@ -130,6 +131,20 @@ def test_tables_of_other_versions_and_programs_are_named_and_left_alone(used: Po
         finally:
             used.sql(change.format(kept), database=database)
     assert tables == {database: used.dump(database) for database in ("runs", "trials")}
+
+
+def test_one_transaction_writes_what_mlflow_s_client_writes(
+    server: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    address = server.database("compared")
+    monkeypatch.chdir(tmp_path)  # where artifacts go
+
+    def look(run_id: str) -> dict[str, Counter]:
+        tables = server.tables("compared")
+        return under_one_name(tables, run_id, [row[0] for row in tables["inputs"]])
+
+    RunStore(address)
+    compare_writers(address, look, monkeypatch)
 
 
 def test_of_parents_that_start_at_once_one_has_the_study_and_each_finds_whole_tables(

@@ -8,12 +8,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+THE_TABLE = -1
+"""In place of a resample's number: the table as it is split."""
+
+ReplicateKey = tuple[int, int, int]
+"""(configuration, seed, resample or THE_TABLE): which network of a study."""
+
+
+def replicate_key(params: Mapping[str, Any]) -> ReplicateKey:
+    """Of a network's params, which have a `resample` where it trained on one."""
+    resample = params.get("resample", THE_TABLE)
+    return int(params["configuration"]), int(params["seed"]), int(resample)
+
+
+def network_name(params: Mapping[str, Any]) -> str:
+    """`<regularizer> c<configuration> s<seed>`, and `r<resample>` where it trained on one."""
+    configuration, seed, resample = replicate_key(params)
+    drawn = "" if resample == THE_TABLE else f" r{resample}"
+    return f"{params['regularizer']} c{configuration} s{seed}{drawn}"
 
 
 ANCESTRY = "ancestry"
@@ -117,7 +137,8 @@ class NetworkResult:
     """One network: a configuration from one seed, one trial, one run.
 
     params       `regularizer lambda_l1 lambda_l2 lambda_group inputs seed configuration` and every
-                 other searched or fixed value; `inputs` is families joined by '+'.
+                 other searched or fixed value; `inputs` is families joined by '+'. `resample` too
+                 where it trained on one.
     metrics      name → number, named as docs/architecture.md lists them.
     curves       name → (T,) values, one an epoch, epoch 1 first; names without the `epoch_` prefix
                  under which they are tracked: `train_loss val_auroc kept_clinical kept_genetic`.
@@ -167,9 +188,13 @@ class NetworkResult:
         return int(self.params["seed"])
 
     @property
+    def replicate_key(self) -> ReplicateKey:
+        return replicate_key(self.params)
+
+    @property
     def name(self) -> str:
-        """`<regularizer> c<configuration> s<seed>`: the name of the network's run."""
-        return f"{self.params['regularizer']} c{self.configuration} s{self.seed}"
+        """The name of the network's run."""
+        return network_name(self.params)
 
 
 @dataclass(frozen=True)

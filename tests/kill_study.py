@@ -23,12 +23,20 @@ from tiny_study import write_study
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
-REPLICATES = {(c, s) for c in (0, 1) for s in (0, 1)}
+TABLE = {(c, s) for c in (0, 1) for s in (0, 1)}
 
 
-def results_of(population, people, objective, on_epoch=None, on_encoder=None, checkpoint=None):
+def results_of(
+    population, people, objective, on_epoch=None, on_encoder=None, checkpoint=None,
+    on_predictions=None,
+):  # fmt: skip
     """In place of `pipeline.study.populations.train`: of a key always the same network."""
     results = []
+    if on_predictions is not None:
+        rows = len(people.cohort.outcome)
+        drawn = [np.random.default_rng([9, *(k + 1 for k in r.key)]) for r in population.replicates]
+        predictions = np.stack([rng.normal(size=(1, rows)) for rng in drawn])
+        on_predictions(population.replicates, predictions)
     for replicate in population.replicates:
         configuration, seed = replicate.configuration, replicate.seed
         inputs = people.inputs(configuration.inputs, 0)
@@ -38,15 +46,15 @@ def results_of(population, people, objective, on_epoch=None, on_encoder=None, ch
                          units=3)  # fmt: skip
         first = np.asarray(result.first_layer, np.float32)
         layers = ((first, np.zeros(3, np.float32)), (np.ones((3, 1), np.float32), np.zeros(1, "f")))
-        params = {**configuration.params, "seed": seed, "configuration": configuration.number}
-        metrics = {**result.metrics, "train_seconds": 0.5}
+        params = replicate.params
+        metrics = {**result.metrics, "train_seconds": 0.5, "left_out_auroc": 0.5 + seed / 100}
         results.append(
             replace(result, params=params, first_layer=first, layers=layers, metrics=metrics)
         )
     return results
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, resamples: int = 0) -> None:
     """The study, its table, and databases without a run: making them is tested elsewhere."""
     import mlflow.pyfunc  # noqa: F401  all that a start imports, once for all of them
 
@@ -56,7 +64,8 @@ def prepare(folder: Path) -> None:
     from pipeline.tracking import models  # noqa: F401
     from pipeline.tracking.store import RunStore
 
-    write_study(folder, configurations=2)
+    drawn = f"subsample:{resamples}" if resamples else "none"
+    write_study(folder, configurations=2, resamples=drawn)
     with working_in(folder):
         RunStore()
         make_storage("sqlite:///optuna.db")
@@ -137,9 +146,25 @@ def tables(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in (folder / "reports/tiny").glob("*.csv")}
 
 
-def faults(folder: Path) -> list[str]:
+def recorded_predictions(folder: Path) -> int:
+    """Networks of which the local cache has what they predict."""
+    keys: set[str] = set()
+    for path in (folder / ".lariat/predictions").glob("*/*.npz"):
+        with np.load(path) as stored:
+            keys |= set(stored["keys"].tobytes().decode().split("\n"))
+    return len(keys)
+
+
+def files_of_people(folder: Path) -> dict[str, bytes]:
+    """Tables over people, of the study's run."""
+    (study,) = of_kind(folder, "study")
+    return {p.name: p.read_bytes() for p in (study.artifacts / "people").glob("*.csv")}
+
+
+def faults(folder: Path, resamples: int = 0) -> list[str]:
     """What is not as after an undisturbed study, but for the tables."""
     networks = of_kind(folder, "network")
+    drawn = {(c, s, r) for c, s in TABLE for r in range(resamples)}
     ended = trials(folder)
     with sqlite3.connect(folder / "mlflow.db") as database:
         known = {run for (run,) in database.execute("SELECT run_uuid FROM runs")}
@@ -148,11 +173,14 @@ def faults(folder: Path) -> list[str]:
         ).fetchall()
     folders = {p.name for p in (folder / "mlruns/1").iterdir() if len(p.name) == 32}
     wrong = {
-        "networks": sorted(n.key for n in networks) == sorted(REPLICATES),
+        "networks": sorted(n.replicate for n in networks)
+        == sorted({(c, s, -1) for c, s in TABLE} | drawn),
+        "predictions": not resamples or recorded_predictions(folder) == len(TABLE | drawn),
+        "tables over people": not resamples or "cross_validation.csv" in files_of_people(folder),
         "their status": {n.status for n in networks} == {"FINISHED"},
         "their trials": {int(n.tags["trial"]) for n in networks} == {t.number for t in ended},
-        "trials": complete_trials(folder) == dict.fromkeys(REPLICATES, 1)
-        and len(ended) == len(REPLICATES),
+        "trials": complete_trials(folder) == dict.fromkeys(TABLE | drawn, 1)
+        and len(ended) == len(TABLE | drawn),
         "study": [s.status for s in of_kind(folder, "study")] == ["FINISHED"],
         "models": bool(models) and {status for status, _ in models} == {2},
         "one model a run": len({run for _, run in models}) == len(models),

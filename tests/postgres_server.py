@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,16 +106,19 @@ class Postgres:
         """`postgresql://…` of a database, whether it is there or not."""
         return f"postgresql://{USER}:{password}@127.0.0.1:{self.port}/{database}{options}"
 
-    def dump(self, database: str) -> str:
-        """All that is in a database, as text."""
+    def tables(self, database: str) -> dict[str, list]:
+        """Every table of a database and its rows."""
         tables = self.sql(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'",
             database=database,
         )
-        rows: Sequence = [
-            self.sql(f'SELECT * FROM "{table}"', database=database) for (table,) in tables
-        ]
-        return repr(rows)
+        return {
+            table: self.sql(f'SELECT * FROM "{table}"', database=database) for (table,) in tables
+        }
+
+    def dump(self, database: str) -> str:
+        """All that is in a database, as text."""
+        return repr(self.tables(database))
 
 
 @contextmanager

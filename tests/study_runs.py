@@ -47,6 +47,11 @@ class Run:
         return int(self.params["configuration"]), int(self.params["seed"])
 
     @property
+    def replicate(self) -> tuple[int, int, int]:
+        """(configuration, seed, resample), −1 for the table as it is split."""
+        return *self.key, int(self.params.get("resample", -1))
+
+    @property
     def parent(self) -> str | None:
         return self.tags.get("mlflow.parentRunId")
 
@@ -100,9 +105,10 @@ def trials(folder: Path) -> list[optuna.trial.FrozenTrial]:
 
 
 def complete_trials(folder: Path) -> Counter:
-    """(configuration, seed) → COMPLETE trials."""
+    """(configuration, seed) → COMPLETE trials; with the resample behind them where one has it."""
+    names = ("configuration", "seed", "resample")
     return Counter(
-        (t.params["configuration"], t.params["seed"])
+        tuple(t.params[name] for name in names if name in t.params)
         for t in trials(folder)
         if t.state == optuna.trial.TrialState.COMPLETE
     )

@@ -9,21 +9,30 @@ import shutil
 from pathlib import Path
 
 import pytest
-from kill_study import faults, prepare, start, tables, writes
+from kill_study import faults, files_of_people, prepare, start, tables, writes
 
 POINTS = 5
+RESAMPLES = 4
+
+
+def ended(place: Path, resamples: int = 0) -> Path:
+    """A folder in which the study has ended; beside it `empty`, in which it has not begun."""
+    (place / "empty").mkdir()
+    prepare(place / "empty", resamples)
+    shutil.copytree(place / "empty", place / "whole")
+    assert start(place / "whole") == 0, (place / "whole.log").read_text()
+    assert faults(place / "whole", resamples) == []
+    return place / "whole"
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the study has ended; beside it `empty`, in which it has not begun."""
-    place = tmp_path_factory.mktemp("kills")
-    (place / "empty").mkdir()
-    prepare(place / "empty")
-    shutil.copytree(place / "empty", place / "whole")
-    assert start(place / "whole") == 0
-    assert faults(place / "whole") == []
-    return place / "whole"
+    return ended(tmp_path_factory.mktemp("kills"))
+
+
+@pytest.fixture(scope="module")
+def with_resamples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ended(tmp_path_factory.mktemp("resamples"), RESAMPLES)
 
 
 @pytest.mark.parametrize("point", range(1, POINTS + 1))
@@ -36,3 +45,16 @@ def test_a_study_killed_before_a_write_ends_as_if_it_had_not_been(
     assert start(folder) == 0, folder.with_name("study.log").read_text()
     assert faults(folder) == []
     assert tables(folder) == tables(undisturbed)
+
+
+@pytest.mark.parametrize("point", (2, 4, 5))
+def test_a_study_on_resamples_that_is_killed_has_every_network_once_and_its_predictions(
+    with_resamples: Path, tmp_path: Path, point: int
+) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(with_resamples.with_name("empty"), folder)
+    assert start(folder, 1 + writes(with_resamples) * point // (POINTS + 1)) == 9
+    assert start(folder) == 0, folder.with_name("study.log").read_text()
+    assert faults(folder, RESAMPLES) == []
+    assert tables(folder) == tables(with_resamples)
+    assert files_of_people(folder) == files_of_people(with_resamples)

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import optuna
 import pytest
 from faulty_server import signed
 from postgres_server import ENCODED, PASSWORD, Postgres, postgres, programs
-from study_runs import environment
+from study_runs import environment, mlflow_server, run_here
+from test_servers import STUDY
+from test_servers import write_study as write_table
+from test_tracking import compare_writers, under_one_name
 
 from pipeline.errors import InputError
+from pipeline.progress import StudyProgress
 from pipeline.study.lock import StorageLock
 from pipeline.study.trials import check_storage, make_storage
+from pipeline.tracking import delivery
+from pipeline.tracking import store as run_store
+from pipeline.tracking.reader import load_study
 from pipeline.tracking.store import RunStore
 
-MOTO_SECRET = "moto-se-cret"
+S3_SECRET = "s3-se-cret"
+OUTAGE_SECONDS = float(os.environ.get("LARIAT_TEST_OUTAGE_SECONDS", "2"))
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +133,20 @@ def test_tables_of_other_versions_and_programs_are_named_and_left_alone(used: Po
     assert tables == {database: used.dump(database) for database in ("runs", "trials")}
 
 
+def test_one_transaction_writes_what_mlflow_s_client_writes(
+    server: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    address = server.database("compared")
+    monkeypatch.chdir(tmp_path)  # where artifacts go
+
+    def look(run_id: str) -> dict[str, Counter]:
+        tables = server.tables("compared")
+        return under_one_name(tables, run_id, [row[0] for row in tables["inputs"]])
+
+    RunStore(address)
+    compare_writers(address, look, monkeypatch)
+
+
 def test_of_parents_that_start_at_once_one_has_the_study_and_each_finds_whole_tables(
     server: Postgres,
 ) -> None:
@@ -146,3 +170,93 @@ def test_of_parents_that_start_at_once_one_has_the_study_and_each_finds_whole_ta
     with ThreadPoolExecutor(4) as parents:
         assert Counter(parents.map(parent, range(4))) == {"has it": 1, "refused": 3}
     assert optuna.get_all_study_names(storage) == []
+
+
+@contextmanager
+def s3_bucket() -> Iterator[dict[str, str]]:
+    """A bucket `lariat` of an S3 store on loopback, as environment variables."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    variables = {
+        "MLFLOW_S3_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "moto",
+        "AWS_SECRET_ACCESS_KEY": S3_SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    try:
+        boto3.client(
+            "s3", endpoint_url=variables["MLFLOW_S3_ENDPOINT_URL"], region_name="us-east-1",
+            aws_access_key_id="moto", aws_secret_access_key=S3_SECRET,
+        ).create_bucket(Bucket="lariat")  # fmt: skip
+        yield variables
+    finally:
+        moto.stop()
+
+
+@contextmanager
+def stopped_in_between(
+    postgresql: Postgres, tracking: ExitStack, again: Callable[[], object], seconds: float
+) -> Iterator[None]:
+    """PostgreSQL is stopped after a study's first population and the tracking server after its
+    second; each is started again so many seconds later."""
+    recorded, times = StudyProgress.recorded, []
+
+    def then_stop(self: StudyProgress, *words: object) -> None:
+        recorded(self, *words)
+        times.append(threading.Timer(seconds, again if times else postgresql.start))
+        if len(times) == 1:
+            postgresql.stop()
+        elif len(times) == 2:
+            tracking.close()
+        else:
+            return
+        times[-1].start()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StudyProgress, "recorded", then_stop)
+        yield
+        for timer in times[:2]:
+            timer.join()
+        assert len(times) == 3
+
+
+def test_a_study_goes_on_while_its_servers_are_stopped_and_started_again(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, runs = server.database("trials of a study"), server.database("runs of a study")
+    write_table(tmp_path)
+    study = STUDY.replace("configurations: 2", "configurations: 3").replace("33]", "33, 34]")
+    (tmp_path / "ask.yaml").write_text(study)
+    monkeypatch.setenv("LARIAT_STORAGE", storage)
+    monkeypatch.setattr(delivery, "DELIVERY_SECONDS", 5)
+    monkeypatch.setattr(delivery, "AGAIN_SECONDS", 0.5)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with s3_bucket() as bucket, ExitStack() as tracking, ExitStack() as later:
+        more = bucket | {
+            "MLFLOW_BACKEND_STORE_URI": runs,
+            "MLFLOW_ARTIFACTS_DESTINATION": "s3://lariat/artifacts",
+        }
+        address = tracking.enter_context(mlflow_server(tmp_path, port, more))
+        monkeypatch.setattr(run_store, "get_tracking_uri", lambda: address)
+        again = lambda: later.enter_context(mlflow_server(tmp_path, port, more))  # noqa: E731
+        with stopped_in_between(server, tracking, again, OUTAGE_SECONDS):
+            out = run_here(tmp_path, "ask.yaml")
+        networks = load_study("ask", address).networks
+    replicates = {(configuration, seed): 1 for configuration in range(3) for seed in range(2)}
+    assert Counter((n.configuration, n.seed) for n in networks) == replicates
+    (name,) = optuna.get_all_study_names(storage)
+    trials = optuna.load_study(study_name=name, storage=storage).trials
+    assert Counter((t.params["configuration"], t.params["seed"]) for t in trials) == replicates
+    assert {t.number: t.user_attrs["run_id"] for t in trials} == {
+        n.trial: n.run_id for n in networks
+    }
+    kept = [out.encode(), server.dump("trials of a study"), server.dump("runs of a study")]
+    kept += [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    for text in (each if isinstance(each, bytes) else each.encode() for each in kept):
+        assert not any(s.encode() in text for s in (PASSWORD, ENCODED, S3_SECRET))

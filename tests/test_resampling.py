@@ -35,7 +35,9 @@ def test_smaller_subsamples_of_a_pair_have_nobody_in_common() -> None:
     draws = draw_resamples(design, OUTCOME, "binary")
     assert np.all(draws.times.sum(axis=1) == 60)
     assert np.all(draws.times[::2] + draws.times[1::2] <= 1)
-    assert np.array_equal(draws.validation, draws.times == 0)
+    assert not np.any(draws.validation & (draws.times > 0))
+    assert np.all(draws.validation.sum(axis=1) == 70)
+    assert np.all(draws.left_out.sum(axis=1) == 70)
 
 
 def test_a_bootstrap_sample_has_as_many_of_each_class_as_the_table() -> None:
@@ -107,7 +109,7 @@ def test_a_person_of_several_classes_counts_as_the_rarest_of_them() -> None:
 def test_three_classes_are_in_every_part(design: ResampleDesign) -> None:
     outcome = np.repeat([0, 1, 2], [100, 60, 40])
     draws = draw_resamples(design, outcome, "multiclass")
-    for part in (draws.weights > 0, draws.validation):
+    for part in (draws.weights > 0, draws.validation, draws.left_out):
         assert min(part[:, outcome == c].sum(axis=1).min() for c in range(3)) >= 2
 
 
@@ -115,7 +117,7 @@ def test_three_classes_are_in_every_part(design: ResampleDesign) -> None:
     ("design", "cases", "told"),
     [
         (FOLDS, 9, "the smallest class has 9 of the 109 people who are no test rows, too few for"),
-        (SUBSAMPLES, 3, "too few for subsamples of 0.5 of them; add people, or"),
+        (SUBSAMPLES, 7, "too few for subsamples of 0.5 of them; add people, or"),
         (BOOTSTRAPS, 4, "too few for bootstrap samples; add people, or take folds"),
         (ResampleDesign("folds", folds=60), 100, "too few for 60 folds; add people, or take fewer"),
     ],

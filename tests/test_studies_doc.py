@@ -10,6 +10,7 @@ from pipeline.networks import LAMBDAS, LAMBDAS_OF
 from pipeline.search_space.schema import (
     OBJECTIVES,
     NetworkSettings,
+    ResampleSettings,
     Split,
     StudyFile,
     TrainingSettings,
@@ -21,6 +22,7 @@ PAGE = (PROJECT / "docs/studies.md").read_text(encoding="utf-8")
 MODELS = {
     "## The file": StudyFile,
     "## `split`": Split,
+    "## `resamples`": ResampleSettings,
     "## `network`": NetworkSettings,
     "## `training`": TrainingSettings,
     "A range is a mapping of:": Range,
@@ -84,7 +86,8 @@ def test_the_objectives_of_each_task_are_documented_the_default_first():
 
 
 def test_the_examples_of_the_page_are_valid_studies(tmp_path):
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    examples = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (example,) = (text for text in examples if text.startswith("groups"))
     searched = re.search(r"`(hidden_layer_sizes: .*?)`,\n`(learning_rate: .*?)` and `(.*?)`", PAGE)
     lines = "".join(f"  {line}\n" for line in ("regularizer: [none]", *searched.groups()))
     path = tmp_path / "study.yaml"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -187,11 +187,18 @@ def test_curves_above_the_limits_of_a_batch_are_whole(project: Path, bulk: bool)
 
 
 def rows_of(database: Path, run_id: str) -> dict[str, Counter]:
-    """Table → its rows, of all tables and columns; the run and its inputs under one name."""
+    """Table → its rows, of all tables and columns, as `under_one_name`."""
     with sqlite3.connect(database) as connection:
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         tables = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for (name,) in names}
         inputs = {row[0] for row in connection.execute("SELECT input_uuid FROM inputs")}
+    return under_one_name(tables, run_id, inputs)
+
+
+def under_one_name(
+    tables: Mapping[str, Sequence], run_id: str, inputs: Iterable[str]
+) -> dict[str, Counter]:
+    """Table → its rows, with one name for the run and one for its inputs."""
     named = {run_id: "RUN"} | dict.fromkeys(inputs, "INPUT")
     return {
         table: Counter(
@@ -205,19 +212,29 @@ def rows_of(database: Path, run_id: str) -> dict[str, Counter]:
 def test_one_transaction_writes_in_all_tables_what_mlflow_s_client_writes(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def look(run_id: str) -> dict[str, Counter]:
+        return rows_of(Path("mlflow.db"), run_id)
+
+    compare_writers(None, look, monkeypatch)
+
+
+def compare_writers(
+    uri: str | None, look: Callable[[str], dict[str, Counter]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a transaction adds to the tables that `look` sees is what MLflow's client adds."""
     metrics = {"a": 1.0, "nothing": math.nan, "large": math.inf, "train_seconds": 1}
     results = [network(metrics=metrics, key="a-b"), network(failure="x" * 9_000, curves={})]
     monkeypatch.setattr(writer.time, "time_ns", lambda: 1_800_000_000_000_000_000)
-    with tracking.open_study(RECORD, dataset=TABLE) as study:
+    with tracking.open_study(RECORD, dataset=TABLE, tracking_uri=uri) as study:
         assert study._store._sql is not None
         for result in results:
             written = []
-            for store in (study._store, RunStore(bulk=False)):
-                shutil.copy("mlflow.db", "before.db")
+            for store in (study._store, RunStore(uri, bulk=False)):
+                before = look("no run")
                 monkeypatch.setattr(study, "_store", store)
                 monkeypatch.setattr(study.delivery, "_store", store, raising=False)
                 run_id = study.record(result, HEAT_MAPS)
-                before, after = (rows_of(Path(d), run_id) for d in ("before.db", "mlflow.db"))
+                after = look(run_id)
                 written.append({table: after[table] - before[table] for table in after})
             assert repr(sorted(written[0])) == repr(sorted(written[1]))
             for table, rows in written[0].items():

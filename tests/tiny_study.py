@@ -13,13 +13,14 @@ genotypes: none
 sampler: grid
 configurations: {configurations}
 seeds: {seeds}
+resamples: {resamples}
 space: {{regularizer: [l1], lambda_l1: {lambdas}}}
 network: {{hidden_layer_sizes: [3]}}
 training: {{epochs: {epochs}, batch_size: 32}}
 """
 PLAIN = {
     "question": "What does a tiny study find", "data": "people.csv", "configurations": 1,
-    "seeds": 2, "lambdas": "[0.01, 0.02, 0.03]", "epochs": 3,
+    "seeds": 2, "resamples": "none", "lambdas": "[0.01, 0.02, 0.03]", "epochs": 3,
 }  # fmt: skip
 
 

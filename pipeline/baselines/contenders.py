@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.baselines.data import BaselineData, NotFitted, Predictions
 
-VERSION = 1
+VERSION = 2
 """Of what is fitted here: with another one, kept predictions are made again."""
 
 NUMERICAL = (ValueError, ArithmeticError, np.linalg.LinAlgError)
@@ -73,7 +73,7 @@ def fit_baselines(
             made, failure = Predictions(nothing, nothing, ""), str(why)
         except NUMERICAL as error:
             made, failure = Predictions(nothing, nothing, ""), f"failed ({type(error).__name__})"
-        seconds = time.monotonic() - start
+        seconds = round(time.monotonic() - start, 3)
         fitted.append(
             Baseline(name, inputs, made.chosen, made.validation, made.test, seconds, failure)
         )

@@ -28,9 +28,7 @@ class KeptBaselines:
 
     def keep(self, key: str, baselines: list[Baseline]) -> None:
         """Written whole or not at all, for its owner alone to read."""
-        about = [
-            {**{t: getattr(b, t) for t in TEXTS}, "seconds": round(b.seconds, 3)} for b in baselines
-        ]
+        about = [{**{t: getattr(b, t) for t in TEXTS}, "seconds": b.seconds} for b in baselines]
         arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
         for i, baseline in enumerate(baselines):
             arrays |= {f"validation_{i}": baseline.validation, f"test_{i}": baseline.test}

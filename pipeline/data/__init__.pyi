@@ -18,6 +18,7 @@ from .people import whose_rows as whose_rows
 from .resampling import Draws as Draws
 from .resampling import ResampleDesign as ResampleDesign
 from .resampling import draw_resamples as draw_resamples
+from .row_weights import ClassWeight as ClassWeight
 from .row_weights import check_class_weight as check_class_weight
 from .row_weights import training_weights as training_weights
 from .table import Table as Table

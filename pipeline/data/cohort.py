@@ -46,7 +46,7 @@ from pipeline.data.table import Table, named
 from pipeline.data.variables import Roles, row_weights, wanted_columns
 from pipeline.errors import InputError
 from pipeline.results import Inputs
-from pipeline.serving import NUMBER, Column, Schema
+from pipeline.serving import MISSING, NUMBER, Column, Schema
 
 __all__ = ["Cohort", "Split", "load_cohort"]
 
@@ -110,6 +110,18 @@ class Cohort:
     def penalty_factor(self) -> np.ndarray:
         """(p,) what multiplies every λ on a column: 0 of unpenalized variables, else 1."""
         return np.array([float(v not in self.roles.unpenalized) for v in self.inputs.variables])
+
+    @property
+    def imputed(self) -> np.ndarray:
+        """(n, p) bool: cells of numbers that were missing, where the column has an indicator."""
+        cells = np.zeros(self.features.shape, bool)
+        of_column = {f.column: i for i, f in enumerate(self.schema.features) if f.code == 0}
+        for i, feature in enumerate(self.schema.features):
+            number = self.schema.columns[feature.column].kind == NUMBER
+            if number and feature.code == MISSING and feature.column in of_column:
+                indicator = self.features[:, i] * feature.scale + feature.center
+                cells[:, of_column[feature.column]] = indicator > 0.5
+        return cells
 
     @property
     def facts(self) -> dict[str, int | float | str]:

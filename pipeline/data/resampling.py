@@ -5,8 +5,8 @@ rows of several classes is the rarest of them); plain for quantities. Draw i dep
 the seed and i alone, so that the first 50 of 100 are those of 50.
 
 subsample  in complementary pairs (Shah and Samworth 2013): draws 2i and 2i + 1 have nobody in
-           common, and for fraction ½ everybody is in one of them. Whoever is not drawn picks the
-           best epoch.
+           common, and for fraction ½ everybody is in one of them. Of those who are not drawn one
+           half picks the best epoch, and the other has no say.
 bootstrap  of each class as many people as it has, with replacement (Efron 1979). Of the people
            drawn a share picks the best epoch, as in the split of the whole table, so that all of
            the procedure happens within the sample; people not drawn have no say.
@@ -53,7 +53,7 @@ class ResampleDesign:
 class Draws:
     """R draws of n rows.
 
-    times       (R, n) how often each row is in the sample; for folds 0 in the fold left out.
+    times       (R, n) how often each row is in the sample: 0 or 1 but for a bootstrap sample.
     validation  (R, n) rows that pick the best epoch, and are not trained on.
     """
 
@@ -144,7 +144,14 @@ def _subsamples(
         )
         for i, half in enumerate(halves):
             times[2 * pair + i, half] = 1
-            validation[2 * pair + i] = times[2 * pair + i] == 0
+            others = np.delete(everyone, half)
+            picking, _ = train_test_split(
+                others,
+                test_size=0.5,
+                stratify=_stratify(strata[others]),
+                random_state=_state(design, pair),
+            )
+            validation[2 * pair + i, picking] = True
 
 
 def _bootstrap(
@@ -190,16 +197,14 @@ def _folds(
 def _check_sizes(design: ResampleDesign, strata: np.ndarray, task: str) -> None:
     """InputError where the smallest stratum cannot be divided so; scikit-learn would warn."""
     counts = np.unique(strata, return_counts=True)[1]
-    parts = design.folds if design.kind == FOLDS else 2
+    parts = {SUBSAMPLE: 4, BOOTSTRAP: 2, FOLDS: design.folds}[design.kind]
     if counts.min(initial=len(strata)) < CASES_PER_PART * parts:
         raise _too_few(design, strata, task)
 
 
 def _check_parts(design: ResampleDesign, draws: Draws, strata: np.ndarray, task: str) -> None:
     """InputError unless every draw has enough people of each stratum in each of its parts."""
-    parts = [draws.weights > 0, draws.validation]
-    if design.kind != SUBSAMPLE:
-        parts.append(draws.left_out)
+    parts = [draws.weights > 0, draws.validation, draws.left_out]
     for stratum in np.unique(strata):
         for part in parts:
             if part[:, strata == stratum].sum(axis=1).min() < CASES_PER_PART:

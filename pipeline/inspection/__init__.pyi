@@ -38,6 +38,7 @@ from .solutions import median_network as median_network
 from .solutions import metric_names as metric_names
 from .solutions import solution_label as solution_label
 from .solutions import solutions_of as solutions_of
+from .solutions import spread as spread
 from .stability import died_epochs as died_epochs
 from .stability import entropy_bits as entropy_bits
 from .tipping import dividing_words as dividing_words

@@ -15,6 +15,7 @@ from pipeline.inspection import (
     opposed_share,
     row_spread,
 )
+from pipeline.report.honest import CROSS_VALIDATION, honest_sentence
 from pipeline.report.other_people import OtherPeople, seed_or_people_sentence, which_sentence
 from pipeline.results import StudyRecord
 from pipeline.words import family_words, listed, metric_words
@@ -105,7 +106,8 @@ def answer_of(
         f"{reached} over {seeds}."
     )
     if people is not None:
-        return which_sentence(people), seed_or_people_sentence(people), how_good
+        honest = honest_sentence(people.tables.get(CROSS_VALIDATION), record)
+        return which_sentence(people), seed_or_people_sentence(people), honest or how_good
     sparse = best_that_selects(focus, table, record.maximize)
     if best.selects or sparse is None:
         which = _kept_sentence(best, record, "It")

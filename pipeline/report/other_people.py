@@ -24,6 +24,7 @@ from pipeline.inspection import (
     selection_table,
 )
 from pipeline.people import BANDS, CELLS, INSTABILITY, PARTS
+from pipeline.report.honest import CROSS_VALIDATION, honest_metrics
 from pipeline.results import StudyRecord, StudyResults
 from pipeline.words import inputs_words, listed, regularizer_words
 
@@ -80,6 +81,7 @@ class OtherPeople:
             found["classification_instability"] = float(rows["mean_changed"].iloc[0])
             for part in PARTS:
                 found[f"prediction_share_{part}"] = float(rows[f"share_{part}"].iloc[0])
+        found |= honest_metrics(self.tables.get(CROSS_VALIDATION), self.record)
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.report import figures, people_plots
+from pipeline.report.honest import CROSS_VALIDATION, honest_rows, honest_sentence
 from pipeline.report.other_people import (
     OtherPeople,
     bound_words,
@@ -47,6 +48,8 @@ class PeopleChapter:
     instability: Picture | None
     bounded: bool
     integrated: bool
+    honest: Rows
+    how_good: str | None
 
     @property
     def pictures(self) -> list[Picture]:
@@ -90,6 +93,8 @@ def people_chapter(people: OtherPeople | None) -> PeopleChapter | None:
         people.draws, tuple(sections), seed_or_people_sentence(people), variance,
         tuple(instability_words(people)), _instability_picture(people),
         any(p.stable for p in people.paths), any(p.integrated for p in people.paths),
+        honest_rows(people.tables.get(CROSS_VALIDATION), people.record),
+        honest_sentence(people.tables.get(CROSS_VALIDATION), people.record),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from .schema import ENTROPY as ENTROPY
 from .schema import KEPT as KEPT
 from .schema import OBJECTIVES as OBJECTIVES
 from .schema import STUDY_KEYS as STUDY_KEYS
+from .schema import ResampleSettings as ResampleSettings
 from .space import Source as Source
 from .study_file import SearchSpace as SearchSpace
 from .study_file import load_search_space as load_search_space

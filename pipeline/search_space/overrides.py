@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.networks import LAMBDAS
 from pipeline.search_space import yaml12 as study_yaml
+from pipeline.search_space.resamples import from_word
 from pipeline.search_space.schema import NetworkSettings, StudyFile, TrainingSettings
 
 SECTION_OF = {
@@ -44,21 +45,25 @@ def put(content: dict, key: str, value: object) -> None:
         raise InputError(f"parameter `{key}` is not known{near or '.'}")
     if not isinstance(section, dict):
         return
-    if isinstance(value, Path):
-        value = str(value)
-    if key == "id" and isinstance(value, str) and "," in value:
-        value = [name.strip() for name in value.split(",")]
-    if isinstance(value, str) and (key not in _TEXTS or value.startswith("{")):
-        one_of_a_list = key in _LISTS or key == "thresholds"
-        is_list = ("," in value or one_of_a_list) and "{" not in value and "[" not in value
-        if key == "inputs":
-            value = value.replace("+", ",")
-        if is_list and key in _LISTS:  # names as they are: `Unnamed: 0` is no mapping
-            value = [name.strip() for name in value.split(",")]
-        else:
-            value = study_yaml.parse_value(f"[{value}]" if is_list else value)
-    section[key] = value
+    section[key] = _meant(key, str(value) if isinstance(value, Path) else value, section.get(key))
     if isinstance(content.get("space"), dict) and key in content["space"]:
         del content["space"][key]
         if isinstance(content.get("cross"), list):
             content["cross"] = [crossed for crossed in content["cross"] if crossed != key]
+
+
+def _meant(key: str, value: object, earlier: object) -> object:
+    """A parameter's text as the value that a study file would have; `earlier` is what it has."""
+    if key == "resamples" and isinstance(value, str):
+        value = from_word(value, earlier)
+    if key == "id" and isinstance(value, str) and "," in value:
+        return [name.strip() for name in value.split(",")]
+    if not isinstance(value, str) or (key in _TEXTS and not value.startswith("{")):
+        return value
+    one_of_a_list = key in _LISTS or key == "thresholds"
+    is_list = ("," in value or one_of_a_list) and "{" not in value and "[" not in value
+    if key == "inputs":
+        value = value.replace("+", ",")
+    if is_list and key in _LISTS:  # names as they are: `Unnamed: 0` is no mapping
+        return [name.strip() for name in value.split(",")]
+    return study_yaml.parse_value(f"[{value}]" if is_list else value)

@@ -367,6 +367,8 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
             recorded[key] = _recording(key, values, unused)
     recorded["seed"] = IntDistribution(0, _LARGEST_SEED)
     recorded["configuration"] = IntDistribution(0, _LARGEST_SEED)
+    if space.resamples is not None:
+        recorded["resample"] = IntDistribution(0, _LARGEST_SEED)
     return recorded
 
 

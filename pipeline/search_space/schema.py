@@ -59,6 +59,47 @@ class Split(_Keys):
     seed: int = _seed(0)
 
 
+class ResampleSettings(_Keys):
+    """Who else might have been in the table: on which rows each configuration is trained anew.
+
+    fraction  share of the people of a subsample.
+    count     how many subsamples, in pairs without a person in common, or bootstrap samples.
+    folds     parts of a partition, each left out once.
+    repeats   how many partitions.
+    seed      decides who is drawn.
+    """
+
+    kind: Literal["subsample", "bootstrap", "folds"] = _key(..., "subsample, bootstrap or folds")
+    fraction: float = _key(
+        0.5,
+        "a number above 0 and at most 0.5, so that two subsamples can have nobody in common",
+        gt=0,
+        le=0.5,
+    )
+    count: int = _key(
+        100,
+        "a whole number from 2 to 10000, an even one of subsamples, which come in pairs",
+        ge=2,
+        le=10_000,
+    )
+    folds: int = _key(
+        5, "a whole number from 3 to 100: one is left out, one picks the best epoch", ge=3, le=100
+    )
+    repeats: int = _key(10, "a whole number from 1 to 1000", ge=1, le=1_000)
+    seed: int = _seed(0)
+
+    @property
+    def draws(self) -> int:
+        """R, how many resamples there are."""
+        return self.folds * self.repeats if self.kind == "folds" else self.count
+
+    @property
+    def word(self) -> str:
+        """As a parameter has it: `subsample:100`, `folds:5x10`."""
+        much = f"{self.folds}x{self.repeats}" if self.kind == "folds" else f"{self.count}"
+        return f"{self.kind}:{much}"
+
+
 class NetworkSettings(_Keys):
     """The shape of a network. No hidden layer at all is a penalized generalized linear model.
 
@@ -188,6 +229,7 @@ class StudyFile(_Keys):
     sampler_seed: int = _seed(0)
     configurations: int = _count(16)
     seeds: Any = _key(10, "how many seeds, or a list of different seeds of at least 0")
+    resamples: Any = _key("none", "none, or a mapping such as {kind: subsample, count: 100}")
     cross: Names = _key((), "a list of keys of `space`, such as [regularizer, inputs]")
     space: dict[str, Any] = _key(..., "a mapping such as {regularizer: [l1], lambda_l1: [0.01]}")
     network: NetworkSettings = _key(NetworkSettings(), "a mapping such as {activation: relu}")

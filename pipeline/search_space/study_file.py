@@ -25,12 +25,14 @@ from pipeline.search_space.located import (
     located_scheduler,
 )
 from pipeline.search_space.overrides import SECTION_OF, by_present_names, put
+from pipeline.search_space.resamples import decides, read_resamples, shown
 from pipeline.search_space.schema import (
     ENTROPY,
     KEPT,
     MAXIMIZED,
     OBJECTIVES,
     NetworkSettings,
+    ResampleSettings,
     Split,
     StudyFile,
     TrainingSettings,
@@ -55,6 +57,8 @@ class SearchSpace:
              (tuples of families) always stand in it, and the lambdas that some regularizer uses.
     cross    the keys of which every combination is searched, `configurations` times each.
     seeds    the replicates; `seeds: 10` is 0 … 9.
+    resamples  on whose rows each configuration is trained besides, from each seed; None: on the
+             table alone.
     training.patience is None only where epochs are searched: then it is each configuration's own.
     task     `auto` until the table is read and `for_task` is called.
     written_objective  as in the study: a name, two of them, or None where it is left to the task.
@@ -95,6 +99,7 @@ class SearchSpace:
     sampler_seed: int
     configurations: int
     seeds: tuple[int, ...]
+    resamples: ResampleSettings | None
     cross: tuple[str, ...]
     space: Space
     network: NetworkSettings
@@ -180,6 +185,7 @@ class SearchSpace:
             "seeds": list(self.seeds),
             "scheduler": Path(self.scheduler).name if is_file(self.scheduler) else self.scheduler,
             **{key: value for key, value in self.identity().items() if key != "genotypes"},
+            **({"resamples": shown(self.resamples)} if self.resamples else {}),
             **self._appraisal(),
         }
 
@@ -197,8 +203,9 @@ class SearchSpace:
     def identity(self) -> dict[str, Any]:
         """What decides a network's result or which configurations come, as plain JSON values.
 
-        Not in it: the study's name, question and place, `configurations`, `seeds`, `scheduler`,
-        and the paths of table and fileset, whose contents have fingerprints instead.
+        Not in it: the study's name, question and place, `configurations`, `seeds`, how many
+        resamples there are, `scheduler`, and the paths of table and fileset, whose contents have
+        fingerprints instead.
         """
         kind = self.genotypes if self.genotypes in ("simulated", "none") else "plink"
         return {
@@ -224,6 +231,7 @@ class SearchSpace:
             "network": self.network.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json"),
             **self._reading(),
+            **({"resamples": decides(self.resamples)} if self.resamples else {}),
         }
 
     def _reading(self) -> dict[str, object]:
@@ -295,6 +303,7 @@ def _resolve(keys: StudyFile, source: Source, path: Path, question: str) -> Sear
         genotypes=located_genotypes(keys.genotypes, source, path),
         scheduler=located_scheduler(keys.scheduler, source, path),
         seeds=_seeds(keys.seeds, source),
+        resamples=read_resamples(keys.resamples, source),
         report_by=_report_by(keys, source),
         baselines=keys.baselines is True,
         cross=cross,
@@ -362,10 +371,10 @@ def _check_groups(keys: StudyFile, source: Source) -> None:
 
 def _report_by(keys: StudyFile, source: Source) -> dict[str, tuple[float, ...]]:
     """Column → bounds, each increasing; none where they are not given."""
-    stated = keys.report_by
-    by: dict[str, tuple[float, ...]] = dict.fromkeys(stated, ())
-    if isinstance(stated, Mapping):
-        by = dict(stated)
+    by: dict[str, tuple[float, ...]] = dict.fromkeys(keys.report_by, ())
+    by |= keys.report_by if isinstance(keys.report_by, Mapping) else {}
+    if "target" in source.parameters and "report_by" not in source.parameters:
+        by.pop(keys.target, None)  # the file's own is of another target
     if keys.target in by:
         source.fail("report_by", f"without the target {keys.target!r}", list(by))
     for column, bounds in by.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,8 +17,29 @@ PREDICTIONS_AT_ONCE = 2**21
 """Predictions whose metrics are computed together: some 60 bytes each."""
 
 
-def measured_parts(trained: Sequence[TrainedNetwork], people: People) -> list[dict[str, float]]:
-    """Of each network, the metrics of every part at the best and at the last epoch."""
+def measured_parts(
+    trained: Sequence[TrainedNetwork], replicates: Sequence[Replicate], people: People
+) -> list[dict[str, float]]:
+    """Of each network, the metrics of every part at the best and at the last epoch; a row that a
+    bootstrap sample has twice counts once."""
+    metrics_of_each: list[dict[str, float]] = [{} for _ in trained]
+    of_resample: dict[int, list[int]] = {}
+    for i, replicate in enumerate(replicates):
+        of_resample.setdefault(replicate.resample, []).append(i)
+    for positions in of_resample.values():
+        parts = people.parts(replicates[positions[0]])
+        measured = _measured([trained[i] for i in positions], parts, people)
+        for i, metrics_of_one in zip(positions, measured, strict=True):
+            metrics_of_each[i] = metrics_of_one
+    return metrics_of_each
+
+
+def _measured(
+    trained: Sequence[TrainedNetwork],
+    parts: Mapping[str, tuple[slice | np.ndarray, np.ndarray]],
+    people: People,
+) -> list[dict[str, float]]:
+    """Of networks of the same parts."""
     metrics_of_each: list[dict[str, float]] = [{} for _ in trained]
     usable = [i for i, network in enumerate(trained) if network.failure is None]
     if not usable:
@@ -29,7 +50,7 @@ def measured_parts(trained: Sequence[TrainedNetwork], people: People) -> list[di
             batch_positions = usable[batch]
             predictions = np.stack([getattr(trained[i], attribute) for i in batch_positions])
             predictions = people.predicted(predictions.astype(np.float64))
-            for part, (rows, truth) in people.outcome.items():
+            for part, (rows, truth) in parts.items():
                 measured = metrics.measure(truth, predictions[:, :, rows], people.task)
                 for name, values in measured.items():
                     for i, value in zip(batch_positions, values, strict=True):
@@ -45,14 +66,14 @@ def resampled_test_people(
     whose = people.cohort.people
     if whose is not None:
         whose = whose[people.cohort.split.test]
-    times = bootstrap.resamples_of(len(truth), whose)
+    times = bootstrap.resamples_for(truth, people.task, whose)
     resamples_of_each: list[dict[str, np.ndarray]] = [{} for _ in trained]
     for resamples, network in zip(resamples_of_each, trained, strict=True):
         for epoch, predictions in (
             ("best", network.predictions),
             ("last", network.final_predictions),
         ):
-            if network.failure is None and predictions is not None and len(truth):
+            if network.failure is None and predictions is not None and times.size:
                 test_predictions = people.predicted(predictions[:, rows].astype(np.float64))
                 resamples[epoch] = bootstrap.resampled(
                     metric, truth, test_predictions, people.task, times
@@ -69,12 +90,7 @@ def network_result(
     resamples: dict[str, np.ndarray] | None = None,
 ) -> NetworkResult:
     """Metrics, kept variables, curves and weights of a network; no person's row stays."""
-    configuration = replicate.configuration
-    params = {
-        **configuration.params,
-        "seed": replicate.seed,
-        "configuration": configuration.number,
-    }
+    params = replicate.params
     if network.failure is not None:
         return NetworkResult(params=params, inputs=inputs, failure=network.failure)
     assert network.first_layer is not None and network.first_layer_final is not None

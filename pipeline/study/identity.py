@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.data import Cohort
 from pipeline.genetics import Genotypes
 from pipeline.provenance import ENGINE_VERSION, reproduction_facts
-from pipeline.results import StudyRecord
+from pipeline.results import THE_TABLE, StudyRecord
 from pipeline.search_space import SearchSpace, as_recorded
 from pipeline.study.people import GENETIC, People
 from pipeline.study.replicates import Replicate
@@ -58,22 +58,35 @@ class Keys:
 
     def __init__(self, people: People, objective: str):
         self._objective, self._genotypes = objective, people.genotypes
+        self._resampled = people.resampled
         self.people = people_key(people.cohort)
 
     def of(self, replicate: Replicate) -> str:
         """`network_key` of a network."""
-        return network_key(self.people, replicate, self._objective, self._genotypes)
+        return network_key(
+            self.people, replicate, self._objective, self._genotypes, self._drawn(replicate)
+        )
+
+    def _drawn(self, replicate: Replicate) -> str | None:
+        if replicate.resample == THE_TABLE:
+            return None
+        assert self._resampled is not None
+        return self._resampled.digest(replicate.resample)
 
 
 def network_key(
-    people: str, replicate: Replicate, objective: str, genotypes: Genotypes | None
+    people: str,
+    replicate: Replicate,
+    objective: str,
+    genotypes: Genotypes | None,
+    drawn: str | None = None,
 ) -> str:
     """What decides a network's numbers: `<people>-<12 digits of its configuration>-<24 of all>`;
     whatever the study is called, and whatever else it searches, networks of one key are the same
     network.
 
     objective picks the best epoch. Genotypes, and settings of their encoder, count where the
-    network has them.
+    network has them; `drawn`, who is in its resample, where it trains on one.
     """
     configuration = replicate.configuration
     has_genotypes = GENETIC in configuration.inputs
@@ -89,6 +102,7 @@ def network_key(
             for name, value in configuration.params.items()
             if has_genotypes or not name.startswith("genetic_")
         },
+        **({} if drawn is None else {"drawn": drawn}),
     }
     shared = {name: value for name, value in decides.items() if name != "seed"}
     return f"{people}-{_digest(shared)[:12]}-{_digest(decides)[:24]}"
@@ -158,3 +172,15 @@ def record_of(
         command=command,
         columns=tuple((column.name, column.words()) for column in cohort.schema.columns),
     )
+
+
+def shown_params(space: SearchSpace) -> dict[str, str | int]:
+    """What the study's run shows beside its target and objective."""
+    return {
+        "configurations": space.configurations,
+        "seeds": len(space.seeds),
+        "sampler": space.sampler,
+        "regularizers": ", ".join(space.space["regularizer"]),
+        "inputs": ", ".join(space.inputs),
+        **({"resamples": space.resamples.word} if space.resamples else {}),
+    }

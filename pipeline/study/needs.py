@@ -19,6 +19,7 @@ from pipeline.networks import (
 )
 from pipeline.process import require_memory
 from pipeline.search_space import Sampling, SearchSpace
+from pipeline.study.replicates import resamples_of
 
 BYTES_BY_SUFFIX = {".csv": 10, ".gz": 40, ".parquet": 20}
 """Bytes of memory for each byte of a table's file, while it is read into numbers."""
@@ -45,7 +46,8 @@ def require_memory_to_read(path: Path) -> None:
 
 def bytes_of_a_study(space: SearchSpace, cohort: Cohort) -> int:
     """10·4·N·p for the data, and the larger of a population and of all results with their weights
-    at the best and at the last epoch, M·(8·p·h + 100·p) bytes; of the widest networks."""
+    at the best and at the last epoch, M·(8·p·h + 100·p) bytes; of the widest networks. With R
+    resamples 8·N·(R + M·o) besides."""
     people, columns = cohort.features.shape
     sizes = space.space.get("hidden_layer_sizes", (space.network.hidden_layer_sizes,))
     outputs = len(cohort.classes) if len(cohort.classes) > 2 else 1
@@ -54,7 +56,7 @@ def bytes_of_a_study(space: SearchSpace, cohort: Cohort) -> int:
     no_rows = np.zeros((0, columns))
     data = TrainingData(no_rows, cohort.outcome, cohort.task, rows, np.arange(columns))
     schedule = Schedule(batch_size=space.training.batch_size)
-    networks = Sampling(space).total * len(space.seeds)
+    networks = networks_of_a_study(space)
     needed = 0
     for hidden in sizes:
         architecture = Architecture(columns, 0, tuple(hidden), outputs)
@@ -62,13 +64,20 @@ def bytes_of_a_study(space: SearchSpace, cohort: Cohort) -> int:
         population = max(network_bytes, min(POPULATION_BYTES, networks * network_bytes))
         results = networks * (8 * columns * architecture.layer_sizes[0] + 100 * columns)
         needed = max(needed, population, results)
+    if space.resamples is not None:  # who is drawn, and every network's predictions at the end
+        needed += people * (8 * space.resamples.draws + 8 * networks * outputs)
     return COPIES_OF_THE_TABLE * 4 * people * columns + needed + OTHER_BYTES
+
+
+def networks_of_a_study(space: SearchSpace) -> int:
+    """Configurations × seeds, on the table and on every resample."""
+    return Sampling(space).total * len(space.seeds) * len(resamples_of(space))
 
 
 def require_memory_to_train(space: SearchSpace, cohort: Cohort) -> None:
     """InputError, with the bytes needed and available, unless the study fits into memory."""
     people, columns = cohort.features.shape
-    networks = Sampling(space).total * len(space.seeds)
+    networks = networks_of_a_study(space)
     require_memory(
         bytes_of_a_study(space, cohort),
         f"a study of {networks:,} networks on {people:,} rows and {columns:,} columns",

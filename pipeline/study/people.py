@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any, cast
@@ -10,12 +10,14 @@ from typing import Any, cast
 import numpy as np
 
 from pipeline.baselines import BaselineData
-from pipeline.data import Cohort, training_weights
+from pipeline.data import ClassWeight, Cohort, training_weights
 from pipeline.genetics import Genotypes, encoding_factor
-from pipeline.networks import TrainingData
-from pipeline.results import ANCESTRY, Inputs, NetworkResult
+from pipeline.networks import Resamples, TrainingData
+from pipeline.results import ANCESTRY, THE_TABLE, Inputs, NetworkResult
 from pipeline.search_space import Configuration
 from pipeline.serving import Schema
+from pipeline.study.replicates import Population, Replicate
+from pipeline.study.resampled import Resampled
 
 IN_SQUARED_UNITS, IN_UNITS = "mean_squared_error", "mean_absolute_error"
 
@@ -26,26 +28,29 @@ class People:
     """The cohort and its genotypes as networks of any inputs see them.
 
     Networks see a quantity as (outcome − center)/unit of `Cohort.scale`; every reported metric is
-    in the table's unit again.
+    in the table's unit again. resampled: the development people of a study with resamples.
     """
 
-    def __init__(self, cohort: Cohort, genotypes: Genotypes | None):
-        self.cohort, self.genotypes = cohort, genotypes
+    def __init__(
+        self, cohort: Cohort, genotypes: Genotypes | None, resampled: Resampled | None = None
+    ):
+        self.cohort, self.genotypes, self.resampled = cohort, genotypes, resampled
         split = cohort.split
         self._order = np.concatenate([split.train, split.validation, split.test])
         self._rows = (len(split.train), len(split.validation), len(split.test))
-        self._relationship = self._relationship_factor = self._components = None
-        if genotypes is not None:
-            self._relationship = genotypes.relationship[np.ix_(self._order, split.train)]
-            self._relationship_factor = encoding_factor(self._relationship, len(split.train))
-            self._components = genotypes.components
+        self._components = None if genotypes is None else genotypes.components
         self._training_data: dict[tuple, TrainingData] = {}
+        self._related: dict[bool, dict] = {}
 
     def for_workers(self) -> People:
-        """The same for training elsewhere: without files, names of levels, and relationships that
-        no network is trained with."""
+        """The same for training elsewhere: without files, columns that are no variables, and
+        relationships that no network is trained with."""
         travelling = copy(self)
         travelling._training_data = {}
+        if self.genotypes is not None:
+            for on_resamples in (False, True)[: 2 if self.resampled else 1]:
+                self._relationships(on_resamples)
+        travelling._related = dict(self._related)
         travelling.cohort = replace(
             self.cohort, schema=Schema((), ()), described=(), warnings=(), source=""
         )
@@ -144,38 +149,133 @@ class People:
             relationship=self._relationship if GENETIC in families else None,
         )
 
-    def training_data(self, configuration: Configuration) -> TrainingData:
-        """Made once for each choice of inputs and class weights."""
-        families, cohort = configuration.inputs, self.cohort
+    @property
+    def _relationship(self) -> np.ndarray | None:
+        """(N, n) of everyone to those who train on the table, test rows last."""
+        return None if self.genotypes is None else self._relationships(False)["relationship"]
+
+    def rows_of(self, population: Population) -> np.ndarray:
+        """(N,) the table's row of each of a network's predictions."""
+        if self.resampled is None or not population.resampled:
+            return self._order
+        return self.resampled.order
+
+    def parts(self, replicate: Replicate) -> Mapping[str, tuple[slice | np.ndarray, np.ndarray]]:
+        """Part → its positions in this network's predictions, and its outcomes."""
+        if replicate.resample == THE_TABLE:
+            return self.outcome
+        assert self.resampled is not None
+        return self.resampled.parts(replicate.resample)
+
+    def training_data(
+        self, configuration: Configuration, on_resamples: bool = False
+    ) -> TrainingData:
+        """Made once for each choice of inputs and class weights; with the study's resamples, or of
+        the table as it is split."""
         dimensions = configuration.network.genetic_dimensions
         class_weight = configuration.training.class_weight
-        key = families, dimensions, str(class_weight)
+        key = configuration.inputs, dimensions, str(class_weight), on_resamples
         if key not in self._training_data:
-            chosen = [f != GENETIC and f in families for f in cohort.inputs.families]
-            genetic = GENETIC in families
-            center, unit = cohort.scale
-            target, train = cohort.outcome[self._order], cohort.split.train
-            row_weights = None if cohort.row_weights is None else cohort.row_weights[train]
-            columns, penalty_factor = (
-                cohort.features[:, chosen],
-                cohort.penalty_factor[chosen],
-            )
-            if self._components is not None:
-                scores = self._components.scores.astype(np.float32)
-                columns = np.concatenate([columns, scores], axis=1)
-                penalty_factor = np.append(penalty_factor, np.zeros(scores.shape[1]))
-            self._training_data[key] = TrainingData(
-                columns=columns[self._order],
-                target=(target - center) / unit if self.task == "regression" else target,
-                task=self.task,
-                rows=self._rows,
-                group_index=self.inputs(families, dimensions).group_index,
-                penalty_factor=np.append(penalty_factor, np.ones(dimensions if genetic else 0)),
-                row_weights=training_weights(
-                    cohort.outcome[train], cohort.classes, class_weight, row_weights
-                ),
-                relationship=self._relationship if genetic else None,
-                relationship_factor=self._relationship_factor if genetic else None,
-                rank=self.genotypes.rank if genetic and self.genotypes is not None else 1,
-            )
+            make = self._on_resamples if on_resamples else self._of_the_table
+            self._training_data[key] = make(configuration)
         return self._training_data[key]
+
+    def _of_the_table(self, configuration: Configuration) -> TrainingData:
+        return self._data(
+            configuration,
+            self.table_columns(configuration.inputs)[self._order],
+            self._order,
+            self._rows,
+            class_weight=configuration.training.class_weight,
+            related=self._relationships(False) if GENETIC in configuration.inputs else {},
+        )
+
+    def _on_resamples(self, configuration: Configuration) -> TrainingData:
+        """Columns standardized over all development people, as the engine takes them; it gives
+        each network those of its own people."""
+        assert self.resampled is not None
+        order, n = self.resampled.order, len(self.resampled.development)
+        draws, class_weight = self.resampled.draws, configuration.training.class_weight
+        columns = self.table_columns(configuration.inputs)[order].astype(np.float64)
+        unit = columns[:n].std(axis=0)
+        columns = (columns - columns[:n].mean(axis=0)) / np.where(unit > 0.0, unit, 1.0)
+        imputed = self.cohort.imputed[order][:, self._chosen(configuration.inputs)]
+        missing = np.zeros(columns.shape, bool)
+        missing[:, : imputed.shape[1]] = imputed
+        balanced = class_weight == "balanced"
+        return self._data(
+            configuration,
+            columns.astype(np.float32),
+            order,
+            (n, 0, len(order) - n),
+            class_weight="none" if balanced else class_weight,
+            related=self._relationships(True) if GENETIC in configuration.inputs else {},
+            resamples=Resamples(draws.weights, draws.validation, balanced=balanced),
+            missing=missing if missing.any() else None,
+        )
+
+    def _chosen(self, families: Sequence[str]) -> list[bool]:
+        return [f != GENETIC and f in families for f in self.cohort.inputs.families]
+
+    def table_columns(self, families: Sequence[str]) -> np.ndarray:
+        """(N, p_s) by row of the table: its columns of these families, and principal components."""
+        columns = self.cohort.features[:, self._chosen(families)]
+        if self._components is None:
+            return columns
+        return np.concatenate([columns, self._components.scores.astype(np.float32)], axis=1)
+
+    def _relationships(self, on_resamples: bool) -> dict:
+        """Everyone's relationships to those who train, or to all development people."""
+        if on_resamples not in self._related:
+            genotypes = self.genotypes
+            assert genotypes is not None  # else no inputs would be genetic
+            order, training = self._order, self.cohort.split.train
+            if on_resamples:
+                assert self.resampled is not None
+                order, training = self.resampled.order, self.resampled.development
+            relationship = genotypes.relationship[np.ix_(order, training)]
+            factor = None  # of resamples each has its own
+            if not on_resamples:
+                factor = encoding_factor(relationship, len(training))
+            self._related[on_resamples] = {
+                "relationship": relationship,
+                "relationship_factor": factor,
+                "rank": min(len(training), genotypes.variants),
+            }
+        return self._related[on_resamples]
+
+    def _data(
+        self,
+        configuration: Configuration,
+        columns: np.ndarray,
+        order: np.ndarray,
+        rows: tuple[int, int, int],
+        *,
+        class_weight: ClassWeight,
+        related: dict,
+        **resampled: Any,
+    ) -> TrainingData:
+        """Of columns in this order of the table's rows, of which the first train."""
+        cohort, families = self.cohort, configuration.inputs
+        dimensions = configuration.network.genetic_dimensions
+        center, unit = cohort.scale
+        target, train = cohort.outcome[order], order[: rows[0]]
+        row_weights = None if cohort.row_weights is None else cohort.row_weights[train]
+        penalty_factor = cohort.penalty_factor[self._chosen(families)]
+        components = columns.shape[1] - len(penalty_factor)
+        encodings = dimensions if GENETIC in families else 0
+        return TrainingData(
+            columns=columns,
+            target=(target - center) / unit if self.task == "regression" else target,
+            task=self.task,
+            rows=rows,
+            group_index=self.inputs(families, dimensions).group_index,
+            penalty_factor=np.concatenate(
+                [penalty_factor, np.zeros(components), np.ones(encodings)]
+            ),
+            row_weights=training_weights(
+                cohort.outcome[train], cohort.classes, class_weight, row_weights
+            ),
+            **related,
+            **resampled,
+        )

@@ -1,7 +1,8 @@
 """Configurations × seeds → populations that train together → one NetworkResult a network.
 
-Networks train together where they share inputs, shape, schedule and row weights; lambdas, learning
-rates and seeds may differ within a population.
+Networks train together where they share inputs, shape, schedule and class weights, and where all of
+them train on resamples or none; lambdas, learning rates, seeds and resamples may differ within a
+population.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from pipeline.networks import (
     Architecture,
     NetworkSpec,
     Schedule,
+    TrainedNetwork,
     TrainingData,
     networks_at_once,
 )
-from pipeline.results import NetworkResult
+from pipeline.results import THE_TABLE, NetworkResult
 from pipeline.search_space import Configuration
 from pipeline.study.evaluation import measured_parts, network_result, resampled_test_people
 from pipeline.study.people import GENETIC, People
@@ -60,7 +62,7 @@ def _spec(replicate: Replicate) -> NetworkSpec:
         weight_decay=training.weight_decay,
         genetic_learning_rate=training.genetic_learning_rate,
         genetic_weight_decay=training.genetic_weight_decay,
-        resample=None,
+        resample=None if replicate.resample == THE_TABLE else replicate.resample,
     )
 
 
@@ -77,11 +79,12 @@ def populations(
         configuration = replicate.configuration
         schedule = _schedule(configuration, objective)
         class_weight = str(configuration.training.class_weight)
-        key = (configuration.inputs, configuration.network, schedule, class_weight)
+        on_resamples = replicate.resample != THE_TABLE
+        key = (on_resamples, configuration.inputs, configuration.network, schedule, class_weight)
         together.setdefault(key, []).append(replicate)
-    for (_, _, schedule, _), members in together.items():
+    for (on_resamples, _, _, schedule, _), members in together.items():
         configuration = members[0].configuration
-        data = people.training_data(configuration)
+        data = people.training_data(configuration, on_resamples)
         architecture = _architecture(configuration, data, people.outputs)
         cores = None if crew is None else crew.cores
         at_once = networks_at_once(data, architecture, schedule, cores)
@@ -110,14 +113,17 @@ def train(
     on_epoch: Callable[[int, int, float], None] | None = None,
     on_encoder: Callable[[Replicate, np.ndarray, float], None] | None = None,
     checkpoint: Checkpoint | None = None,
+    on_predictions: Callable[[Sequence[Replicate], np.ndarray], None] | None = None,
 ) -> list[NetworkResult]:
     """Train a population; results in the order of its replicates, without trial and key.
 
-    on_encoder(replicate, C, a) is given what each network learned of the genotypes. checkpoint:
-    where a population that was stopped goes on from; whoever keeps the results removes it.
+    on_encoder(replicate, C, a) is given what each network of the table learned of the genotypes,
+    on_predictions what those that did not fail predict at their best epochs, (K, o, N) by row of
+    the table, in its unit. checkpoint: where a population that was stopped goes on from; whoever
+    keeps the results removes it.
     """
     configuration = population.configuration
-    data = people.training_data(configuration)
+    data = people.training_data(configuration, population.resampled)
     inputs = people.inputs(configuration.inputs, configuration.network.genetic_dimensions)
     trained = train_population(
         data,
@@ -128,10 +134,15 @@ def train(
         checkpoint=checkpoint,
     )
     for replicate, network in zip(population.replicates, trained, strict=True):
-        if on_encoder is not None and network.encoder is not None:
+        on_the_table = replicate.resample == THE_TABLE
+        if on_encoder is not None and network.encoder is not None and on_the_table:
             on_encoder(replicate, *network.encoder)
-    measured = measured_parts(trained, people)
-    redrawn = resampled_test_people(trained, people, objective.removeprefix("val_"))
+    if on_predictions is not None:
+        _hand_on_predictions(population, trained, people, on_predictions)
+    measured = measured_parts(trained, population.replicates, people)
+    redrawn: list[dict[str, np.ndarray]] = [{} for _ in trained]
+    if not population.resampled:
+        redrawn = resampled_test_people(trained, people, objective.removeprefix("val_"))
     for network in trained:
         network.curves["score"] = list(people.scored(objective, np.array(network.curves["score"])))
     return [
@@ -140,3 +151,23 @@ def train(
             population.replicates, trained, measured, redrawn, strict=True
         )
     ]
+
+
+def _hand_on_predictions(
+    population: Population,
+    trained: Sequence[TrainedNetwork],
+    people: People,
+    on_predictions: Callable[[Sequence[Replicate], np.ndarray], None],
+) -> None:
+    usable = [
+        (replicate, network.predictions)
+        for replicate, network in zip(population.replicates, trained, strict=True)
+        if network.failure is None and network.predictions is not None
+    ]
+    if not usable:
+        return
+    replicates, predictions = zip(*usable, strict=True)
+    in_order = people.predicted(np.stack(predictions))
+    by_row = np.empty_like(in_order)
+    by_row[:, :, people.rows_of(population)] = in_order
+    on_predictions(replicates, by_row)

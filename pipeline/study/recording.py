@@ -13,11 +13,18 @@ from pipeline.errors import InputError
 from pipeline.inspection import solution_label
 from pipeline.provenance import made_with, processor
 from pipeline.report import HeatMap
-from pipeline.results import NetworkResult, StudyRecord
-from pipeline.study.replicates import Replicate, ReplicateKey
+from pipeline.results import NetworkResult, ReplicateKey, StudyRecord
+from pipeline.study.replicates import Replicate
 from pipeline.study.scores import Outcome, Scores, score_of
 from pipeline.study.trials import Trials
-from pipeline.tracking import StoredRun, StudyRun, params_from_texts, read_network, server_trouble
+from pipeline.tracking import (
+    StoredRun,
+    StudyRun,
+    attempts,
+    params_from_texts,
+    read_network,
+    server_trouble,
+)
 
 WEIGHTS_AT_ONCE = 10_000_000
 """First-layer weights whose files are written together: some 20 bytes each."""
@@ -71,15 +78,14 @@ class Recorder:
                 copies.append(self._copy(run, replicate))
             except InputError:  # its weights are lost: it is trained again
                 continue
-        self.record(sorted(copies, key=lambda copy: (copy.configuration, copy.seed)))
+        self.record(sorted(copies, key=lambda copy: copy.replicate_key))
         return len(copies)
 
     def _copy(self, run: StoredRun, replicate: Replicate) -> NetworkResult:
         network = read_network(self._run.store, run)
-        key_params = {"seed": replicate.seed, "configuration": replicate.configuration.number}
         return replace(
             network,
-            params={**replicate.configuration.params, **key_params},
+            params=replicate.params,
             copied_from=network.copied_from or run.run_id,
             trial=None,
         )
@@ -93,11 +99,7 @@ class Recorder:
             self._record_some(results[start : start + at_once])
 
     def _record_some(self, results: Sequence[NetworkResult]) -> None:
-        try:
-            self._check()
-        except Exception as error:
-            if server_trouble(error) is None:  # else it is checked when the storage is back
-                raise
+        self._check_lock()
         numbered = [
             replace(
                 result,
@@ -120,6 +122,13 @@ class Recorder:
         if self._waiting and not self._run.delivery.trouble:
             self._keep_what_arrived()
 
+    def _check_lock(self) -> None:
+        try:
+            self._check()
+        except Exception as error:
+            if server_trouble(error) is None:  # else it is checked when the storage is back
+                raise
+
     def _keep_what_arrived(self) -> None:
         """Networks whose runs had to wait."""
         objective = self.scores.space.objective
@@ -129,10 +138,17 @@ class Recorder:
         self._keep(arrived)
 
     def finish(self, on_wait: Callable[[str], None]) -> None:
-        """Wait until tracking server and storage have everything; InputError where they stay away,
-        and then the next start delivers it."""
-        self._run.delivery.finish(on_wait)
+        """Wait until tracking server and storage have everything, calling on_wait with each that
+        is waited for; InputError where they stay away, and then the next start delivers it."""
+        self._run.delivery.finish(lambda trouble: on_wait(f"the tracking server, which {trouble}"))
         self._keep_what_arrived()
+        for attempt in attempts():
+            if not self._without_trials:
+                break
+            self._check_lock()
+            self._keep([])
+            if self._without_trials and attempt == 0:
+                on_wait(f"the Optuna storage, which {self._storage_trouble}")
         if self._without_trials:
             raise InputError(
                 f"the Optuna storage must answer, but {self._storage_trouble}; no network is lost, "

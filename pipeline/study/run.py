@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from pipeline.data import Cohort
@@ -26,7 +27,7 @@ from pipeline.genetics import (
     load_genotypes,
     on_all_cores,
 )
-from pipeline.inspection import solution_label
+from pipeline.inspection import of_the_table, solution_label
 from pipeline.process import private_folder, sweep, sweep_cache
 from pipeline.progress import BlockProgress, StudyProgress
 from pipeline.report import TAG, Summary, outcome_links, report_folder, solutions_table, views_of
@@ -35,13 +36,17 @@ from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
 from pipeline.study.appraising import appraisal_tables, with_appraisal
-from pipeline.study.identity import Keys, command_of, record_of, study_id_of
+from pipeline.study.identity import Keys, command_of, record_of, shown_params, study_id_of
 from pipeline.study.lock import StorageLock, alone
 from pipeline.study.needs import require_memory_to_train
 from pipeline.study.people import GENETIC, People
+from pipeline.study.people_results import with_people
 from pipeline.study.populations import populations, train
+from pipeline.study.predictions import FOLDER as PREDICTIONS
+from pipeline.study.predictions import Predictions
 from pipeline.study.recording import Recorder
-from pipeline.study.replicates import Population, Replicate
+from pipeline.study.replicates import Population, Replicate, replicates_of, resamples_of
+from pipeline.study.resampled import Resampled, resampled_people
 from pipeline.study.scores import Scores
 from pipeline.study.storage import storage_url
 from pipeline.study.study_cohort import study_cohort
@@ -63,7 +68,9 @@ from pipeline.workers import Crew, Done, Here, check_scheduler, open_crew
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
 
-CACHED = ("relationship-*", "simulated-*", "fileset-*", "encoders/*", "baselines/*")
+CACHED = (
+    "relationship-*", "simulated-*", "fileset-*", "encoders/*", "baselines/*", f"{PREDICTIONS}/*/*",
+)  # fmt: skip
 """Of it, what is removed when it is old: at a later start it is computed again. Locks stay."""
 
 
@@ -93,15 +100,18 @@ def run_study(
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
     space, cohort, joined = study_cohort(space)
+    resampled = resampled_people(space, cohort)
     require_memory_to_train(space, cohort)
     with open_crew(space.scheduler, _sayer(console)) as crew:
-        return _run(space, cohort, joined, crew, storage, Path(output), command, console)
+        told = storage, Path(output), command, console
+        return _run(space, cohort, joined, resampled, crew, *told)
 
 
 def _run(
     space: SearchSpace,
     cohort: Cohort,
     joined: Joined | None,
+    resampled: Resampled | None,
     crew: Crew,
     storage: str,
     output: Path,
@@ -125,7 +135,7 @@ def _run(
     sweep(CACHE, below=True)
     with alone(study_id, CACHE):
         make_storage(storage)
-        spool, shown = CACHE / "spool" / study_id, _shown_params(space)
+        spool, shown = CACHE / "spool" / study_id, shown_params(space)
         with StorageLock(f"{space.study} {study_id}", storage) as lock:
             trials = Trials(space, study_id, storage)
             with open_study(
@@ -134,7 +144,7 @@ def _run(
                 lock.beats.append(run.beat)
                 folder = report_folder(output, [run.about])
                 recorder = Recorder(run, record, trials, Scores(space), lock.check)
-                people = People(cohort, genotypes)
+                people = People(cohort, genotypes, resampled)
                 _complete(space, people, recorder, run, folder, crew, console)
     return folder
 
@@ -152,31 +162,21 @@ def _complete(
     recorder.restore()
     _train_all(space, people, recorder, crew, console)
     crew.rest()
-    recorder.finish(
-        lambda trouble: console.print(
-            f"waiting for the tracking server, which {trouble}", markup=False
-        )
-    )
-    results = tracked.load_study(run.run_id)
+    recorder.finish(lambda what: console.print(f"waiting for {what}", markup=False))
+    every = tracked.load_study(run.run_id)
+    with console.status("comparing resamples"):
+        every, notes = with_people(every, space, people, run, CACHE)
+    for note in notes:
+        console.print(f"warning: {note}", markup=False, highlight=False, style="yellow")
+    results = of_the_table(every)
     if people.genotypes is not None:
         results = _with_variants(results, people.genotypes, run, console)
     results = with_appraisal(results, space, people, run, CACHE, console)
-    _finish(results, run, people.cohort, folder, console)
+    _finish(replace(results, networks=every.networks), run, people.cohort, folder, console)
 
 
 def _given(scheduler: str | None) -> dict[str, str]:
     return {} if scheduler is None else {"scheduler": scheduler}
-
-
-def _shown_params(space: SearchSpace) -> dict[str, str | int]:
-    """What the study's run shows beside its target and objective."""
-    return {
-        "configurations": space.configurations,
-        "seeds": len(space.seeds),
-        "sampler": space.sampler,
-        "regularizers": ", ".join(space.space["regularizer"]),
-        "inputs": ", ".join(space.inputs),
-    }
 
 
 def _check_writable(folder: Path) -> None:
@@ -240,7 +240,9 @@ def _train_all(
 ) -> None:
     scores = recorder.scores
     sampling = Sampling(space, scores.params)
-    wanted = {(c, s) for c in range(sampling.total) for s in space.seeds}
+    wanted = {
+        (c, s, r) for c in range(sampling.total) for s in space.seeds for r in resamples_of(space)
+    }
     done = len(wanted & scores.recorded.keys())
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
@@ -249,10 +251,10 @@ def _train_all(
     with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(scores.by_configuration()):
             replicates = [
-                Replicate(configuration, seed)
+                replicate
                 for configuration in configurations
-                for seed in space.seeds
-                if (configuration.number, seed) not in scores.recorded
+                for replicate in replicates_of(configuration, space)
+                if replicate.key not in scores.recorded
             ]
             adopted = recorder.adopt([(r, keys.of(r)) for r in replicates])
             if adopted:
@@ -281,6 +283,9 @@ def _record_done(
     trained = done.result or given_up(done.job, people, str(done.given_up))
     for position, *learned in trained.encoders:
         encoders.keep(keys.of(replicates[position]), *learned)
+    if trained.predictions is not None:
+        positions, by_row = trained.predictions
+        Predictions(CACHE, keys.people).keep([keys.of(replicates[p]) for p in positions], by_row)
     keyed = zip(trained.results, replicates, strict=True)
     recorder.record(
         [
@@ -302,6 +307,11 @@ def _train_one(
 ) -> None:
     """Train a population, and record each of its networks."""
     replicates, encoders = population.replicates, Encoders(CACHE)
+    predictions = Predictions(CACHE, keys.people)
+
+    def keep_predictions(usable: Sequence[Replicate], by_row: np.ndarray) -> None:
+        predictions.keep([keys.of(replicate) for replicate in usable], by_row)
+
     share = len(replicates) / population.configuration.training.epochs
     results = train(
         population,
@@ -310,6 +320,7 @@ def _train_one(
         lambda epoch, *_: progress.training(epoch * share),
         lambda replicate, *learned: encoders.keep(keys.of(replicate), *learned),
         checkpoint,
+        None if people.resampled is None else keep_predictions,
     )
     keyed = zip(results, replicates, strict=True)
     recorder.record([replace(result, key=keys.of(replicate)) for result, replicate in keyed])

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pipeline.inspection import entropy_bits
+from pipeline.results import THE_TABLE, ReplicateKey, replicate_key
 from pipeline.search_space import ENTROPY, KEPT, SearchSpace
-from pipeline.study.replicates import ReplicateKey
+from pipeline.study.replicates import resamples_of
 
 Params = Mapping[str, str | int | float]
 
@@ -38,7 +39,7 @@ class Outcome(NamedTuple):
 
     @property
     def replicate_key(self) -> ReplicateKey:
-        return int(self.params["configuration"]), int(self.params["seed"])
+        return replicate_key(self.params)
 
 
 def score_of(
@@ -70,12 +71,30 @@ class Scores:
         return self._scores
 
     def by_configuration(self) -> dict[int, tuple[float, ...] | None]:
+        """Configurations of which every network is recorded → their `values`."""
+        resamples = resamples_of(self.space)
+        return {
+            number: values
+            for number, values in self.values().items()
+            if all(
+                (number, seed, resample) in self._scores
+                for resample in resamples
+                for seed in self.space.seeds
+            )
+        }
+
+    def values(self) -> dict[int, tuple[float, ...] | None]:
         """Configurations of which every seed is recorded → the study's objectives, over the seeds
         that did not diverge: a mean of validation scores or of kept variables, or the solutions'
-        entropy."""
+        entropy.
+
+        Networks of resamples have no say: so a study with more of them, or with none, meets the
+        same configurations.
+        """
         networks: dict[int, dict[int, Score | None]] = defaultdict(dict)
-        for (configuration, seed), score in self._scores.items():
-            networks[configuration][seed] = score
+        for (configuration, seed, resample), score in self._scores.items():
+            if resample == THE_TABLE:
+                networks[configuration][seed] = score
         objectives: dict[int, tuple[float, ...] | None] = {}
         for configuration, by_seed in networks.items():
             if all(seed in by_seed for seed in self.space.seeds):
@@ -86,7 +105,7 @@ class Scores:
 
     def best_mean(self) -> float | None:
         """The best so far of the study's first objective."""
-        means = [values[0] for values in self.by_configuration().values() if values is not None]
+        means = [values[0] for values in self.values().values() if values is not None]
         if not means:
             return None
         return max(means) if self.space.maximized[0] else min(means)

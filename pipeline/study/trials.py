@@ -18,9 +18,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pipeline.errors import InputError
 from pipeline.process import first_line, masked
+from pipeline.results import ReplicateKey, replicate_key
 from pipeline.search_space import ENTROPY, KEPT, SearchSpace
 from pipeline.search_space import distributions as distributions_of
-from pipeline.study.replicates import ReplicateKey
 from pipeline.study.scores import Outcome
 from pipeline.tracking import (
     database_trouble,
@@ -30,6 +30,7 @@ from pipeline.tracking import (
     require_connection,
 )
 
+RESAMPLE = "resample"
 _FAILURE, _SOLUTION, _RUN, _KEY = "failure", "solution", "run_id", "network_key"
 Direction = Literal["minimize", "maximize"]
 
@@ -88,7 +89,7 @@ def refused_storage(storage: str, error: Exception) -> InputError:
 
 
 class Trials:
-    """The trials of a study, by (configuration, seed).
+    """The trials of a study, by configuration, seed and resample.
 
     Raises InputError where the storage cannot be opened.
     """
@@ -136,7 +137,11 @@ class Trials:
         }
 
     def _trial(self, outcome: Outcome) -> FrozenTrial:
-        distributions = distributions_of(self.space)
+        distributions = {
+            name: distribution
+            for name, distribution in distributions_of(self.space).items()
+            if name in outcome.params or name != RESAMPLE  # the table's own networks have none
+        }
         attributes = {_RUN: outcome.run_id, _KEY: outcome.key}
         values = None
         if outcome.score is None or not math.isfinite(outcome.score.score):
@@ -169,4 +174,4 @@ def _replicate_key(trial: FrozenTrial) -> ReplicateKey | None:
         return None
     if not {"configuration", "seed"} <= trial.params.keys():
         return None
-    return int(trial.params["configuration"]), int(trial.params["seed"])
+    return replicate_key(trial.params)

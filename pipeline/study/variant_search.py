@@ -41,7 +41,6 @@ from pipeline.inspection import (
 from pipeline.results import ANCESTRY, NetworkResult, StudyResults
 from pipeline.serving import Variants, VariantWeights
 from pipeline.study.finalists import MOST_MODELS
-from pipeline.study.replicates import ReplicateKey
 from pipeline.tracking import VARIANTS, VARIANTS_FOLDER, StudyRun
 from pipeline.training import genetic_draws
 
@@ -175,8 +174,8 @@ def find_variants(
     rows that were shown of them. None where nothing can be shown for that reason, or no network
     has genetic inputs.
     """
-    shown = {_replicate_key(n): n for n in shown_networks(results)}
-    wanted = shown | {_replicate_key(n): n for n in served_networks(results)}
+    shown = {n.replicate_key: n for n in shown_networks(results)}
+    wanted = shown | {n.replicate_key: n for n in served_networks(results)}
     recoveries = []
     if wanted:
         lower = training_cholesky(genotypes)
@@ -198,10 +197,6 @@ def find_variants(
         run.run_id, {f"{VARIANTS_FOLDER}/{VARIANTS}": table.to_csv(index=False).encode()}
     )
     return table
-
-
-def _replicate_key(network: NetworkResult) -> ReplicateKey:
-    return network.configuration, network.seed
 
 
 def _recovery(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +18,12 @@ from pipeline.study.replicates import Population, Replicate
 @dataclass(frozen=True)
 class Trained:
     """results in the order of the population; encoders (position, C, a) of networks that see
-    genotypes, which stay in the cache of the process that asked."""
+    genotypes, and predictions (positions, (K, o, N) by row of the table) of a study with resamples:
+    both stay in the cache of the process that asked."""
 
     results: list[NetworkResult]
     encoders: tuple[tuple[int, np.ndarray, float], ...] = ()
+    predictions: tuple[tuple[int, ...], np.ndarray] | None = None
 
 
 def train_elsewhere(
@@ -32,6 +34,11 @@ def train_elsewhere(
     people, objective = shared
     position = {replicate: i for i, replicate in enumerate(map(_name, population.replicates))}
     learned: list[tuple[int, np.ndarray, float]] = []
+    predicted: list[tuple[tuple[int, ...], np.ndarray]] = []
+
+    def keep_predictions(usable: Sequence[Replicate], by_row: np.ndarray) -> None:
+        predicted.append((tuple(position[_name(r)] for r in usable), by_row.astype(np.float32)))
+
     share = len(population.replicates) / population.configuration.training.epochs
     results = train(
         population,
@@ -39,8 +46,9 @@ def train_elsewhere(
         objective,
         lambda epoch, *_: tell(epoch * share),
         lambda replicate, *encoder: learned.append((position[_name(replicate)], *encoder)),
+        on_predictions=None if people.resampled is None else keep_predictions,
     )
-    return Trained(results, tuple(learned))
+    return Trained(results, tuple(learned), predicted[0] if predicted else None)
 
 
 def _name(replicate: Replicate) -> tuple:

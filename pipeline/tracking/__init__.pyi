@@ -3,6 +3,7 @@ from .availability import server_trouble_as_a_sentence as server_trouble_as_a_se
 from .databases import database_trouble as database_trouble
 from .databases import one_at_a_time as one_at_a_time
 from .databases import require_connection as require_connection
+from .delivery import attempts as attempts
 from .fetched import FetchedModel as FetchedModel
 from .fetched import fetch_model as fetch_model
 from .format import VARIANTS as VARIANTS
@@ -19,6 +20,7 @@ from .local_sqlite import refuse_one_file as refuse_one_file
 from .opening import Fingerprint as Fingerprint
 from .opening import open_study as open_study
 from .origin import Origin as Origin
+from .people_tables import people_files as people_files
 from .reader import load_record as load_record
 from .reader import read_network as read_network
 from .records import StoredRun as StoredRun

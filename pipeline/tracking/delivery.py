@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.errors import InputError
@@ -14,6 +15,17 @@ from pipeline.tracking.store import RunStore
 
 WAIT_SECONDS, AGAIN_SECONDS = 300.0, 5.0
 """At the end of a study: how long a store that is away is waited for, and how often it is tried."""
+
+
+def attempts() -> Iterator[int]:
+    """0, 1, 2 … for WAIT_SECONDS, with a pause of AGAIN_SECONDS before each but the first two."""
+    until = time.monotonic() + WAIT_SECONDS
+    yield 0
+    for attempt in itertools.count(1):
+        yield attempt
+        if time.monotonic() > until:
+            return
+        time.sleep(AGAIN_SECONDS)
 
 
 class Delivery:
@@ -98,20 +110,17 @@ class Delivery:
 
         Raises InputError where it stays away: what waits stays on the disk for the next start.
         """
-        until, is_announced = time.monotonic() + WAIT_SECONDS, False
-        while self._spool is not None and self._spool.waiting():
+        for attempt in attempts():
+            if self._spool is None or not self._spool.waiting():
+                break
             self.deliver()
-            if self.trouble is None:
-                continue
-            if not is_announced:
+            if self.trouble is not None and attempt == 0:
                 on_wait(self.trouble)
-                is_announced = True
-            if time.monotonic() > until:
-                raise InputError(
-                    f"the tracking server must answer, but {self._store.shown} {self.trouble}; "
-                    f"{self.waiting} networks wait in {self._spool.folder}, and the same command "
-                    "delivers them"
-                )
-            time.sleep(AGAIN_SECONDS)
+        if self._spool is not None and self._spool.waiting():
+            raise InputError(
+                f"the tracking server must answer, but {self._store.shown} {self.trouble}; "
+                f"{self.waiting} networks wait in {self._spool.folder}, and the same command "
+                "delivers them"
+            )
         if self._was_away:  # deletes runs that a slow server began for a request given up
             self._delivered()

@@ -13,6 +13,7 @@ from pipeline.results import Inputs, NetworkResult, StudyRecord, StudyResults
 from pipeline.tracking import format as run_format
 from pipeline.tracking.availability import server_trouble_as_a_sentence
 from pipeline.tracking.format import CURVE_PREFIX, FIRST_LAYER, WEIGHTS_FOLDER
+from pipeline.tracking.people_tables import PEOPLE_FOLDER, people_tables_from_files
 from pipeline.tracking.records import StoredRun
 from pipeline.tracking.store import RunStore
 from pipeline.tracking.writer import (
@@ -71,11 +72,12 @@ def load_study(study: str | None = None, tracking_uri: str | None = None) -> Stu
     variants = store.read_files(run, run_format.VARIANTS_FOLDER).get(run_format.VARIANTS)
     return StudyResults(
         run_format.record_from_json(content, run.run_id),
-        tuple(sorted(networks, key=lambda network: (network.configuration, network.seed))),
+        tuple(sorted(networks, key=lambda network: network.replicate_key)),
         run_format.variants_from_csv(variants) if variants else None,
         appraisal=run_format.appraisal_from_files(
             store.read_files(run, run_format.APPRAISAL_FOLDER)
         ),
+        people=people_tables_from_files(store.read_files(run, PEOPLE_FOLDER)),
     )
 
 

@@ -1,8 +1,9 @@
-"""A whole run in one transaction of MLflow's SQLite database.
+"""A whole run in one transaction of MLflow's database, in SQLite or PostgreSQL.
 
 MLflow's own calls take a transaction for each of create, log and end, and an object for each
 point of a curve: 0.12 s a network on 2 cores, more than its training. The same rows, inserted
-together, take 0.01 s, and a killed process leaves no half-recorded run. `SqlRuns.of` looks at the
+together, take 0.01 s, and a killed process leaves no half-recorded run. PostgreSQL takes them by
+its COPY. `SqlRuns.of` looks at the
 tables first and is None when they are not the ones known here: then MLflow's calls are used.
 """
 
@@ -93,7 +94,7 @@ class SqlRuns:
     def of(cls, engine: sa.Engine) -> SqlRuns | None:
         """None when the database is another, of a version on which this was not compared with
         MLflow's client, or its tables are not as known here."""
-        if engine.dialect.name != "sqlite" or _version(engine) not in COMPARED_VERSIONS:
+        if engine.dialect.name not in WRITERS or _version(engine) not in COMPARED_VERSIONS:
             return None
         metadata = sa.MetaData()
         try:
@@ -149,21 +150,45 @@ class SqlRuns:
     @contextmanager
     def _transaction(self) -> Iterator[_Writer]:
         with self._engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-            connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-            yield _Writer(connection, self._tables)
+            yield WRITERS[self._engine.dialect.name](connection, self._tables)
             connection.commit()
 
 
 class _Writer:
+    """Rows into tables, in the transaction of a connection."""
+
     def __init__(self, connection: sa.Connection, tables: Mapping[str, sa.Table]) -> None:
         self.connection = connection
         self._tables = tables
+        self._begin()
+
+    def _begin(self) -> None:
+        self.connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+        self.connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
 
     def __call__(self, table: str, rows: Sequence[dict], statement: Any = None) -> None:
         if rows:
             statement = self._tables[table].insert() if statement is None else statement
             self.connection.execute(statement, rows)
+
+
+class _PostgresWriter(_Writer):
+    def _begin(self) -> None:
+        pass
+
+    def __call__(self, table: str, rows: Sequence[dict], statement: Any = None) -> None:
+        raw = self.connection.connection.cursor()
+        if statement is not None or not rows or not hasattr(raw, "copy"):  # of another driver
+            super().__call__(table, rows, statement)
+            return
+        names = list(rows[0])
+        with raw.copy(f"COPY {table} ({', '.join(names)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row([row[name] for name in names])
+
+
+WRITERS = {"sqlite": _Writer, "postgresql": _PostgresWriter}
+"""SQLAlchemy's name of a database → how rows come into it."""
 
 
 def _version(engine: sa.Engine) -> str | None:

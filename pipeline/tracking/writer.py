@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.errors import InputError
 from pipeline.process import masked
-from pipeline.results import NetworkResult, StudyRecord
+from pipeline.results import NetworkResult, ReplicateKey, StudyRecord, replicate_key
 from pipeline.tracking import format as run_format
 from pipeline.tracking.availability import CLOSING_SECONDS, server_trouble, short_timeouts
 from pipeline.tracking.delivery import Delivery
@@ -94,7 +94,7 @@ class StudyRun:
     def recorded(self) -> list[StoredRun]:
         """The networks' runs that are complete, one a network, as they were recorded."""
         complete = complete_runs(self._networks())
-        return sorted(complete.values(), key=lambda run: (run.end_ms, replicate_key(run)))
+        return sorted(complete.values(), key=lambda run: (run.end_ms, key_of_run(run)))
 
     def discard_unfinished(self) -> int:
         """Delete runs of networks that a killed process had not finished; returns how many.
@@ -264,19 +264,19 @@ class StudyRun:
                 signal.signal(number, handler)
 
 
-def complete_runs(networks: Sequence[StoredRun]) -> dict[tuple[int, int], StoredRun]:
-    """(configuration, seed) → the network's run; the first where there are several."""
-    complete: dict[tuple[int, int], StoredRun] = {}
+def complete_runs(networks: Sequence[StoredRun]) -> dict[ReplicateKey, StoredRun]:
+    """Which network → its run; the first where there are several."""
+    complete: dict[ReplicateKey, StoredRun] = {}
     for run in networks:
-        if run.tags.get("kind") == NETWORK and run.status in OVER and (key := replicate_key(run)):
+        if run.tags.get("kind") == NETWORK and run.status in OVER and (key := key_of_run(run)):
             complete.setdefault(key, run)
     return complete
 
 
-def replicate_key(run: StoredRun) -> tuple[int, int] | None:
-    """(configuration, seed) of a network's run, or None while it has none."""
+def key_of_run(run: StoredRun) -> ReplicateKey | None:
+    """Which network a run is of, or None while it has no params."""
     try:
-        return int(run.params["configuration"]), int(run.params["seed"])
+        return replicate_key(run.params)
     except (KeyError, ValueError):
         return None
 

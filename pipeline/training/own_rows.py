@@ -92,7 +92,7 @@ class Ownership:
                 f"but got rows {data.rows} and resamples of {data.resamples.weights.shape[1]}"
             )
         self._data, self._resamples = data, data.resamples
-        self._fitted: dict[int | None, Fitted] = {}
+        _, self._fitted = data.resamples.fitted.setdefault(id(data), (data, {}))
         self._starts: dict[tuple[int, int], np.ndarray] = {}
 
     def fitted(self, resample: int | None) -> Fitted:
@@ -120,10 +120,11 @@ class Ownership:
         )
         loss_weights = drawn * row_weights
         if resamples.balanced and resample is not None:
+            counted = drawn if resamples.standardize else loss_weights
             classes = np.asarray(data.target[:n], int)
-            counts = np.bincount(classes, drawn)
-            with np.errstate(divide="ignore"):
-                loss_weights *= (drawn.sum() / (len(counts) * counts))[classes]
+            counts = np.bincount(classes, counted)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                loss_weights = loss_weights * (counted.sum() / (len(counts) * counts))[classes]
             loss_weights[drawn == 0.0] = 0.0
         loss_weights /= loss_weights.mean()
         if resample is None:

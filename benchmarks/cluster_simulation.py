@@ -1,0 +1,185 @@
+"""A million networks on 1 to 10,000 workers, simulated: where the parent saturates, and the price.
+
+`python benchmarks/cluster_simulation.py` draws docs/images/cluster_simulation.png and prints the
+tables of docs/scaling.md. Discrete events: a worker trains a population at a time and has a second
+one waiting, as in `pipeline/workers`; results queue for the parent, which serves one at a time: it
+receives, records and tells the population, asks for the next one and sends it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from measure import HERE, as_markdown
+
+NETWORKS = 1_000_000
+WORKERS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+AHEAD = 2
+"""Populations of a worker: one that it trains, and one that waits there."""
+
+LATENCY_SECONDS = 0.005
+BYTES_A_SECOND = (
+    125e6  # a network of 1 Gbit/s at the parent, through which a table goes to each worker
+)
+SPREAD = 0.2  # standard deviation of the logarithm of a population's time
+DOLLARS_A_CORE_HOUR = 0.04  # assumed: a core of a cloud's ordinary machine
+
+
+@dataclass(frozen=True)
+class Parent:
+    """What a parent takes for a network, in seconds, as benchmarks/parent_time.py measures it.
+
+    parents: of so many studies at once, each with its share of networks and of workers.
+    """
+
+    name: str
+    ask_and_send: float
+    receive_record_tell: float
+    parents: int = 1
+
+
+@dataclass(frozen=True)
+class Work:
+    """Networks: seconds of one core each, as benchmarks/README.md has them; the table's bytes."""
+
+    name: str
+    seconds: float
+    table_bytes: float
+    population: int = 10
+
+
+def makespan(
+    workers: int, networks: int, work: Work, parent: Parent, seed: int = 0
+) -> tuple[float, float]:
+    """Of one parent: seconds from the first network asked for to the last one told, and the
+    seconds of training in them, of all workers."""
+    population = min(work.population, max(1, networks // workers))
+    count = math.ceil(networks / population)
+    rng = np.random.default_rng(seed)
+    times = work.seconds * population * rng.lognormal(-(SPREAD**2) / 2, SPREAD, count)
+    ask, tell = parent.ask_and_send * population, parent.receive_record_tell * population
+    free_at = 0.0  # the parent
+    idle_from = [0.0] * workers
+    arrivals: list[tuple[float, int]] = []  # of results at the parent, and whose
+    sent = 0
+
+    def send(worker: int) -> None:
+        nonlocal free_at, sent
+        free_at += ask
+        begins = max(free_at + LATENCY_SECONDS, idle_from[worker])
+        idle_from[worker] = begins + times[sent]
+        heapq.heappush(arrivals, (idle_from[worker] + LATENCY_SECONDS, worker))
+        sent += 1
+
+    for ahead in range(AHEAD):
+        for worker in range(workers):
+            if ahead == 0:
+                free_at += work.table_bytes / BYTES_A_SECOND
+            if sent < count:
+                send(worker)
+    while arrivals:
+        arrived, worker = heapq.heappop(arrivals)
+        free_at = max(free_at, arrived) + tell
+        if sent < count:
+            send(worker)
+    return free_at, float(times.sum())
+
+
+def efficiency(workers: int, networks: int, work: Work, parent: Parent) -> tuple[float, float]:
+    """(share of the workers' time that is training, seconds in all)."""
+    shares = min(parent.parents, workers)
+    each = workers // shares
+    seconds, busy = makespan(each, networks // shares, work, parent)
+    return busy / (each * seconds), seconds
+
+
+def rows(works: Sequence[Work], parents: Sequence[Parent]) -> pd.DataFrame:
+    """One row for each number of workers, networks and parent."""
+    found = []
+    for work in works:
+        for parent in parents:
+            for workers in WORKERS:
+                share, seconds = efficiency(workers, NETWORKS, work, parent)
+                found.append(
+                    {
+                        "networks": work.name,
+                        "parent": parent.name,
+                        "workers": workers,
+                        "efficiency": share,
+                        "hours": seconds / 3600,
+                        "dollars": workers * seconds / 3600 * DOLLARS_A_CORE_HOUR,
+                    }
+                )
+    return pd.DataFrame(found)
+
+
+def saturation(work: Work, parent: Parent) -> float:
+    """Workers at which the parent has no time left, by arithmetic."""
+    per_network = parent.ask_and_send + parent.receive_record_tell
+    return parent.parents * work.seconds / per_network
+
+
+def plot(table: pd.DataFrame, path: Path) -> None:
+    """Efficiency against workers: a panel for each kind of network, a line for each parent."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    kinds = list(dict.fromkeys(table["networks"]))
+    figure, axes = plt.subplots(
+        1, len(kinds), figsize=(3.6 * len(kinds), 3.4), sharey=True, layout="constrained"
+    )
+    for axis, kind in zip(axes, kinds, strict=True):
+        for parent, part in table[table["networks"] == kind].groupby("parent", sort=False):
+            axis.plot(part["workers"], part["efficiency"], marker="o", markersize=3, label=parent)
+        axis.axhline(0.9, color="0.6", linewidth=0.8, linestyle=":")
+        axis.set_xscale("log")
+        axis.set_ylim(0, 1.03)
+        axis.set_title(kind, fontsize=9)
+        axis.set_xlabel("workers of one core")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("share of the workers' time in training")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    figure.savefig(path, dpi=160)
+
+
+# Milliseconds of the parent's processor for a network, measured on 2026-11-26: see docs/scaling.md.
+PARENTS = (
+    Parent("SQLite", 0.001, 0.014),
+    Parent("PostgreSQL and MLflow server", 0.001, 0.039),
+    Parent("runs straight into PostgreSQL", 0.001, 0.019),
+    Parent("… and ten parents", 0.001, 0.019, parents=10),
+)
+WORKS = (
+    Work("bundled table, 0.25 s a network", 0.25, 0.5e6, population=64),
+    Work("10,000 columns, 6.6 s a network", 6.6, 80e6),
+    Work("500,000 people, 11 s a network", 11.0, 80e6),
+)
+
+
+def main() -> None:
+    table = rows(WORKS, PARENTS)
+    plot(table, HERE.parent / "docs/images/cluster_simulation.png")
+    for work in WORKS:
+        print(f"\n{work.name}; saturates at, in workers: " + "; ".join(
+            f"{parent.name} {saturation(work, parent):.0f}" for parent in PARENTS
+        ))  # fmt: skip
+        part = table[table["networks"] == work.name]
+        shown = part.pivot(index="workers", columns="parent", values="efficiency").round(2)
+        shown = shown[[parent.name for parent in PARENTS]].reset_index()
+        best = part[part["parent"] == PARENTS[-1].name]
+        shown["hours"] = [f"{h:,.1f}" for h in best["hours"]]
+        shown["dollars"] = [f"{d:,.0f}" for d in best["dollars"]]
+        print(as_markdown(shown))
+
+
+if __name__ == "__main__":
+    main()

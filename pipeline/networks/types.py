@@ -82,7 +82,8 @@ class TrainingData:
     relationship   (N, n) float32, of everyone with the training rows, or None; more columns are
                    not used
     relationship_factor  (N, n) float32 F: standard normal draws → initial encodings; of its first
-                   n rows F·Fᵀ is nearly relationship
+                   n rows F·Fᵀ is nearly relationship. None where every network has
+                   a resample: each has its own people's
     rank           r of pipeline.networks.optimizer: min(training people, variants)
     resamples      of the first n rows, or None. With them rows are (n, 0, test): all development
                    people stand first, and columns are standardized over all of them

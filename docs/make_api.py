@@ -20,7 +20,13 @@ The formula that all of them minimize, its symbols and its sources are those of 
 """
 
 PUBLIC = {
-    "pipeline": ("SparseMLPClassifier", "SparseMLPRegressor", "lambda_path", "load_model"),
+    "pipeline": (
+        "SparseMLPClassifier",
+        "SparseMLPRegressor",
+        "lambda_path",
+        "stability_path",
+        "load_model",
+    ),
     "pipeline.study": ("run_study",),
     "pipeline.search_space": ("load_search_space",),
     "pipeline.data": ("read_table", "load_cohort"),

@@ -5,11 +5,11 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from pipeline.metrics.bootstrap import interval, resampled, resamples, resamples_of
+from pipeline.metrics.bootstrap import interval, resampled, resamples, resamples_for, resamples_of
 from pipeline.metrics.metrics import OF_TASK
 from pipeline.serving import probabilities
 
-ROWS, TIMES = 60, resamples(60, 40)
+ROWS, TIMES = 100, resamples(100, 40)  # enough for every metric
 RNG = np.random.default_rng(3)
 Z = RNG.normal(size=(3, ROWS)).round(1)  # rounded, so that scores are tied
 OUTCOME = {
@@ -108,3 +108,29 @@ def test_the_interval_over_people_is_that_of_the_variance_of_sums_over_people():
     low, high = interval([values])
     assert (high - low) / 2 == pytest.approx(reach, rel=0.1)
     assert (high + low) / 2 == pytest.approx(size.mean(), abs=reach / 10)
+
+
+def test_from_too_few_people_there_are_no_resamples_and_no_interval():
+    y = np.repeat([0, 1], [45, 15])
+    assert resamples_for(y, "binary").shape == (60, 500)
+    assert resamples_for(y[1:], "binary").shape == (59, 0)  # too few people
+    assert resamples_for(np.repeat([0, 1], [46, 14]), "binary").shape == (60, 0)  # of a class
+    assert resamples_for(np.zeros(80), "binary").shape == (80, 0)  # of one class alone
+    assert resamples_for(np.arange(60.0), "regression").shape == (60, 500)
+    # Six rows each of ten people are ten people.
+    assert resamples_for(y, "binary", np.arange(60) // 6).shape == (60, 0)
+    none = resampled("auroc", y, y[None].astype(float), "binary", np.empty((60, 0)))
+    assert none.shape == (0,) and np.isnan(interval([none])).all()
+    few = resampled("average_precision", y, y[None].astype(float), "binary", resamples(60))
+    assert few.shape == (0,)
+
+
+def test_an_auroc_interval_covers_what_it_says():
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(300):
+        y = (rng.random(120) < 0.4).astype(int)
+        score = rng.normal(size=120) + y  # the true AUROC is Φ(1/√2)
+        values = resampled("auroc", y, score[None], "binary", resamples_for(y, "binary"))
+        low, high = interval([values])
+        held += low <= stats.norm.cdf(1 / np.sqrt(2)) <= high
+    assert 0.90 <= held / 300 <= 0.98

@@ -127,9 +127,7 @@ def test_scores_of_the_studys_rows_give_the_metrics_that_training_recorded(
     results = pd.read_csv(folder / f"{study}_results.csv").set_index("metric")
     assert len(found) == len(rows)
     np.testing.assert_allclose(results["value"], results["study_test"], rtol=1e-6, atol=1e-6)
-    assert (results["low"] <= results["value"]).all() and (
-        results["value"] <= results["high"]
-    ).all()
+    assert results["low"].isna().all() and results["high"].isna().all()  # of so few people
 
 
 def newcomers(folder: Path) -> pd.DataFrame:

@@ -93,7 +93,9 @@ def _scores(
 ) -> dict[str, tuple[float, float, float]]:
     """Metric → value and interval, over the part of every resample that is in the group."""
     outcome, raw = rows.outcome[members], champion.raw[:, members]
-    part = _Part(outcome, rows.task, rows.classes, rows.times[members])
+    people = None if rows.people is None else rows.people[members]
+    often = rows.times[members] if bootstrap.enough(outcome, rows.task, people) else rows.times[:0]
+    part = _Part(outcome, rows.task, rows.classes, often.reshape(len(outcome), -1))
     with np.errstate(divide="ignore", invalid="ignore"):
         found = {n: (m.value, *m.interval) for n, m in measured(part, Predicted("", raw)).items()}
         if rows.task != BINARY:

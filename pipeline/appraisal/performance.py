@@ -153,13 +153,13 @@ def operating_table(
         return pd.DataFrame(columns=columns)
     at = np.asarray(thresholds, np.float64)
 
-    def of(network: Predicted, times: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def of(network: Predicted, times: np.ndarray) -> dict[str, np.ndarray]:
         found = decisions.fourfold(rows.outcome, network.risk(BINARY), at, times)
-        return {**found.measures(), "net_benefit": found.net_benefit()}, found.smallest[0]
+        return {**found.measures(), "net_benefit": found.net_benefit()}
 
-    own, smallest = of(champion, rows.once)
-    many, _ = of(champion, rows.times)
-    each = [of(network, rows.once)[0] for network in networks]
+    own, many = of(champion, rows.once), of(champion, rows.times)
+    smallest = decisions.fourfold(rows.outcome, champion.risk(BINARY), at, rows.once).smallest[0]
+    each = [of(network, rows.once) for network in networks]
     table = []
     for i, threshold in enumerate(at):
         hidden = bool(smallest[i] < masking.FEWEST)

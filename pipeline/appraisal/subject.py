@@ -35,8 +35,9 @@ class TestRows:
 
     @cached_property
     def times(self) -> np.ndarray:
-        """(n, B) the resamples of these rows that every network of a study is scored on."""
-        return bootstrap.resamples_of(len(self.outcome), self.people)
+        """(n, B) the resamples of these rows that every network of a study is scored on; (n, 0)
+        of too few rows for an interval."""
+        return bootstrap.resamples_for(self.outcome, self.task, self.people)
 
     @cached_property
     def once(self) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""The engine as scikit-learn estimators, and the λ path.
+"""The engine as scikit-learn estimators, and paths along λ.
 
 `estimators` has classifier and regressor, `parameters` checks what they are given, `fitting`
-trains, `groups` reads variables off a fitted transformer, `path` follows λ from dense to sparse.
+trains, `groups` reads variables off a fitted transformer, `path` follows λ from dense to sparse,
+`stability` does so on resamples of the rows, which `resampling` draws.
 """
 
 import lazy_loader

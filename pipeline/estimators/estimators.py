@@ -48,6 +48,7 @@ from pipeline.estimators.parameters import (
     metric_of,
     network_seeds,
 )
+from pipeline.estimators.resampling import resamples, times_drawn
 from pipeline.networks import LAMBDAS_OF, TOLERANCE, mean_log_probabilities
 
 _parameters = partial(dataclass, kw_only=True, eq=False, repr=False)
@@ -80,6 +81,7 @@ class _SparseMLP(BaseEstimator):
     random_state: Any = None
     n_seeds: int = 1
     batch_seed: int = 0
+    resamples: Any = None
 
     def __sklearn_clone__(self):
         # A fitted transformer given as groups says what X is; a clone of it would not be fitted.
@@ -98,14 +100,28 @@ class _SparseMLP(BaseEstimator):
         self._train(fit_data)
         return self
 
-    def _checked_data(self, X, y, sample_weight, validation_data, test_data=None) -> FitData:
+    def _checked_data(
+        self, X, y, sample_weight, validation_data, test_data=None, **resampling
+    ) -> FitData:
         """Check parameters and data; the rows and variables to train on."""
         check_parameters(self)
         rows, classes = self._rows(X, y, sample_weight)
+        test = None if test_data is None else self._scored_rows(test_data)
+        if self.resamples is not None:
+            if self.validation_fraction is not None or validation_data is not None:
+                raise InputError(
+                    "with resamples no rows are held out besides, but got validation rows; set "
+                    "validation_fraction=None and give no validation_data"
+                )
+            return self._fit_data(rows, None, test, self._resamples(rows, **resampling))
         rows, validation = self._split(rows, validation_data, classes)
-        return self._fit_data(
-            rows, validation, None if test_data is None else self._scored_rows(test_data)
-        )
+        return self._fit_data(rows, validation, test)
+
+    def _resamples(self, rows: Rows, *, judged: bool = False, standardize: bool = False):
+        """Rows of each resample; judged: those that are not drawn choose the best epoch."""
+        times = times_drawn(self.resamples, rows.columns, rows.target, self._task())
+        balanced = getattr(self, "class_weight", None) == "balanced"
+        return resamples(times, judged=judged, standardize=standardize, balanced=balanced)
 
     def _rows(self, X, y, sample_weight):
         """Rows of weight above 0, and classes_ if there are any."""
@@ -153,21 +169,32 @@ class _SparseMLP(BaseEstimator):
         )
         return Rows(X, self._position(y), np.ones(len(y)))
 
-    def _fit_data(self, rows, validation, test) -> FitData:
-        rows = self._weighted(rows)
+    def _fit_data(self, rows, validation, test, resamples=None) -> FitData:
+        if resamples is None or not resamples.balanced:
+            rows = self._weighted(rows)
         names = getattr(self, "feature_names_in_", None)
         groups = column_groups(self.groups, rows.columns.shape[1], names, self.unpenalized)
         one_batch = self.batch_size is None or len(rows) <= self.batch_size
         one_batch = one_batch and not self.dropout
-        return fit_data(rows, validation, self._task(), groups, one_batch=one_batch, test=test)
+        return fit_data(
+            rows,
+            validation,
+            self._task(),
+            groups,
+            one_batch=one_batch,
+            test=test,
+            resamples=resamples,
+        )
 
     def _train(self, fit_data: FitData) -> None:
         from pipeline.networks import NetworkSpec
 
         lambdas = {name: getattr(self, name) for name in LAMBDAS_OF[self.penalty]}
         rates = {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay}
+        draws = [None] if fit_data.resamples is None else range(len(fit_data.resamples))
         specs = [
-            NetworkSpec(seed=seed, resample=None, **rates, **lambdas)
+            NetworkSpec(seed=seed, resample=draw, **rates, **lambdas)
+            for draw in draws
             for seed in network_seeds(self.random_state, self.n_seeds)
         ]
         data, architecture = training_data(fit_data), self._architecture(fit_data)
@@ -228,12 +255,15 @@ class _SparseMLP(BaseEstimator):
         for i, network in enumerate(self.networks_):
             if network.failure is None:
                 first_layers[i] = network.first_layer
-        self.first_layer_ = first_layers[0] if self.n_seeds == 1 else first_layers
-        self.zeroed_ = self.variables_[np.all([network.zeroed for network in trained], axis=0)]
+        single = len(self.networks_) == 1
+        self.first_layer_ = first_layers[0] if single else first_layers
+        zeroed = np.array([network.zeroed for network in trained])
+        self.zeroed_ = self.variables_[zeroed.all(axis=0)]
+        self.selection_probability_ = (~zeroed).mean(axis=0)
         self.kkt_residual_ = max(network.kkt_residual for network in trained)
         self.kkt_residual_absolute_ = max(network.kkt_residual_absolute for network in trained)
         histories = [network.history for network in self.networks_]
-        self.history_ = histories[0] if self.n_seeds == 1 else histories
+        self.history_ = histories[0] if single else histories
         self.n_iter_ = max(network.final_epoch for network in self.networks_)
         if certified and self.tol is not None and self.kkt_residual_ > self.tol:
             warnings.warn(

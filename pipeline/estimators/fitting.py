@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline.networks import (
         Architecture,
         NetworkSpec,
+        Resamples,
         Schedule,
         TrainedNetwork,
         TrainingData,
@@ -53,6 +54,7 @@ class FitData:
     task: str
     groups: ColumnGroups
     offset: float
+    resamples: Resamples | None = None
 
     @property
     def rows(self) -> tuple[int, int, int]:
@@ -73,6 +75,7 @@ def fit_data(
     *,
     one_batch: bool,
     test: Rows | None = None,
+    resamples: Resamples | None = None,
 ) -> FitData:
     """Rows of weight 0 are left out, and where every step takes all rows, equal rows become one.
 
@@ -85,12 +88,12 @@ def fit_data(
     change both.
     """
     train = train[train.row_weights > 0]
-    if one_batch:
+    if one_batch and resamples is None:
         train = merged(train)
     offset = 0.0
     if task == "regression":
         offset = float(np.average(train.target, weights=train.row_weights))
-    return FitData(train, validation, test, task, groups, offset)
+    return FitData(train, validation, test, task, groups, offset, resamples)
 
 
 def merged(rows: Rows) -> Rows:
@@ -123,6 +126,7 @@ def training_data(fit_data: FitData) -> TrainingData:
         group_index=fit_data.groups.index,
         penalty_factor=fit_data.groups.factor,
         row_weights=fit_data.train.row_weights,
+        resamples=fit_data.resamples,
     )
 
 
@@ -196,6 +200,7 @@ def fitted_network(
     variables_kept = [np.unique(groups.index[row]).size for row in columns_kept]
     fitted = FittedNetwork(
         seed=spec.seed,
+        resample=spec.resample,
         layers=(),
         activation=activation,
         offset=fit_data.offset,
@@ -214,6 +219,6 @@ def fitted_network(
     )
     if network.failure is not None:
         return fitted
-    weights = network.final_weights if last else network.weights
+    weights = network.final_table_weights if last else network.table_weights
     layers = plain_layers(weights, FirstLayer(len(groups.index)), np.float64)
     return replace(fitted, layers=layers, zeroed=zeroed_variables(layers[0][0], groups))

@@ -7,7 +7,7 @@ whose later layers are those of the networks here.
 from __future__ import annotations
 
 from pipeline.estimators.estimators import SparseMLPClassifier, SparseMLPRegressor
-from pipeline.estimators.walk import Walk, vanishing_lambda
+from pipeline.estimators.walk import Member, Walk, vanishing_lambda
 from pipeline.networks import shares
 
 OF_LAMBDA = {"lambda_l1": "l1", "lambda_group": "group_lasso"}
@@ -26,7 +26,8 @@ def largest_lambdas(
     kind = SparseMLPRegressor if task == "regression" else SparseMLPClassifier
     estimator = kind(penalty="group_lasso", epochs=epochs, **network)
     fit_data = estimator._checked_data(X, y, None, validation_data)
-    walk = Walk(estimator, fit_data, range(seeds), shares("group_lasso", 1.0), epochs_per_lambda=1)
+    members = [Member(seed) for seed in range(seeds)]
+    walk = Walk(estimator, fit_data, members, shares("group_lasso", 1.0), epochs_per_lambda=1)
     walk.start_dense()
     gradients = walk.empty_gradients()
     return {

@@ -153,13 +153,20 @@ SHARED_DOCUMENTATION = """
         Networks, alike but for their seeds. They train together, and their mean predicts.
     batch_seed : int
         Decides the rows held out, the order of the rows in every epoch, and dropout.
+    resamples : None, int, mapping, splitter or array
+        Train every seed on each of R resamples of the rows, all networks together: an even number
+        of subsamples in complementary pairs, a mapping of kind (subsample, bootstrap, folds),
+        fraction, count, folds, repeats and seed, a splitter of scikit-learn (its training rows), or
+        how often each row is drawn, (R, rows). A network is that of the drawn rows alone, its last
+        state; those not drawn have no say. X is taken as it is, whatever is drawn.
 
     Attributes
     ----------
-    first_layer_ : (columns, units), or (n_seeds, columns, units) where n_seeds > 1
+    first_layer_ : (columns, units), or (networks, columns, units) where there are several
         Weights of the first layer, biases left out; nan for a network that diverged.
     variables_ : (g,) names of the variables, or positions where X has no names.
     zeroed_ : variables that are exactly 0.0 in every network, so that no prediction uses them.
+    selection_probability_ : (g,) share of the networks that keep each variable.
     kkt_residual_ : float
         max_g R_g/scale_g of the weights kept, the largest of the networks, where
         R_g = ‖W_g − prox_t(W_g − t·∇_g)‖/t and scale_g is what the penalty weighs on the variable,
@@ -168,10 +175,11 @@ SHARED_DOCUMENTATION = """
         generalized gradient.
     kkt_residual_absolute_ : float
         max_g R_g, in the unit of the gradient.
-    history_ : dict, or a list of them where n_seeds > 1
+    history_ : dict, or a list of them where there are several networks
         train_loss, validation_score and kept (the number of variables) after each epoch, the
         full-batch finish not yet done.
-    networks_ : list of FittedNetwork, each network's own results, in the order of the seeds.
+    networks_ : list of FittedNetwork, each network's own results, in the order of the resamples
+        and, of each, of the seeds.
     n_iter_ : epochs done, the most of any network.
     n_features_in_, feature_names_in_ : of X.
 """

@@ -15,6 +15,7 @@ the two λ, by halving the step.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
@@ -23,7 +24,8 @@ from sklearn.utils.multiclass import type_of_target
 
 from pipeline.errors import InputError
 from pipeline.estimators.estimators import SparseMLPClassifier, SparseMLPRegressor
-from pipeline.estimators.walk import LambdaPath, Walk
+from pipeline.estimators.fitting import FitData
+from pipeline.estimators.walk import LambdaPath, Member, Walk
 from pipeline.networks import ZEROING, shares
 
 MOST_INFERRED_CLASSES = 20
@@ -51,6 +53,7 @@ def lambda_path(
     validation_fraction=0.2,
     validation_metric=None,
     test_data=None,
+    resamples=None,
     finish_steps=20,
     **network,
 ) -> LambdaPath:
@@ -68,26 +71,42 @@ def lambda_path(
                        the two λ, by halving the step in log λ three times; 0: none
     validation_data    (X, y); else validation_fraction of the rows is held out
     test_data          (X, y), scored and used for nothing
+    resamples          as in the estimators: every seed walks on each of them; then nobody is held
+                       out, and each network is judged on the rows that its resample did not draw
     finish_steps       at most, on all rows at once, at the end of every λ (see tol)
     network            other parameters of the estimators: groups, unpenalized,
                        hidden_layer_sizes, activation, batch_size, learning_rate, tol, …
     """
-    judged_on = validation_data, validation_fraction
-    seeds = _checked(
+    judged_on = validation_data, validation_fraction if resamples is None else 0.0
+    seeds = checked(
         penalty, l1_ratio, n_lambdas, lambda_ratio, epochs_per_lambda, fill_up_to, judged_on, seeds
     )
-    kind = SparseMLPRegressor if _task(y, task) == "regression" else SparseMLPClassifier
+    held_out = validation_fraction if validation_data is None and resamples is None else None
+    kind = estimator_kind(y, task)
     estimator = kind(
         penalty=penalty,
         epochs=epochs,
-        validation_fraction=validation_fraction if validation_data is None else None,
+        validation_fraction=held_out,
         validation_metric=validation_metric,
+        resamples=resamples,
         finish_steps=finish_steps,
         **network,
     )
-    fit_data = estimator._checked_data(X, y, sample_weight, validation_data, test_data)
-    walk = Walk(estimator, fit_data, seeds, shares(penalty, l1_ratio), epochs_per_lambda)
+    fit_data = estimator._checked_data(X, y, sample_weight, validation_data, test_data, judged=True)
+    members = members_of(seeds, fit_data)
+    walk = Walk(estimator, fit_data, members, shares(penalty, l1_ratio), epochs_per_lambda)
     return _walked(walk, n_lambdas, lambda_ratio, fill_up_to)
+
+
+def members_of(seeds: Sequence[int], fit_data: FitData) -> list[Member]:
+    """Every seed on all rows, or on each resample."""
+    draws = [None] if fit_data.resamples is None else range(len(fit_data.resamples))
+    return [Member(seed, draw) for draw in draws for seed in seeds]
+
+
+def estimator_kind(y, task: str | None):
+    """Classifier or regressor."""
+    return SparseMLPRegressor if _task(y, task) == "regression" else SparseMLPClassifier
 
 
 def _walked(walk: Walk, n_lambdas: int, lambda_ratio: float, fill_up_to: int) -> LambdaPath:
@@ -102,7 +121,7 @@ def _walked(walk: Walk, n_lambdas: int, lambda_ratio: float, fill_up_to: int) ->
         walk.step(ABOVE * largest * growth ** (step + 1 - n_lambdas))
     if remaining := len(walk.remaining_networks):
         warnings.warn(
-            f"{remaining} of {len(walk.seeds)} networks still keep a variable at "
+            f"{remaining} of {len(walk.members)} networks still keep a variable at "
             f"{walk.lambdas[-1] / largest:.3g}·λ_max, where the path stops; larger weights of the "
             "later layers make up for smaller ones of the first: set weight_decay above 0",
             ConvergenceWarning,
@@ -112,7 +131,7 @@ def _walked(walk: Walk, n_lambdas: int, lambda_ratio: float, fill_up_to: int) ->
     return walk.result(largest)
 
 
-def _checked(
+def checked(
     penalty, l1_ratio, n_lambdas, lambda_ratio, epochs_per_lambda, fill_up_to, validation, seeds
 ) -> list[int]:
     """The seeds; raise InputError where a parameter of the path is not what it must be."""

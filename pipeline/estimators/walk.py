@@ -19,7 +19,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -61,13 +61,14 @@ class LambdaPath:
     """The networks of a path, and the best of them at every number of variables.
 
     networks      one row a network and λ: step, lambda, lambda_l1, lambda_l2, lambda_group, seed,
-                  kept (number of variables), variables (their names), score (validation rows),
+                  kept (number of variables), variables (their names), score (validation rows; of a
+                  resample those not drawn, and its number is in the column resample),
                   test_score (where there are test rows), objective, kkt_residual (by the gradient
                   alone; see Schedule.follow_kinks), epochs. Step 0
                   is the dense start at its best epoch; later steps are last states, finished. A λ
                   between two steps, of a size that was skipped, has the number of the later one.
     best          one row for every number of variables kept: the network with the best score
-    best_by_seed  the same for every number of variables and seed
+    best_by_seed  the same for every number of variables and seed, and resample where there are some
     models        number of variables kept → the network of that row of best
     lambdas       those walked, step 1 first; lambda_max is the gradient's, the largest of the seeds
     metric, maximize   of score and test_score
@@ -133,11 +134,18 @@ class PathPoint:
     penalized: bool
 
 
+class Member(NamedTuple):
+    """Which network of a path: its seed, and the resample that it trains on, None for all rows."""
+
+    seed: int
+    resample: int | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class _Gap:
     """A network at two λ; step is that of the upper one."""
 
-    seed: int
+    member: Member
     step: int
     low: PathPoint
     high: PathPoint
@@ -153,15 +161,16 @@ class Walk:
 
     estimator: SparseMLPClassifier | SparseMLPRegressor
     fit_data: FitData
-    seeds: Sequence[int]
+    members: Sequence[Member]
     shares: tuple[float, float, float]
     epochs_per_lambda: int
-    # seed → PathPoint of a network that still keeps a penalized variable
+    # Member → PathPoint of a network that still keeps a penalized variable
     remaining_networks: dict = field(default_factory=dict)
     gaps: list = field(default_factory=list)
     lambdas: list = field(default_factory=list)
     rows: list = field(default_factory=list)
     models: dict = field(default_factory=dict)  # variables kept → (goodness, network)
+    failed: set = field(default_factory=set)  # members that diverged
 
     def __post_init__(self) -> None:
         self.data = training_data(self.fit_data)
@@ -169,8 +178,8 @@ class Walk:
         self.metric = metric_of(self.estimator.validation_metric, self.fit_data.task)
         self.maximize = metrics.MAXIMIZED[self.metric]
 
-    def _train(self, seeds, values, epochs, tolerance, initial=None, finish_steps=0):
-        """Networks of these seeds, each at its λ of values; finish_steps: at least so many."""
+    def _train(self, members, values, epochs, tolerance, initial=None, finish_steps=0):
+        """These networks, each at its λ of values; finish_steps: at least so many."""
         from pipeline.networks import NetworkSpec
 
         schedule = self.estimator._schedule(self.fit_data, epochs)
@@ -185,49 +194,63 @@ class Walk:
         )
         rates = self.estimator.learning_rate, self.estimator.weight_decay
         specs = [
-            NetworkSpec(seed, *(value * share for share in self.shares), *rates)
-            for seed, value in zip(seeds, values, strict=True)
+            NetworkSpec(
+                member.seed,
+                *(value * share for share in self.shares),
+                *rates,
+                resample=member.resample,
+            )
+            for member, value in zip(members, values, strict=True)
         ]
         trained = train_networks(self.data, self.architecture, specs, schedule, initial)
-        for spec, value, network in zip(specs, values, trained, strict=True):
+        for member, spec, value, network in zip(members, specs, values, trained, strict=True):
             if network.failure is not None:
+                self.failed.add(member)
                 warnings.warn(
-                    f"the network of seed {spec.seed} {network.failure}, at λ = {value:.3g}, and "
-                    "leaves the path",
+                    f"the network of seed {spec.seed}"
+                    f"{'' if spec.resample is None else f' on resample {spec.resample}'} "
+                    f"{network.failure}, at λ = {value:.3g}, and leaves the path",
                     ConvergenceWarning,
                     stacklevel=5,
                 )
         return specs, trained
 
+    @property
+    def penalized(self) -> np.ndarray:
+        """The numbers of the variables with a penalty."""
+        groups = self.fit_data.groups
+        return np.unique(groups.index[groups.factor > 0])
+
     def start_dense(self) -> None:
         """Networks without a penalty, at their best epoch."""
-        values = [0.0] * len(self.seeds)
-        specs, trained = self._train(self.seeds, values, self.estimator.epochs, None)
+        values = [0.0] * len(self.members)
+        specs, trained = self._train(self.members, values, self.estimator.epochs, None)
         certify_best(self.data, self.architecture, specs, trained)
-        for spec, network in zip(specs, trained, strict=True):
+        for member, spec, network in zip(self.members, specs, trained, strict=True):
             if network.failure is None:
-                self.remaining_networks[spec.seed] = self._record(0, 0.0, spec, network, last=False)
+                self.remaining_networks[member] = self._record(0, 0.0, spec, network, last=False)
         if not self.remaining_networks:
             raise InputError(
                 f"training must stay finite, but every network {trained[0].failure}; standardize "
                 "X (and y in regression), or lower learning_rate"
             )
 
-    def lambda_max(self) -> float:
-        """The largest λ_max of the networks, each with the later layers it has without inputs."""
-        groups = self.fit_data.groups
-        return max(vanishing_lambda(each, groups, self.shares) for each in self.empty_gradients())
+    def lambda_max(self, networks: int | None = None) -> float:
+        """The largest λ_max of the first networks (None: all), each with the later layers it has
+        without inputs."""
+        gradients = self.empty_gradients(networks)
+        return max(vanishing_lambda(each, self.fit_data.groups, self.shares) for each in gradients)
 
-    def empty_gradients(self) -> list[np.ndarray]:
-        """∇ (h, p) of each network whose penalized first-layer weights are zero, and whose later
-        layers were trained on from the dense start."""
+    def empty_gradients(self, networks: int | None = None) -> list[np.ndarray]:
+        """∇ (h, p) of the first networks whose penalized first-layer weights are zero, and whose
+        later layers were trained on from the dense start."""
         from pipeline.training import Problems
 
-        initial = stacked([at.weights for at in self.remaining_networks.values()])
-        values = [ALL_ZERO] * len(self.remaining_networks)
+        members = list(self.remaining_networks)[:networks]
+        initial = stacked([self.remaining_networks[member].weights for member in members])
         specs, trained = self._train(
-            list(self.remaining_networks),
-            values,
+            members,
+            [ALL_ZERO] * len(members),
             EMPTY_EPOCHS,
             self.estimator.tol,
             initial,
@@ -251,13 +274,15 @@ class Walk:
         """Train the networks that still keep a penalized variable at the next λ."""
         self.lambdas.append(value)
         step, points_before = len(self.lambdas), self.remaining_networks
-        points = self._continued([(seed, step, at, value) for seed, at in points_before.items()])
+        points = self._continued(
+            [(member, step, at, value) for member, at in points_before.items()]
+        )
         self.remaining_networks = {}
-        for (seed, low), high in zip(points_before.items(), points, strict=True):
+        for (member, low), high in zip(points_before.items(), points, strict=True):
             if high is not None and high.penalized:
-                self.remaining_networks[seed] = high
+                self.remaining_networks[member] = high
             if high is not None and low.value > 0.0:
-                self.gaps.append(_Gap(seed, step, low, high))
+                self.gaps.append(_Gap(member, step, low, high))
 
     def fill(self, largest: int) -> None:
         """Train at λs between two steps where a network skipped a size of at most `largest`."""
@@ -267,7 +292,7 @@ class Walk:
                 break
             between = self._continued(
                 [
-                    (gap.seed, gap.step, gap.low, float(np.sqrt(gap.low.value * gap.high.value)))
+                    (gap.member, gap.step, gap.low, float(np.sqrt(gap.low.value * gap.high.value)))
                     for gap in gaps
                 ]
             )
@@ -278,12 +303,14 @@ class Walk:
                 for half in (replace(gap, high=at), replace(gap, low=at))
             ]
 
-    def _continued(self, moves: list[tuple[int, int, PathPoint, float]]) -> list[PathPoint | None]:
-        """Train networks (seed, step, start, λ) and record them; None for one that failed."""
-        seeds, steps, points, values = zip(*moves, strict=True)
+    def _continued(
+        self, moves: list[tuple[Member, int, PathPoint, float]]
+    ) -> list[PathPoint | None]:
+        """Train networks (member, step, start, λ) and record them; None for one that failed."""
+        members, steps, points, values = zip(*moves, strict=True)
         initial = stacked([at.weights for at in points])
         specs, trained = self._train(
-            seeds, values, self.epochs_per_lambda, self.estimator.tol, initial=initial
+            members, values, self.epochs_per_lambda, self.estimator.tol, initial=initial
         )
         return [
             self._record(step, value, spec, network, last=True) if network.failure is None else None
@@ -296,21 +323,22 @@ class Walk:
         layer = network.first_layer_final if last else network.first_layer
         groups = self.fit_data.groups
         kept = ~zeroed_variables(layer, groups)
-        n, validation, _ = self.data.rows
+        test = slice(sum(self.data.rows[:2]), None)
         row = {
             "step": step,
             "lambda": value,
             **{name: getattr(spec, name) for name in LAMBDAS},
             "seed": spec.seed,
+            **({} if spec.resample is None else {"resample": spec.resample}),
             "kept": int(kept.sum()),
             "variables": tuple(groups.names[kept].tolist()),
-            "score": self._score(slice(n, n + validation), predictions),
+            "score": self._score(self._judging(spec.resample), predictions),
             "objective": network.objective,
             "kkt_residual": network.kkt_residual,
             "epochs": network.final_epoch if last else network.best_epoch,
         }
         if self.fit_data.test is not None:
-            row["test_score"] = self._score(slice(n + validation, None), predictions)
+            row["test_score"] = self._score(test, predictions)
         self.rows.append(row)
         goodness = row["score"] if self.maximize else -row["score"]
         if row["kept"] not in self.models or goodness > self.models[row["kept"]][0]:
@@ -318,12 +346,21 @@ class Walk:
                 network, spec, self.fit_data, self.estimator.activation, last=last
             )
             self.models[row["kept"]] = goodness, model
-        penalized = np.unique(groups.index[groups.factor > 0])
         weights = network.final_weights if last else network.weights
-        return PathPoint(value, weights, row["kept"], bool(kept[penalized].any()))
+        return PathPoint(value, weights, row["kept"], bool(kept[self.penalized].any()))
 
-    def _score(self, part: slice, predictions: np.ndarray) -> float:
+    def _judging(self, resample: int | None) -> slice | np.ndarray:
+        """The validation rows of a network; of a resample, those that are not drawn."""
+        n, validation, _ = self.data.rows
+        if resample is None:
+            return slice(n, n + validation)
+        assert self.data.resamples is not None
+        return np.flatnonzero(self.data.resamples.validation[resample])
+
+    def _score(self, part: slice | np.ndarray, predictions: np.ndarray) -> float:
         target = self.data.target[part]
+        if not len(target):
+            return float("nan")
         return float(
             metrics.score(self.metric, target, predictions[None, :, part], self.fit_data.task)[0]
         )
@@ -332,12 +369,13 @@ class Walk:
         networks = pd.DataFrame(self.rows).sort_values(
             ["step", "lambda"], kind="stable", ignore_index=True
         )
+        who = ["seed"] if "resample" not in networks else ["seed", "resample"]
         ordered = networks.sort_values("score", ascending=not self.maximize, kind="stable")
         return LambdaPath(
             networks=networks,
             best=ordered.drop_duplicates("kept").sort_values("kept", ignore_index=True),
-            best_by_seed=ordered.drop_duplicates(["kept", "seed"]).sort_values(
-                ["kept", "seed"], ignore_index=True
+            best_by_seed=ordered.drop_duplicates(["kept", *who]).sort_values(
+                ["kept", *who], ignore_index=True
             ),
             models={kept: self.models[kept][1] for kept in sorted(self.models)},
             lambdas=np.array(self.lambdas),

@@ -35,6 +35,9 @@ SUBSAMPLE = "subsample"
 MOST_VARIABLES = 200
 """Of which the variance is divided one by one: those that vary most."""
 
+SURELY_RARE = 0.1
+"""A single variable that is kept, or zeroed, less often has no interval: too little varies."""
+
 
 def of_the_table(results: StudyResults) -> StudyResults:
     """The networks that were trained on the table as it is split."""
@@ -201,9 +204,12 @@ def seed_or_people(results: StudyResults, number: int) -> SeedOrPeople | None:
         if variance[i] == 0:
             break
         one = grid[:, :, i]
+        often = float(one.mean())
+        clear = SURELY_RARE <= often <= 1 - SURELY_RARE
+        ends = share_intervals(one) if clear else np.full((3, 2), np.nan)
         rows.append({
-            "variable": names[i], "probability": float(one.mean()),
-            **shares_row(found.shares()[:, i], share_intervals(one)),
+            "variable": names[i], "probability": often,
+            **shares_row(found.shares()[:, i], ends),
         })  # fmt: skip
     return SeedOrPeople(
         number, grid.shape[1], grid.shape[0], dropped, found.pooled(), share_intervals(grid),

@@ -22,6 +22,13 @@ from scipy import sparse
 from pipeline.serving import probabilities
 
 RESAMPLES, SEED = 500, 0
+FEWEST_PEOPLE, FEWEST_OF_A_CLASS = 60, 15
+"""From fewer there are no intervals: they would hold the true value less often than they say
+(simulated: docs/coverage.md)."""
+
+FEWEST_ROWS = {"average_precision": 100}
+"""The same of metrics that need more."""
+
 DIGITS = 5  # of a kept value; an interval is hundreds of times as wide as their error
 _DRAWN = 20  # resamples whose draws are held at once, 8 bytes a row each
 _BLOCK = 2**22  # counts of rows that are held as float32 at once
@@ -52,15 +59,39 @@ def resamples_of(rows: int, people: np.ndarray | None = None, count: int = RESAM
     return resamples(len(distinct), count)[whose]
 
 
+def resamples_for(
+    outcome: np.ndarray, task: str, people: np.ndarray | None = None, count: int = RESAMPLES
+) -> np.ndarray:
+    """(n, B) as `resamples_of`; (n, 0) where intervals from them would cover too rarely: of fewer
+    than FEWEST_PEOPLE people, or FEWEST_OF_A_CLASS in one of the classes."""
+    if enough(outcome, task, people):
+        return resamples_of(len(outcome), people, count)
+    return np.empty((len(outcome), 0), np.uint16)
+
+
+def enough(outcome: np.ndarray, task: str, people: np.ndarray | None = None) -> bool:
+    """Whether there are people enough for an interval, as `resamples_for` says."""
+    whose = np.arange(len(outcome)) if people is None else np.asarray(people)
+    if len(np.unique(whose)) < FEWEST_PEOPLE:
+        return False
+    if task == "regression":
+        return True
+    members = [len(np.unique(whose[outcome == c])) for c in np.unique(outcome)]
+    return len(members) > 1 and min(members) >= FEWEST_OF_A_CLASS
+
+
 def resampled(
     metric: str, outcome: np.ndarray, predictions: np.ndarray, task: str, times: np.ndarray
 ) -> np.ndarray:
-    """(B,) a metric of one network on every resample; nan where it is undefined.
+    """(B,) a metric of one network on every resample; nan where it is undefined, and nothing at all
+    of fewer rows than FEWEST_ROWS.
 
     outcome (n,) class positions or quantities, predictions (o, n) as `metrics.measure` takes them,
-    times (n, B) from `resamples_of`.
+    times (n, B) from `resamples_for`.
     """
     rows, count = times.shape
+    if not count or rows < FEWEST_ROWS.get(metric, 0):
+        return np.empty(0)
     block = max(_BLOCK // max(rows, 1), 1)
     formula = _BY_TASK[task, metric]
     with np.errstate(divide="ignore", invalid="ignore"):

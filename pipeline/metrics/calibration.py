@@ -21,6 +21,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from scipy.special import expit
+from scipy.stats import norm
 
 from pipeline.metrics.bootstrap import interval
 
@@ -46,7 +47,7 @@ def logistic_fits(design: np.ndarray, outcome: np.ndarray, times: np.ndarray) ->
     block = max(_BLOCK // max(len(outcome), 1), 1)
     parts = [
         _newton(design, outcome, times[:, start : start + block].astype(np.float64))
-        for start in range(0, times.shape[1], block)
+        for start in range(0, max(times.shape[1], 1), block)
     ]
     return np.concatenate(parts)
 
@@ -109,7 +110,7 @@ def of_quantities(
 def _intercepts(logits: np.ndarray, outcome: np.ndarray, times: np.ndarray) -> np.ndarray:
     """(B,) the a at which the mean of σ(a + z) is the share of cases; nan with one class alone."""
     block = max(_BLOCK // max(len(outcome), 1), 1)
-    starts = range(0, times.shape[1], block)
+    starts = range(0, max(times.shape[1], 1), block)
     return np.concatenate(
         [_intercepts_of(logits, outcome, times[:, s : s + block].astype(float)) for s in starts]
     )
@@ -147,8 +148,8 @@ def values_of(resampled: Mapping[str, np.ndarray]) -> dict[str, float]:
 def bins(
     outcome: np.ndarray, predicted: np.ndarray, times: np.ndarray, binary: bool
 ) -> pd.DataFrame:
-    """Tenths of the rows by prediction: `predicted observed low high rows`, means, and the
-    percentile interval of the observed mean over the resamples.
+    """Tenths of the rows by prediction: `predicted observed low high rows`, means, and the interval
+    of the observed mean: percentiles over the resamples of a quantity, Wilson's of a share.
 
     Each has ten rows or more, and of a binary outcome five of either kind or more: neighbors are
     joined until they have, so that nobody can be read off. Rows of one prediction stay together.
@@ -157,9 +158,29 @@ def bins(
     for part in _parts(np.asarray(outcome), np.asarray(predicted), binary):
         y, often = outcome[part].astype(np.float64), times[part].astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            low, high = interval([y @ often / often.sum(axis=0)])
+            observed = y @ often / often.sum(axis=0)
+            low, high = share_interval(y, observed) if binary else interval([observed])
         rows.append((float(predicted[part].mean()), float(y.mean()), low, high, len(part)))
     return pd.DataFrame(rows, columns=["predicted", "observed", "low", "high", "rows"])
+
+
+def share_interval(
+    outcome: np.ndarray, resampled: np.ndarray, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Wilson's interval (1927) of a share: outcome (n,) 0/1, resampled (B,) its shares.
+
+    n counts for as many rows as p(1 − p)/variance of the resampled shares, at most n: rows of one
+    person say less than as many of different people. Percentiles cover too rarely where cases are
+    few. NaN without resamples.
+    """
+    known = resampled[np.isfinite(resampled)]
+    if not known.size:
+        return np.nan, np.nan
+    p, n, z = float(outcome.mean()), float(len(outcome)), float(norm.ppf(0.5 + confidence / 2))
+    variance = float(known.var())
+    n = min(n, p * (1 - p) / variance) if variance > 0 else n
+    middle, reach = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return float((middle - reach) / (1 + z**2 / n)), float((middle + reach) / (1 + z**2 / n))
 
 
 def _parts(outcome: np.ndarray, predicted: np.ndarray, binary: bool) -> list[np.ndarray]:

@@ -16,7 +16,7 @@ from pipeline.serving import forward
 
 @dataclass(frozen=True, eq=False)
 class FittedNetwork:
-    """One network of an estimator: what it learned from one seed.
+    """One network of an estimator: what it learned from one seed, on one resample or all rows.
 
     layers       (weights (inputs, outputs), bias (outputs,)) of every layer, the first layer first
     offset       added to the output: the mean of a quantity, 0 for classes
@@ -39,6 +39,7 @@ class FittedNetwork:
     best_epoch: int
     final_epoch: int
     failure: str | None = None
+    resample: int | None = None
 
     @property
     def first_layer(self) -> np.ndarray:

@@ -31,10 +31,12 @@ class Resamples:
     weights     (R, n) float32, how often a person is drawn: 0 or 1 in subsamples and folds, counts
                 in a bootstrap sample. A person of weight 0 has no say in anything of the network
     validation  (R, n) bool, the people who choose its best epoch; none of them trained on
-    standardize whether center and scale of every column, the value of imputed cells and, of a
+    standardize  whether center and scale of every column, the value of imputed cells and, of a
                 quantity, center and unit of the target are those of the network's own people, and
                 columns that are constant among them are left out; else numbers count as they are
-    balanced    whether classes weigh n_k/(C·n_kc), counted among the network's own people
+    balanced    whether classes weigh n_k/(C·n_kc), n people of the network's own; the sums of their
+                row weights where numbers count as they are
+    fitted      by data, what training has fitted on each resample
 
     Raises InputError.
     """
@@ -43,6 +45,7 @@ class Resamples:
     validation: np.ndarray
     standardize: bool = True
     balanced: bool = False
+    fitted: dict = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         weights, validation = self.weights, self.validation
@@ -79,7 +82,8 @@ class TrainingData:
     relationship   (N, n) float32, of everyone with the training rows, or None; more columns are
                    not used
     relationship_factor  (N, n) float32 F: standard normal draws → initial encodings; of its first
-                   n rows F·Fᵀ is nearly relationship
+                   n rows F·Fᵀ is nearly relationship. None where every network has
+                   a resample: each has its own people's
     rank           r of pipeline.networks.optimizer: min(training people, variants)
     resamples      of the first n rows, or None. With them rows are (n, 0, test): all development
                    people stand first, and columns are standardized over all of them

@@ -14,12 +14,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit
 from scipy.stats import t as student
 
 PARTS = ("seed", "resample", "both")
 
 FEWEST_SEEDS, FEWEST_RESAMPLES = 5, 20
 """From which on there are intervals: with fewer of either they cover too rarely, or say nothing."""
+
+FEWEST_SEEDS_OF_PREDICTIONS = 10
+"""The same where a seed shifts all columns alike, so that many columns say no more than one."""
+
+_CLOSEST = 1e-6  # to 0 and 1, of what a logarithm is taken of
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,35 +107,44 @@ def components(values: np.ndarray) -> Components:
     )
 
 
-def share_intervals(values: np.ndarray, confidence: float = 0.95) -> np.ndarray:
+def share_intervals(
+    values: np.ndarray, confidence: float = 0.95, fewest_seeds: int = FEWEST_SEEDS
+) -> np.ndarray:
     """(3, 2) intervals of the pooled shares of seed, resample and both, from (R, S, m) or (R, S).
 
-    Jackknife over resamples and over seeds of φ = arcsin √share. With φ₍₋ᵣ₎, φ₍₋ₛ₎ and φ₍₋ᵣ,₋ₛ₎ of
-    the grid without a row, a column, or both, and their second differences
+    Jackknife over resamples and over seeds of φ = log((x + c)/(1 + d − x)), x a share whose
+    variances may be below 0; c is 1/R for the seed's and 1/S for the resample's, as far below 0 as
+    x can be, and d = 1/(RS), which is c of both too, so that no single network decides. With
+    φ₍₋ᵣ₎, φ₍₋ₛ₎ and φ₍₋ᵣ,₋ₛ₎ of the grid without a row, a column, or both, and their second
+    differences
 
       u_rs = (R−1)(S−1)·(φ₍₋ᵣ,₋ₛ₎ − φ₍₋ᵣ₎ − φ₍₋ₛ₎ + φ), centered in rows and columns,
 
     the variance is V_R + V_S − V_RS, V_R and V_S the jackknife's (Tukey 1958), each of which has
     the interaction's, V_RS = Σu²/((R−1)(S−1)·R·S), once; never less than the larger of V_R and V_S.
-    Student's t has Satterthwaite's degrees of freedom from V_R on R−1 and V_S on S−1.
-    `benchmarks/coverage.py` shows what it covers. NaN for fewer than FEWEST_RESAMPLES resamples or
-    FEWEST_SEEDS seeds, and where nothing varies.
+    Student's t has Satterthwaite's degrees of freedom from V_R on R−2 and V_S on S−2: one fewer
+    than of a mean, for the variance's own. Ends are cut to [0, 1].
+
+    docs/coverage.md says what it covers. NaN for fewer than FEWEST_RESAMPLES resamples or
+    `fewest_seeds` seeds (FEWEST_SEEDS_OF_PREDICTIONS where a seed shifts all columns alike, as
+    people's predictions), and where nothing varies.
     """
     y = _grid(values)
     resamples, seeds, _ = y.shape
-    if resamples < FEWEST_RESAMPLES or seeds < FEWEST_SEEDS:
+    if resamples < FEWEST_RESAMPLES or seeds < fewest_seeds or not np.ptp(y):
         return np.full((3, 2), np.nan)
-    whole, without_row, without_column, without_both = (
-        np.arcsin(np.sqrt(_shares(parts))) for parts in _without(y)
-    )
-    if not np.isfinite(whole).all():
-        return np.full((3, 2), np.nan)
+    above = 1 / (resamples * seeds)
+    below = np.array([1 / resamples, 1 / seeds, above])
 
-    def spread(phi: np.ndarray) -> np.ndarray:
-        n = phi.shape[1]
-        return (n - 1) / n * np.square(phi - phi.mean(axis=1, keepdims=True)).sum(axis=1)
+    def phi(parts: np.ndarray) -> np.ndarray:
+        c = below.reshape(3, *[1] * (parts.ndim - 1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            x = (parts / parts.sum(axis=0) + c) / (1 + c + above)
+        return logit(np.clip(x, _CLOSEST, 1 - _CLOSEST))
 
-    v_row, v_column = spread(without_row), spread(without_column)
+    of_grid, *of_parts = _without(y)
+    whole, (without_row, without_column, without_both) = phi(of_grid), map(phi, of_parts)
+    v_row, v_column = _spread(without_row), _spread(without_column)
     u = without_both - without_row[:, :, None] - without_column[:, None] + whole[:, None, None]
     u = (
         u
@@ -140,13 +155,19 @@ def share_intervals(values: np.ndarray, confidence: float = 0.95) -> np.ndarray:
     cells = (resamples - 1) * (seeds - 1)
     v_both = np.square(cells * u).sum(axis=(1, 2)) / (cells * resamples * seeds)
     variance = np.maximum(v_row + v_column - v_both, np.maximum(v_row, v_column))
-    weights = v_row**2 / (resamples - 1) + v_column**2 / (seeds - 1)
-    known = weights > 0
+    weights = v_row**2 / (resamples - 2) + v_column**2 / (seeds - 2)
     freedom = np.ones(3)
-    np.divide((v_row + v_column) ** 2, weights, out=freedom, where=known)
+    np.divide((v_row + v_column) ** 2, weights, out=freedom, where=weights > 0)
     reach = student.ppf(0.5 + confidence / 2, np.maximum(freedom, 1.0)) * np.sqrt(variance)
-    ends = np.clip([whole - reach, whole + reach], 0.0, np.pi / 2)
-    return np.where(np.isfinite(ends), np.square(np.sin(ends)), np.nan).T
+    ends = expit([whole - reach, whole + reach]) * (1 + below + above) - below
+    shares = _shares(of_grid)  # of which those below 0 count as 0, so that others shift
+    return np.clip([np.minimum(ends[0], shares), np.maximum(ends[1], shares)], 0.0, 1.0).T
+
+
+def _spread(phi: np.ndarray) -> np.ndarray:
+    """(3,) jackknife variances from (3, n) values with one of n left out."""
+    n = phi.shape[1]
+    return (n - 1) / n * np.square(phi - phi.mean(axis=1, keepdims=True)).sum(axis=1)
 
 
 def _without(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.people.components import PARTS, components, grid_of, share_intervals
+from pipeline.people.components import (
+    FEWEST_SEEDS_OF_PREDICTIONS,
+    PARTS,
+    components,
+    grid_of,
+    share_intervals,
+)
 from pipeline.people.instability import FEWEST, instability
 
 INSTABILITY, BANDS, CELLS = "instability", "instability_bands", "instability_cells"
@@ -85,7 +91,8 @@ def prediction_shares(group: ResampledPredictions) -> dict[str, float]:
     resamples, seeds = grid.shape[:2]
     shares, ends = np.full(3, np.nan), np.full((3, 2), np.nan)
     if min(resamples, seeds) >= 2:
-        shares, ends = components(grid).pooled(), share_intervals(grid)
+        shares = components(grid).pooled()
+        ends = share_intervals(grid, fewest_seeds=FEWEST_SEEDS_OF_PREDICTIONS)
     named: dict[str, float] = {"seeds": seeds, "resamples": resamples}
     return named | shares_row(shares, ends)
 

@@ -113,7 +113,8 @@ def _rows(validation: Validation) -> tuple[list[str], list[list[str]]]:
     """The table of results: of these people, and of the study's test rows beside it."""
     head = ["metric", "these people", "95 % interval", "the study's test rows"]
     rows = [
-        [metric_words(r.metric), _shown(r.value), f"{_shown(r.low)} to {_shown(r.high)}",
+        [metric_words(r.metric), _shown(r.value),
+         f"{_shown(r.low)} to {_shown(r.high)}" if np.isfinite(r.low) else "–",
          _shown(r.study_test)]
         for r in validation.scores.itertuples()
     ]  # fmt: skip
@@ -136,10 +137,10 @@ def _answer(model: FetchedModel, scored: Scored, validation: Validation) -> list
         people += f", {validation.cases} of them cases"
     metric = model.origin.objective.removeprefix("val_")
     row = validation.scores.set_index("metric").loc[metric]
-    sentences = [
-        f"On {people}, {metric_words(metric)} is {_shown(row['value'])} "
-        f"(95 % interval {_shown(row['low'])} to {_shown(row['high'])})."
-    ]
+    interval = f"95 % interval {_shown(row['low'])} to {_shown(row['high'])}"
+    if not np.isfinite(row["low"]):
+        interval = "no interval from so few people"
+    sentences = [f"On {people}, {metric_words(metric)} is {_shown(row['value'])} ({interval})."]
     if scored.table.fingerprint == model.origin.data_sha256:
         sentences.append(
             "This is the table that the study learned from: its training rows are among these "

@@ -62,7 +62,7 @@ def validate(
             "people, or leave the column out"
         )
     whose = None if people is None else people[outcome.known]
-    times = bootstrap.resamples_of(len(y), whose)
+    times = bootstrap.resamples_for(y, origin.task, whose)
     table = _scores(origin.task, y, raw, study_metrics or {}, times)
     distinct = None if whose is None else len(np.unique(whose))
     return replace(_validation(origin, y, raw, table, times), people=distinct)

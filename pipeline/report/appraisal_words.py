@@ -41,6 +41,15 @@ def signed(value: float) -> str:
     return text if text == "–" or value < 0 or set(text) <= {"0", "."} else f"+{text}"
 
 
+def signed_with_interval(row: Mapping, name: str, words: str = "") -> str:
+    """`+0.010 (−0.003 to +0.024)`, with `words` before the interval; without one where there is
+    none."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return f"{signed(row[name])} (no interval from so few people)"
+    return f"{signed(row[name])} ({words}{signed(low)} to {signed(high)})"
+
+
 def comparison(found: Appraisal) -> pd.Series | None:
     """The baseline to beat: the best on the validation rows."""
     table, at = table_of(found, "baselines"), found.facts.get("best_baseline")
@@ -59,10 +68,7 @@ def baseline_sentence(results: StudyResults) -> str | None:
     own = scores[scores["champion"].astype(bool) & (scores["metric"] == metric)].iloc[0]
     words, other = metric_words(f"test_{metric}"), number(best[f"test_{metric}"])
     model, champion = str(best["model"]), f"the champion ({found.facts['champion']})"
-    by = (
-        f"a difference of {signed(best['difference'])} ({INTERVAL} "
-        f"{signed(best['difference_low'])} to {signed(best['difference_high'])})"
-    )
+    by = f"a difference of {signed_with_interval(best, 'difference', f'{INTERVAL} ')}"
     if best["verdict"] == BETTER:
         return (
             f"{champion[0].upper()}{champion[1:]} is better than {model}, the best simpler model: "

@@ -13,7 +13,13 @@ import pandas as pd
 from pipeline.appraisal import BETTER, FEWEST_IN_GROUP, UNDECIDED, WORSE
 from pipeline.metrics import masking
 from pipeline.report import clinical_plots, figures
-from pipeline.report.appraisal_words import comparison, number, signed, table_of, with_interval
+from pipeline.report.appraisal_words import (
+    comparison,
+    number,
+    signed_with_interval,
+    table_of,
+    with_interval,
+)
 from pipeline.report.pictures import Picture
 from pipeline.report.tables import Rows
 from pipeline.results import Appraisal, StudyRecord, StudyResults
@@ -103,8 +109,7 @@ def _baseline_words(found: Appraisal) -> list[str]:
         if found.facts.get("baselines", True):
             return ["No simpler model could be fitted to these people."]
         return ["The study leaves simpler models out (baselines: false)."]
-    own = f"{signed(best['mean_difference'])} ({signed(best['mean_difference_low'])} to "
-    own += f"{signed(best['mean_difference_high'])})"
+    own = signed_with_interval(best, "mean_difference")
     words = [
         "Simpler models of the same training rows; what they have to choose is chosen on the "
         f"validation rows, by {metric}, as networks are. The one to beat is the best of them "
@@ -141,8 +146,7 @@ def baseline_rows(found: Appraisal, record: StudyRecord) -> Rows | None:
             rows.append([name, *["–"] * len(shown), "–", str(row["failure"])])
             continue
         texts = [with_interval(row, f"test_{m}", f"test_{m}_low", f"test_{m}_high") for m in shown]
-        gap = f"{signed(row['difference'])} ({signed(row['difference_low'])} to "
-        gap += f"{signed(row['difference_high'])})"
+        gap = signed_with_interval(row, "difference")
         rows.append([name, *texts, gap, str(row["chosen"])])
     return head, rows
 

@@ -66,14 +66,14 @@ def resampled_test_people(
     whose = people.cohort.people
     if whose is not None:
         whose = whose[people.cohort.split.test]
-    times = bootstrap.resamples_of(len(truth), whose)
+    times = bootstrap.resamples_for(truth, people.task, whose)
     resamples_of_each: list[dict[str, np.ndarray]] = [{} for _ in trained]
     for resamples, network in zip(resamples_of_each, trained, strict=True):
         for epoch, predictions in (
             ("best", network.predictions),
             ("last", network.final_predictions),
         ):
-            if network.failure is None and predictions is not None and len(truth):
+            if network.failure is None and predictions is not None and times.size:
                 test_predictions = people.predicted(predictions[:, rows].astype(np.float64))
                 resamples[epoch] = bootstrap.resampled(
                     metric, truth, test_predictions, people.task, times

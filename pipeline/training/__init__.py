@@ -8,4 +8,7 @@ certified and predicted.
 
 import lazy_loader
 
+from pipeline.process import load_driver
+
+load_driver()  # before TensorFlow, which this room loads
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

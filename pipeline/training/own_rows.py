@@ -19,6 +19,7 @@ from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
+from threadpoolctl import threadpool_limits
 
 from pipeline.errors import InputError
 from pipeline.networks import (
@@ -92,7 +93,7 @@ class Ownership:
                 f"but got rows {data.rows} and resamples of {data.resamples.weights.shape[1]}"
             )
         self._data, self._resamples = data, data.resamples
-        self._fitted: dict[int | None, Fitted] = {}
+        _, self._fitted = data.resamples.fitted.setdefault(id(data), (data, {}))
         self._starts: dict[tuple[int, int], np.ndarray] = {}
 
     def fitted(self, resample: int | None) -> Fitted:
@@ -120,10 +121,11 @@ class Ownership:
         )
         loss_weights = drawn * row_weights
         if resamples.balanced and resample is not None:
+            counted = drawn if resamples.standardize else loss_weights
             classes = np.asarray(data.target[:n], int)
-            counts = np.bincount(classes, drawn)
-            with np.errstate(divide="ignore"):
-                loss_weights *= (drawn.sum() / (len(counts) * counts))[classes]
+            counts = np.bincount(classes, counted)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                loss_weights = loss_weights * (counted.sum() / (len(counts) * counts))[classes]
             loss_weights[drawn == 0.0] = 0.0
         loss_weights /= loss_weights.mean()
         if resample is None:
@@ -273,11 +275,12 @@ class Ownership:
         if key not in self._starts:
             rows, relationship = self.fitted(resample).rows, self._data.relationship
             assert relationship is not None
-            dual = initial_dual(cholesky(relationship[np.ix_(rows, rows)]), drawn)
             start = np.empty((len(relationship), drawn.shape[1]), np.float32)
-            for begin in range(0, len(start), PEOPLE_AT_ONCE):
-                people = slice(begin, begin + PEOPLE_AT_ONCE)
-                start[people] = relationship[people][:, rows].astype(np.float64) @ dual
+            with threadpool_limits(1, "blas"):  # the same digits on any number of cores
+                dual = initial_dual(cholesky(relationship[np.ix_(rows, rows)]), drawn)
+                for begin in range(0, len(start), PEOPLE_AT_ONCE):
+                    people = slice(begin, begin + PEOPLE_AT_ONCE)
+                    start[people] = relationship[people][:, rows].astype(np.float64) @ dual
             self._starts[key] = start
         return self._starts[key]
 

@@ -155,7 +155,10 @@ class Population:
             self.setting.program(len(part.state.first))
         batches, scored = self._batches(epoch), self._scored_rows
         leaving = list(
-            map(lambda part: self._judge(part, part.train(batches, scored), epoch), self.parts)
+            map(
+                lambda part: self._judge(part, part.train(batches, scored), scored, epoch),
+                self.parts,
+            )
         )
         if any(leaves.any() for leaves in leaving):
             staying = [
@@ -177,10 +180,12 @@ class Population:
             tf.constant((epoch + 1000 * schedule.batch_seed) % 2**31),
         )
 
-    def _judge(self, part: Part, epoch_result: EpochResult, epoch: int) -> np.ndarray:
+    def _judge(
+        self, part: Part, epoch_result: EpochResult, scored: slice, epoch: int
+    ) -> np.ndarray:
         """Score a part's networks, keep the best states; which networks stop."""
         schedule, with_best = self.setting.schedule, self._with_best[part.networks]
-        finite, score = self._scored(part, epoch_result)
+        finite, score = self._scored(part, epoch_result, scored)
         kept = epoch_result.kept[:, self.setting.places.inputs]
         improved, leaving = (np.zeros(len(part.networks), bool) for _ in range(2))
         for slot, network in enumerate(part.networks):
@@ -223,48 +228,46 @@ class Population:
 
     @property
     def _scored_rows(self) -> slice:
-        """The rows of which some network's epochs need predictions."""
+        """The rows of which some network's epochs need predictions; with resamples none where no
+        best epoch is wanted."""
         n, validation, _ = self.setting.data.rows
         own = self.setting.own
         if own is None:
             return slice(n, n + validation)
+        if not self.setting.schedule.keep_best:
+            return slice(0, 0)
         resamples = {self.specs[i].resample for part in self.parts for i in part.networks}
         rows = np.concatenate([own.fitted(resample).validation for resample in resamples])
         return slice(int(rows.min()), int(rows.max()) + 1) if len(rows) else slice(0, 0)
 
-    def _scored(self, part: Part, epoch_result: EpochResult) -> tuple[np.ndarray, np.ndarray]:
+    def _scored(
+        self, part: Part, epoch_result: EpochResult, scored: slice
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Of every slot: whether all its numbers are finite, and its validation score or nan."""
         # An infinite second moment would freeze its variable where it is.
         finite = np.isfinite(epoch_result.losses) & np.isfinite(epoch_result.size)
-        score, scored, own = np.full(len(finite), np.nan), self._scored_rows, self.setting.own
+        score, own, data = np.full(len(finite), np.nan), self.setting.own, self.setting.data
+        if scored.start == scored.stop:
+            return finite, score
+        outcome, objective = data.target[scored], self.setting.schedule.objective
+
+        def judge(slots: np.ndarray, rows: np.ndarray | slice) -> None:
+            """Networks whose validation rows are these of the scored."""
+            predictions = epoch_result.predictions[slots][:, :, rows]
+            finite[slots] &= np.isfinite(predictions).all(axis=(1, 2))
+            predictions = np.where(finite[slots][:, None, None], predictions, 0.0)
+            score[slots] = metrics.score(objective, outcome[rows], predictions, data.task)
+
         if own is None:
-            if scored.start < scored.stop:
-                self._score(np.arange(len(finite)), slice(None), epoch_result, finite, score)
+            judge(np.arange(len(finite)), slice(None))
             return finite, score
         resamples = [self.specs[network].resample for network in part.networks]
         for resample in dict.fromkeys(resamples):
             rows = own.fitted(resample).validation - scored.start
             if len(rows):
                 slots = np.array([i for i, each in enumerate(resamples) if each == resample])
-                self._score(slots, rows, epoch_result, finite, score)
+                judge(slots, rows)
         return finite, score
-
-    def _score(
-        self,
-        slots: np.ndarray,
-        rows: np.ndarray | slice,
-        epoch_result: EpochResult,
-        finite: np.ndarray,
-        score: np.ndarray,
-    ) -> None:
-        """Into finite and score of these slots, whose validation rows are these of the scored."""
-        data = self.setting.data
-        predictions = epoch_result.predictions[slots][:, :, rows]
-        finite[slots] &= np.isfinite(predictions).all(axis=(1, 2))
-        predictions = np.where(finite[slots][:, None, None], predictions, 0.0)
-        outcome = data.target[self._scored_rows][rows]
-        objective = self.setting.schedule.objective
-        score[slots] = metrics.score(objective, outcome, predictions, data.task)
 
     def finish(self, map: Callable = map) -> list[TrainedNetwork]:
         """Finish the last states, and predict everyone at the best epoch and at the end."""

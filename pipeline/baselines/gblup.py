@@ -25,7 +25,7 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from pipeline.baselines.data import BaselineData, NotFitted, Predictions
 from pipeline.baselines.linear import plain
 
-HERITABILITIES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
+HERITABILITIES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
 FOLDS, MOST_PEOPLE = 5, 8000
 
 

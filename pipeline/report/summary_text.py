@@ -115,8 +115,10 @@ def terminal_of(summary: Summary) -> Group:
         )
         for name, *texts in zip(head, *rows, strict=True):
             words = " ".join([name, *texts]).split()
-            whole = name in ("regularizer", "best")
-            table.add_column(Text(name), no_wrap=whole, min_width=max(map(len, words)))
+            longest = max(map(len, words))
+            # One long word each: rich would shrink them below it, and cut the table's edge.
+            fixed = longest if name in ("regularizer", "best") else None
+            table.add_column(Text(name), min_width=longest, width=fixed)
         for row in rows:
             table.add_row(*(Text(text) for text in row))
         parts += [Text(""), table]

@@ -371,10 +371,10 @@ def _check_groups(keys: StudyFile, source: Source) -> None:
 
 def _report_by(keys: StudyFile, source: Source) -> dict[str, tuple[float, ...]]:
     """Column → bounds, each increasing; none where they are not given."""
-    stated = keys.report_by
-    by: dict[str, tuple[float, ...]] = dict.fromkeys(stated, ())
-    if isinstance(stated, Mapping):
-        by = dict(stated)
+    by: dict[str, tuple[float, ...]] = dict.fromkeys(keys.report_by, ())
+    by |= keys.report_by if isinstance(keys.report_by, Mapping) else {}
+    if "target" in source.parameters and "report_by" not in source.parameters:
+        by.pop(keys.target, None)  # the file's own is of another target
     if keys.target in by:
         source.fail("report_by", f"without the target {keys.target!r}", list(by))
     for column, bounds in by.items():

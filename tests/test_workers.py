@@ -11,22 +11,28 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
-from study_runs import PROJECT, environment, of_kind, run_here, start, trials
+from study_runs import PROJECT, environment, of_kind, run_here, start, trials, working_in
 from tiny_study import write_study
 
+from pipeline.data import load_cohort, read_table
 from pipeline.errors import InputError
 from pipeline.genetics import Filters, Joined, block_columns, genotypes
 from pipeline.genetics.plink import write_blocks
 from pipeline.provenance import processor
+from pipeline.report.summary import summarize
 from pipeline.serving import Variants, open_fileset
+from pipeline.study import People
 from pipeline.study.run import _by_workers as by_workers
-from pipeline.workers import Done, Here, check_scheduler, open_crew
+from pipeline.tracking.reader import load_study
+from pipeline.workers import Done, Here, check_scheduler, cluster_file, open_crew
 from pipeline.workers.cluster_file import read_cluster_file
 from pipeline.workers.deaths import Deaths
 from pipeline.workers.packed import Packed
@@ -306,6 +312,62 @@ def test_a_worker_of_another_program_is_refused(
         open_crew(dask.address, print) as crew,
     ):
         list(crew.each(double, {"number": 1}, [1]))
+
+
+def test_a_batch_system_s_jobs_are_workers_by_a_cluster_file_and_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """dask-jobqueue's own stand-in of a batch system, which runs each job script here. Importing it
+    points Ctrl-C elsewhere, which must not stay."""
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setitem(cluster_file.MODULE_OF, "LocalCluster", "dask_jobqueue.local")
+    stand_in = cluster_file._class_of("LocalCluster")
+    monkeypatch.setattr(cluster_file, "_class_of", lambda name: stand_in)
+    monkeypatch.setenv("PYTHONPATH", f"{PROJECT}:{PROJECT / 'tests'}")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cluster.yaml").write_text(
+        "cluster: SLURMCluster\nworkers: 2\noptions: {cores: 1, processes: 1, memory: 2GB}\n"
+    )
+    with open_crew("cluster.yaml", print) as crew:
+        done = list(crew.each(wait, {"matrix": np.zeros(3)}, range(6)))
+        assert sorted(d.job for d in done) == list(range(6))
+        assert crew._cluster._cluster.scheduler.address.startswith("tls://")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert {path.name for path in tmp_path.iterdir()} == {"cluster.yaml", ".lariat"}
+    assert all(path.name.startswith(".part-") for path in (tmp_path / ".lariat").iterdir())
+
+
+def test_what_travels_has_no_file_and_no_value_that_training_does_not_need(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "age": rng.normal(50.0, 9.0, 200),
+            "secret": rng.normal(size=200) + 12345.678,
+            "sick": rng.integers(0, 2, 200),
+        }
+    )
+    table.to_csv(tmp_path / "people.csv", index=False)
+    cohort = load_cohort(read_table(tmp_path / "people.csv"), "sick", drop=("secret",))
+    packed = Packed.of(People(cohort, None).for_workers())
+    content = packed.content + b"".join(array.tobytes() for array in packed.arrays)
+    assert np.float32(cohort.features[3, 0]).tobytes() in content
+    assert b"people.csv" not in content
+    for kind in (np.float64, np.float32):
+        assert kind(table["secret"][7]).tobytes() not in content
+        assert kind(table["age"][7]).tobytes() not in content
+
+
+def test_a_report_flags_networks_of_several_kinds_of_processors(local: Path) -> None:
+    with working_in(local):
+        results = load_study()
+    kinds = {network.processor for network in results.networks}
+    assert kinds == {processor()}
+    assert not [flag for flag in summarize(results).flags if "processor" in flag]
+    others = [replace(network, processor="another kind") for network in results.networks[:3]]
+    mixed = replace(results, networks=(*others, *results.networks[3:]))
+    (flag,) = [flag for flag in summarize(mixed).flags if "processor" in flag]
+    assert flag.startswith("The networks were trained by 2 kinds of processors")
+    assert f"9 by {processor()}; 3 by another kind" in flag
 
 
 def tables(folder: Path) -> dict[str, bytes]:

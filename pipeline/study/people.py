@@ -43,8 +43,8 @@ class People:
         self._related: dict[bool, dict] = {}
 
     def for_workers(self) -> People:
-        """The same for training elsewhere: without files, names of levels, and relationships that
-        no network is trained with."""
+        """The same for training elsewhere: without files, columns that are no variables, and
+        relationships that no network is trained with."""
         travelling = copy(self)
         travelling._training_data = {}
         if self.genotypes is not None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import signal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +33,7 @@ MODULE_OF = {
 }  # fmt: skip
 """Class → where it is."""
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _OURS = ("n_workers", "asynchronous", "loop", "job_cls", "scheduler_cls", "name", "self")
 """Parameters of the classes that are not for a file to give; a Kubernetes cluster has its name."""
 
@@ -49,8 +51,11 @@ class ClusterFile(BaseModel):
         default_factory=dict, description="a mapping such as {queue: short, cores: 4, memory: 8GB}"
     )
 
-    def start(self) -> Any:
-        """The cluster, with its workers on their way."""
+    def start(self, keys: Path) -> Any:
+        """The cluster, with its workers on their way.
+
+        keys: a folder, made where it is needed, in which its jobs find the keys of this start.
+        """
         options, workers = dict(self.options), self.workers
         made = _class_of(self.cluster)
         if MODULE_OF[self.cluster] != JOBQUEUE:
@@ -58,7 +63,8 @@ class ClusterFile(BaseModel):
         # Whoever reaches a scheduler without TLS runs programs as this user.
         options.setdefault("security", True)
         if options["security"] is True:
-            options.setdefault("shared_temp_directory", str(private_folder(".lariat").absolute()))
+            private_folder(keys.parent)
+            options.setdefault("shared_temp_directory", str(private_folder(keys)))
         scheduler_options = {"dashboard": False, **options.pop("scheduler_options", {})}
         cluster = made(scheduler_options=scheduler_options, **options)
         cluster.adapt(minimum=workers, maximum=workers)  # jobs that end are submitted again
@@ -93,7 +99,11 @@ def _class_of(name: str) -> Any:
         extra = "" if module == JOBQUEUE else f" {package}"
         command = f"pip install{extra or ' -r requirements-cluster.txt'}"
         raise InputError(f"{name} needs the package {package}, which is not installed: {command}")
-    return getattr(importlib.import_module(module), name)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    made = getattr(importlib.import_module(module), name)
+    for number, handler in handlers.items():  # dask-jobqueue has Ctrl-C call sys.exit
+        signal.signal(number, handler)
+    return made
 
 
 def parameters_of(made: Any, name: str = "") -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import logging
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError
-from pipeline.process import cores, first_line
+from pipeline.process import cores, first_line, part_name
 from pipeline.workers.cluster_file import ClusterFile, read_cluster_file
 from pipeline.workers.crew import Crew, Here
 from pipeline.workers.dask_crew import Cluster, DaskCrew, Say
@@ -176,6 +177,7 @@ class _Managed:
 
     def __init__(self, content: ClusterFile, name: str):
         self.name, self._content = f"the cluster of {name}", content
+        self._keys = Path(".lariat").absolute() / part_name()  # swept later, if we are killed
         self._cluster: Any = None
 
     def connect(self) -> Client:
@@ -185,7 +187,7 @@ class _Managed:
         if self._cluster is None:
             try:
                 with dask.config.set(_SCHEDULER):
-                    self._cluster = self._content.start()
+                    self._cluster = self._content.start(self._keys)
             except Exception as error:  # each batch system raises its own
                 raise InputError(
                     f"{self.name} must start, but {type(error).__name__}: {first_line(error)}; "
@@ -201,3 +203,6 @@ class _Managed:
             with suppress(Exception):
                 self._cluster.close(timeout=CLOSE_SECONDS)
         self._cluster = None
+        gc.collect()  # the files of keys go with the objects that made them
+        with suppress(OSError):
+            self._keys.rmdir()

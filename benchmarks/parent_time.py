@@ -1,0 +1,139 @@
+"""The parent's own time for each network: `parent_time.py [NETWORKS]`, 2,000 unless given.
+
+One parent asks for configurations, sends populations to two workers, receives, records and tells.
+The workers train one network and give it back for every other at once, so that the parent hardly
+waits; measured is all that it does itself, by step, in milliseconds a network. Runs and trials go
+where MLFLOW_TRACKING_URI and LARIAT_STORAGE say, else into SQLite files of a new folder.
+"""
+
+import functools
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(PROJECT)]
+
+from pipeline.study import work  # noqa: E402
+
+STUDY = """
+# What does the parent cost?
+data: {data}
+target: TenYearCHD
+categories: [education]
+genotypes: none
+configurations: {configurations}
+seeds: 10
+baselines: none
+space: {{regularizer: [group_lasso], lambda_group: {{low: 0.004, high: 0.025, log: true}}}}
+network: {{hidden_layer_sizes: [50]}}
+training: {{epochs: 60, batch_size: 128}}
+"""
+WAITING = "waiting for workers"
+_real = work.train_elsewhere
+_once: dict = {}
+
+
+def at_once(shared, population, tell):
+    """In place of training: one network is trained, and stands for all others."""
+    if not _once:
+        some = replace(population, replicates=population.replicates[:1])
+        _once["network"] = _real(shared, some, tell).results[0]
+    network = _once["network"]
+    results = [
+        replace(
+            network,
+            params={
+                **r.configuration.params,
+                "seed": r.seed,
+                "configuration": r.configuration.number,
+            },
+        )
+        for r in population.replicates
+    ]
+    return work.Trained(results)
+
+
+class Clock:
+    """Seconds by step, without those of the steps within; of all threads."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._within = threading.local()
+
+    def time(self, owner: type, name: str, step: str) -> None:
+        """Count calls of a method under this step."""
+        method: Callable = getattr(owner, name)
+
+        @functools.wraps(method)
+        def timed(*given, **named):
+            above = getattr(self._within, "seconds", 0.0)
+            self._within.seconds, began = 0.0, time.perf_counter()
+            try:
+                return method(*given, **named)
+            finally:
+                took = time.perf_counter() - began
+                self.seconds[step] += took - self._within.seconds
+                self._within.seconds = above + took
+
+        setattr(owner, name, timed)
+
+
+def main(networks: int) -> None:
+    """Prints the table."""
+    from pipeline.search_space import Sampling
+    from pipeline.study import recording, run
+    from pipeline.study.trials import Trials
+    from pipeline.tracking import StudyRun
+    from pipeline.workers.dask_crew import DaskCrew
+
+    clock, place = Clock(), tempfile.mkdtemp(prefix="lariat-parent-")
+    os.chdir(place)
+    data = PROJECT / "data/framingham.csv"
+    Path("parent.yaml").write_text(STUDY.format(data=data, configurations=networks // 10))
+    run.train_elsewhere = at_once
+    for owner, name, step in (
+        (Sampling, "next", "ask"),
+        (DaskCrew, "_fill", "group and send"),
+        (DaskCrew, "_connected", WAITING),
+        (DaskCrew, "_count", "look for workers"),
+        (DaskCrew, "_ended", WAITING),
+        (DaskCrew, "_done", "receive"),
+        (recording.Recorder, "adopt", "look for known networks"),
+        (recording.Recorder, "_heat_maps", "draw heat maps"),
+        (recording.Recorder, "record", "record"),
+        (StudyRun, "record_all", "record"),
+        (Trials, "add", "tell"),
+    ):
+        clock.time(owner, name, step)
+    train_all = run._train_all
+    took: list[float] = []
+
+    def timed_train_all(*given):
+        began = time.perf_counter()
+        train_all(*given)
+        took.append(time.perf_counter() - began)
+        raise SystemExit  # no report is wanted
+
+    run._train_all = timed_train_all
+    with suppress(SystemExit):
+        run.run_study("./parent.yaml", scheduler="processes:2")
+    waiting = clock.seconds.pop(WAITING)
+    clock.seconds["all else"] = took[0] - waiting - sum(clock.seconds.values())
+    print(
+        f"{networks} networks, {1000 * (took[0] - waiting) / networks:.1f} ms of the parent each:"
+    )
+    for step, seconds in sorted(clock.seconds.items(), key=lambda item: -item[1]):
+        print(f"  {step:24} {1000 * seconds / networks:6.2f} ms")
+    print(f"  ({WAITING}: {waiting:.0f} s of {took[0]:.0f} s)")
+
+
+if __name__ == "__main__":
+    main(int((sys.argv[1:] or ["2000"])[0]))

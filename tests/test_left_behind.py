@@ -63,15 +63,15 @@ def test_without_the_cache_a_finished_study_stays_as_it_is(
 
 
 def test_two_people_with_trials_of_their_own_share_the_runs_of_one_store(
-    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    undisturbed: Path, tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         shutil.copytree(undisturbed.with_name("empty"), folder)
     (second / "mlflow.db").unlink()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{first}/mlflow.db")
+    store = f"sqlite:///{first}/mlflow.db"
     assert start(first, 1 + writes(undisturbed) * 3 // 5) == 9  # in the midst of its networks
-    assert start(second) == 0, second.with_name("second.log").read_text()
+    assert start(second, tracking=store) == 0, second.with_name("second.log").read_text()
     done = run_ids(first)
     assert tables(second) == tables(undisturbed)
     assert complete_trials(second) == dict.fromkeys(TABLE, 1)

@@ -58,7 +58,7 @@ def baselines_table(
 ) -> tuple[pd.DataFrame, Mapping[str, Mapping[str, Measure]]]:
     """(one row a baseline, its measures).
 
-    Columns `model inputs chosen seconds failure validation`, of every score of the task `test_…`
+    Columns `model inputs chosen failure validation`, of every score of the task `test_…`
     with `_low` and `_high`, and `difference`, champion minus baseline in the objective's metric,
     with `_low`, `_high` and a `verdict`; `mean_difference` … the same of the mean over networks.
     """
@@ -66,8 +66,7 @@ def baselines_table(
     for opponent in opponents:
         row: dict[str, object] = {
             "model": opponent.name, "inputs": opponent.inputs, "chosen": opponent.chosen,
-            "seconds": opponent.seconds, "failure": opponent.failure,
-            "validation": opponent.validation,
+            "failure": opponent.failure, "validation": opponent.validation,
         }  # fmt: skip
         if not opponent.failure:
             measures = measured(rows, Predicted(opponent.name, opponent.raw))

@@ -283,7 +283,7 @@ def with_genotypes(data: TrainingData, dimensions: int) -> TrainingData:
 @pytest.mark.parametrize("sizes", [(8,), ()])
 def test_with_genotypes_it_takes_the_steps_of_the_people_cut_by_hand(sizes):
     """K is that of the allele frequencies of all; everything else is of the own people alone."""
-    data = with_genotypes(development(), 3)
+    data = dataclasses.replace(with_genotypes(development(), 3), relationship_factor=None)
     given = {"batch_size": 10**6, "epochs": 15, "tolerance": None}
     specs = [spec(3, resample=i, lambda_group=0.01) for i in (0, 2)]
     trained = train(data, specs, shape(data, sizes), **given)

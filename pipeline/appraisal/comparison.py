@@ -66,7 +66,7 @@ def baselines_table(
     for opponent in opponents:
         row: dict[str, object] = {
             "model": opponent.name, "inputs": opponent.inputs, "chosen": opponent.chosen,
-            "seconds": opponent.seconds, "failure": opponent.failure,
+            "failure": opponent.failure,
             "validation": opponent.validation,
         }  # fmt: skip
         if not opponent.failure:

@@ -49,9 +49,10 @@ class Ending:
         if not learned:
             return None
         data, (coefficients, scale) = self.setting.data, learned
-        assert data.relationship_factor is not None and data.relationship is not None
+        assert data.relationship is not None
         n, d = coefficients.shape
         if self.setting.own is None:
+            assert data.relationship_factor is not None
             start = data.relationship_factor[:n] @ tensors.genetic_draws(spec.seed, n, d)
         else:
             start = tensors.initial_encoding(data, spec, d, self.setting.own)[:n]

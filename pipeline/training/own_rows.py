@@ -19,6 +19,7 @@ from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
+from threadpoolctl import threadpool_limits
 
 from pipeline.errors import InputError
 from pipeline.networks import (
@@ -274,11 +275,12 @@ class Ownership:
         if key not in self._starts:
             rows, relationship = self.fitted(resample).rows, self._data.relationship
             assert relationship is not None
-            dual = initial_dual(cholesky(relationship[np.ix_(rows, rows)]), drawn)
             start = np.empty((len(relationship), drawn.shape[1]), np.float32)
-            for begin in range(0, len(start), PEOPLE_AT_ONCE):
-                people = slice(begin, begin + PEOPLE_AT_ONCE)
-                start[people] = relationship[people][:, rows].astype(np.float64) @ dual
+            with threadpool_limits(1, "blas"):  # the same digits on any number of cores
+                dual = initial_dual(cholesky(relationship[np.ix_(rows, rows)]), drawn)
+                for begin in range(0, len(start), PEOPLE_AT_ONCE):
+                    people = slice(begin, begin + PEOPLE_AT_ONCE)
+                    start[people] = relationship[people][:, rows].astype(np.float64) @ dual
             self._starts[key] = start
         return self._starts[key]
 

@@ -272,7 +272,7 @@ def test_too_few_people_are_refused():
 
 def test_tables_of_predictions_say_whose_the_variance_is():
     rng = np.random.default_rng(0)
-    people, seeds, resamples = rng.uniform(0.1, 0.4, 60), 10, 30
+    people, seeds, resamples = rng.uniform(0.1, 0.4, 60), 15, 20
     by_resample = rng.normal(0, 0.05, size=(resamples, 1, 60))
     by_seed = rng.normal(0, 0.01, size=(1, seeds, 60))
     grid = people + by_resample + by_seed + rng.normal(0, 0.01, size=(resamples, seeds, 60))

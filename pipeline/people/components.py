@@ -22,7 +22,7 @@ PARTS = ("seed", "resample", "both")
 FEWEST_SEEDS, FEWEST_RESAMPLES = 5, 20
 """From which on there are intervals: with fewer of either they cover too rarely, or say nothing."""
 
-FEWEST_SEEDS_OF_PREDICTIONS = 10
+FEWEST_SEEDS_OF_PREDICTIONS = 15
 """The same where a seed shifts all columns alike, so that many columns say no more than one."""
 
 _CLOSEST = 1e-6  # to 0 and 1, of what a logarithm is taken of

@@ -59,7 +59,7 @@ def baselines_table(
 ) -> tuple[pd.DataFrame, Mapping[str, Mapping[str, Measure]]]:
     """(one row a baseline, its measures).
 
-    Columns `model inputs chosen seconds failure validation`, of every score of the task `test_…`
+    Columns `model inputs chosen failure validation`, of every score of the task `test_…`
     with `_low` and `_high`, and `difference`, champion minus baseline in the objective's metric,
     with `_low`, `_high` and a `verdict`; `mean_difference` … the same of the mean over networks.
     """

@@ -258,7 +258,7 @@ def page(table: pd.DataFrame, simulations: int, pairs: int, command: str) -> str
         "",
         "The bounds are on the expected number, at most 1 where that can be had: without",
         "assumptions (Meinshausen and Bühlmann 2010), and with those of Shah and Samworth (2013),",
-        "of which reports hold to the last. scikit-learn's L1 logistic regression with a threshold",
+        "of which reports hold to the second, unimodal, since the last is exceeded below. scikit-learn's L1 logistic regression with a threshold",
         "of 0.75 on any λ is stability selection as it is mostly done; it promises nothing. The",
         "package ipss has its own path. Bounds and integrated paths are written again here",
         "(`pipeline/people/`), and tests hold them to R's stabs and to ipss.",

@@ -621,7 +621,7 @@ def test_files_that_are_no_tables_are_refused(tmp_path, load_text):
     with pytest.raises(InputError, match="Parquet"):
         load_text("y,age\n0,1\n", suffix=".parquet")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder"):
         load_cohort(tmp_path / "folder.csv", "y")
 
 

@@ -91,6 +91,87 @@ def test_numbers_are_read_as_they_are_written_and_a_warning_says_how(load, case)
     assert not any(text in note for note in cohort.warnings for text in texts if len(text) > 4)
 
 
+MORE_NOTATIONS = {
+    "negative in parentheses": ([f"({v})" if v % 3 else f"{v}" for v in WHOLE],
+                                np.where(WHOLE % 3, -WHOLE, WHOLE)),
+    "parentheses, a currency, decimals": (
+        [f"(${v}.50)" if v % 3 else f"${v}.50" for v in WHOLE],
+        np.where(WHOLE % 3, -1, 1) * (WHOLE + 0.5)),
+    "the minus behind": ([f"{v},5-" if v % 3 else f"{v},5" for v in WHOLE],
+                         np.where(WHOLE % 3, -1, 1) * (WHOLE + 0.5)),
+    "a spreadsheet's text": ([f'="{v}"' for v in WHOLE], WHOLE),
+    "an apostrophe before": ([f"'{v}" for v in WHOLE], WHOLE),
+    "euros behind": ([f"{v},50 €" for v in WHOLE], WHOLE + 0.5),
+    "a currency in words": ([f"EUR {v}.5" for v in WHOLE], WHOLE + 0.5),
+    "per mille": ([f"{v} ‰" for v in WHOLE], WHOLE),
+    "other digits": ([str(v).translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")) for v in WHOLE],
+                     WHOLE),
+    "lakhs": ([f"1,{v:02d},000" for v in WHOLE], 100_000 + WHOLE * 1000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MORE_NOTATIONS)
+def test_numbers_of_accountants_spreadsheets_and_other_countries(load, tmp_path, case):
+    texts, values = MORE_NOTATIONS[case]
+    cohort = load(written(x=texts))
+    np.testing.assert_allclose(numbers_of(cohort, "x"), values, rtol=1e-5)
+    assert any("x" in note.partition(":")[0].split() for note in cohort.warnings)
+    # A later table of two people, read by what was learned: the same features.
+    (tmp_path / "two.csv").write_text("\n".join(written(x=texts).split("\n")[:3]))
+    again = cohort.schema.transform(read_table(tmp_path / "two.csv").frame, as_read=True)[0]
+    np.testing.assert_array_equal(again, cohort.features[:2])
+
+
+def test_a_spreadsheets_text_of_codes_stays_codes(load):
+    cohort = load(written(k=[f'="{v}"' for v in cycled("01", "02", "10")]))
+    assert cohort.schema.columns[1].levels == ("01", "02", "10")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [("Yes", "yes", "NO", "no"), ("Male", "male", "female"), ("a  b", "a b", "c"),
+     ("TRUE", "FALSE", "1", "0")],
+)  # fmt: skip
+def test_one_answer_in_two_ways_is_a_warning_and_of_a_target_refused(load, answers):
+    values = cycled(*answers)
+    cohort = load(written(k=values))
+    assert len(cohort.schema.columns[1].levels) == len(answers)
+    assert any(
+        note.startswith("k: levels that differ only in capitals") for note in cohort.warnings
+    )
+    with pytest.raises(InputError, match="must differ in more than capitals and spaces"):
+        load(pd.DataFrame({"y": values, "age": AGE}).to_csv(index=False))
+
+
+@pytest.mark.parametrize(
+    "pair", [("ja", "nein"), ("oui", "non"), ("sí", "no"), ("wahr", "falsch"), ("Y", "N")]
+)
+def test_yes_and_no_of_any_language_are_one_column(load, pair):
+    answers = cycled(*pair)
+    cohort = load(written(k=[f" {answer} " for answer in answers]))
+    second = sorted(pair)[1]
+    assert cohort.inputs.columns == ("age", f"k={second}")
+    np.testing.assert_array_equal(cohort.features[:, 1] > 0, np.array(answers) == second)
+
+
+def test_ids_that_differ_in_capitals_or_zeros_alone_are_a_warning(load):
+    for ids in (
+        [f"{'p' if i % 2 else 'P'}{i // 2}" for i in range(N)],
+        [f"{i // 2 + 1:03d}" if i % 2 else str(i // 2 + 1) for i in range(N)],
+    ):
+        for options in ({"identifier": "who"}, {"person": "who"}):
+            (note,) = [n for n in load(written(who=ids), **options).warnings if "ids of who" in n]
+            assert not any(value in note for value in ids if len(value) > 2)
+    blanks = load(written(who=[f"P{i // 2}{' ' * (i % 2)}" for i in range(N)]), person="who")
+    assert blanks.facts["people"] == N // 2
+
+
+def test_ids_too_large_for_a_number_are_named_as_what_they_may_be(load):
+    cohort = load(written(code=[10**18 + 7 * int(i) for i in RNG.permutation(N)]))
+    assert cohort.inputs.columns == ("age",)
+    assert "too large to be told apart" in cohort.left_out["code"]
+
+
 CODES = {
     "leading zeros": (["01", "02", "03"], {"01", "02", "03"}),
     "leading zeros and a text": (["01", "02", "UK"], {"01", "02", "UK"}),
@@ -173,6 +254,38 @@ def test_other_separators_are_read_with_a_warning(load, separator):
     cohort = load(SEPARATED[separator])
     np.testing.assert_array_equal(cohort.features, load(written()).features)
     assert "is separated by" in cohort.warnings[0]
+
+
+@pytest.mark.parametrize("separator", [";", ",", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_line_in_which_excel_says_the_separator_is_no_header(load, separator, end):
+    text = f"sep={separator}\n" + written().replace(",", separator)
+    cohort = load(text.replace("\n", end))
+    np.testing.assert_array_equal(cohort.features, load(written()).features)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"PK\x03\x04" + bytes(50), "a ZIP archive or an Excel workbook"),
+        (b"PAR1" + bytes(50), "a Parquet table"),
+        (b"\xef\xbb\xbf<!DOCTYPE html><table>", "a page of HTML"),
+        (b'[{"y": 1, "age": 2},\n{"y": 0, "age": 3}]', "is JSON"),
+        (b"SQLite format 3\x00", "an SQLite database"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(load, content, kind):
+    with pytest.raises(InputError, match=kind):
+        load(content)
+
+
+def test_an_address_and_a_folder_are_no_table(tmp_path):
+    for address in ("https://example.org/people.csv", "s3://bucket/people.parquet"):
+        with pytest.raises(InputError, match="a file on this machine, but got the address"):
+            load_cohort(address, "y")
+    (tmp_path / "people.csv").mkdir()
+    with pytest.raises(InputError, match=r"people.csv is a folder"):
+        load_cohort(tmp_path / "people.csv", "y")
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-8-sig"])
@@ -281,6 +394,10 @@ def test_dates_become_years_on_request_alone(load):
         days.dt.strftime("%Y-%m-%d"),
         days.dt.strftime("%d.%m.%Y"),
         days.dt.strftime("%m/%d/%Y"),
+        days.dt.strftime("%d %b %Y"),
+        days.dt.strftime("%B %d, %Y"),
+        days.dt.strftime("%d-%b-%Y %H:%M"),
+        days.dt.strftime("%d/%m/%Y %H:%M:%S"),
     ):
         with pytest.raises(InputError, match="holds dates or times; name it under dates"):
             load(written(born=texts))

@@ -256,9 +256,14 @@ def _by_column(stated: object) -> dict:
     return {"": stated} if stated else {}
 
 
+def _is_number(table: Table, name: str) -> bool:
+    kind = table.frame[name].dtype
+    return pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+
+
 def _check_outcome(table: Table, target: str, outcome: Outcome) -> None:
     """InputError if a target of numbers has one that is infinite or too large."""
-    if pd.api.types.is_numeric_dtype(table.frame[target].dtype):
+    if _is_number(table, target):
         check_finite(table, [Column(target, NUMBER)])
     elif outcome.task == REGRESSION:
         check_finite(table, [columns_of(table, [target], Hints())[0][target]])
@@ -292,7 +297,7 @@ def _fitted(
     features, unknown = _transform(schema, table, inputs)
     inputs, renamed = distinct_columns(inputs)
     numbers = [column for column in columns.values() if column.kind == NUMBER]
-    if outcome.task == REGRESSION or pd.api.types.is_numeric_dtype(table.frame[roles.target].dtype):
+    if outcome.task == REGRESSION or _is_number(table, roles.target):
         numbers += [_target_column(table, roles)]
     notes += outcome.notes
     notes += code_notes(table, numbers, roles.target)

@@ -22,12 +22,18 @@ LEADING_ZERO = r"[+-]?0\d"
 THREE_DECIMALS = r"[+-]?[1-9]\d{0,2}\.\d{3}"
 """Numbers such as 265.000: in many countries the point stands between thousands."""
 
+_SAID_SEPARATOR = re.compile(r"(?i:sep)=([,;\t|])[,;\t |]*(?:\r\n?|\n)")
 _ZERO_SOMEWHERE = re.compile(r"(?:^|[\s,;|\"])[+-]?0\d", re.MULTILINE)
 _LOOKED_AT_ROWS = 1000
 
 
 def text_of(content: bytes, source: str) -> tuple[str, list[str]]:
     """(the text of a CSV file, unpacked if it is compressed; a sentence if it is not UTF-8)."""
+    if other := _of_another_kind(content):
+        raise InputError(
+            f"a CSV must be text, but {source} is {other}; save the table as CSV, or give the file "
+            "its own suffix"
+        )
     try:
         if source.lower().endswith(".gz"):
             content = gzip.decompress(content)
@@ -51,6 +57,25 @@ def text_of(content: bytes, source: str) -> tuple[str, list[str]]:
         f"{source} is not UTF-8 and is read as Windows-1252 (Latin-1); check names with accents"
     )
     return text, [encoding_note]
+
+
+def _of_another_kind(content: bytes) -> str:
+    """What a file with the name of a CSV is by its first bytes; "" for none of these."""
+    for start, kind in (
+        (b"PK\x03\x04", "a ZIP archive or an Excel workbook"),
+        (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+        (b"PAR1", "a Parquet table"),
+        (b"SQLite format 3", "an SQLite database"),
+        (b"$FL2", "an SPSS file"),
+    ):
+        if content.startswith(start):
+            return kind
+    opening = content[:200].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    if opening.startswith((b"<!doctype", b"<html", b"<?xml", b"<table")):
+        return "a page of HTML or XML"
+    if opening.startswith((b"[{", b'{"')):
+        return "JSON"
+    return ""
 
 
 def _western(content: bytes) -> str | None:
@@ -107,11 +132,14 @@ def parse_csv(
 
     Columns of which a number would lose something (leading zeros, digits in threes, TRUE) are text.
     """
-    separator = _separator(text, source)
+    notes: list[str] = []
+    if said := _SAID_SEPARATOR.match(text):  # as Excel writes it; the line stays, without content
+        text = text[said.end() :] if said.end() == len(text) else "\n" + text[said.end() :]
+    separator = said[1] if said else _separator(text, source)
     header, lines, blank_lines = _shape_of_csv(text, source, separator)
-    notes = []
     if separator != ",":
-        notes.append(f"{source} is separated by {SEPARATORS[separator]}, and is read so")
+        named_separator = SEPARATORS.get(separator, repr(separator))
+        notes.append(f"{source} is separated by {named_separator}, and is read so")
     if blank_lines:
         text = "".join(
             line for i, line in enumerate(io.StringIO(text, newline=""), 1) if i not in blank_lines

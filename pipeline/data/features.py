@@ -71,6 +71,7 @@ class Learned:
 
 MISSING_THROUGHOUT = "missing in every training row"
 CONSTANT = "the same in every training row"
+TOO_ALIKE = "whole numbers too large to be told apart as quantities (an id?)"
 NAMES = "text that differs between most people (a name or identifier?)"
 
 
@@ -94,7 +95,7 @@ def learn(
         if not len(known):
             return Learned(None, MISSING_THROUGHOUT)
         if len(known) == len(train) and not varies(known[:, None])[0]:
-            return Learned(None, CONSTANT)
+            return Learned(None, TOO_ALIKE if values.nunique() > 1 else CONSTANT)
         median = float(np.median(known))
         return Learned(replace(column, median=median, has_missing=len(known) < len(train)))
     labels = [label for label in _labels(values) if not column.means_missing(label)]
@@ -245,16 +246,41 @@ def informative(
             reason_of[name] = learned.reason
         else:
             kept[name] = learned.column
-    reasons = (MISSING_THROUGHOUT, CONSTANT, NAMES)
+    reasons = (MISSING_THROUGHOUT, CONSTANT, TOO_ALIKE, NAMES)
     dropped = {n: why for why in reasons for n, own in reason_of.items() if own == why}
     joined = [name for name, column in kept.items() if column.other]
+    notes = variant_notes(kept)
     if not joined:
-        return kept, dropped, []
+        return kept, dropped, notes
     return (
         kept,
         dropped,
-        [f"{named(joined)}: levels of fewer than {rare} training people are joined as {OTHER}"],
+        [
+            f"{named(joined)}: levels of fewer than {rare} training people are joined as {OTHER}",
+            *notes,
+        ],
     )
+
+
+def same_answer(text: str) -> str:
+    """What two ways to write one answer have in common: no capitals, single spaces, 1 for true."""
+    bare = " ".join(text.casefold().split())
+    return {"true": "1", "false": "0"}.get(bare, bare)
+
+
+def variant_notes(columns: Mapping[str, Column]) -> list[str]:
+    """A sentence for categories that have one answer written in several ways: in other letters'
+    case, with other spaces, or TRUE beside 1. They stay as they are: alleles a and A differ."""
+    several = []
+    for name, column in columns.items():
+        if len({same_answer(level) for level in column.levels}) < len(column.levels):
+            several.append(name)
+    if not several:
+        return []
+    return [
+        f"{named(several)}: levels that differ only in capitals or spaces, or TRUE beside 1, are "
+        "levels of their own; write them alike if they are the same answer"
+    ]
 
 
 def dropped_notes(dropped: Mapping[str, str]) -> list[str]:

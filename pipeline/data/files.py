@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,9 +45,17 @@ def read_table(data: str | Path, texts: Sequence[str] = ()) -> Table:
         text, warnings = text_of(content, path.name)
         frame, lines, decimal, csv_notes = parse_csv(text, path.name, texts)
         warnings += csv_notes
+    unpacked: list[str] = []
     for position, name in enumerate(frame.columns):
         if frame.dtypes.iloc[position].kind not in "iufcb":
-            frame.isetitem(position, tidy(frame[name], as_text=name in texts))
+            values, wrapped = unwrapped(frame[name])
+            unpacked += [name] if wrapped else []
+            frame.isetitem(position, tidy(values, as_text=name in texts))
+    if unpacked:
+        warnings.append(
+            f'{named(unpacked)}: values are written as a spreadsheet keeps text (="12" or \'12) '
+            "and are read without the signs around them"
+        )
     blank = frame.isna().all(axis=1).to_numpy() if len(frame) else np.zeros(0, bool)
     if blank.any():
         frame = frame[~blank]
@@ -62,6 +71,12 @@ def read_table(data: str | Path, texts: Sequence[str] = ()) -> Table:
 
 def _content(path: Path) -> bytes:
     name = path.name.lower()
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(path)):
+        raise InputError(
+            f"data must be a file on this machine, but got the address {path}; download it first"
+        )
+    if path.is_dir():
+        raise InputError(f"data must be a file, but {path} is a folder; name the table in it")
     if not name.endswith((".csv", ".csv.gz", ".parquet")):
         raise InputError(
             f"data must be a .csv, .csv.gz or .parquet file, but got {path}; "
@@ -111,6 +126,33 @@ def _parse_parquet(content: bytes, source: str) -> tuple[pd.DataFrame, tuple[str
             frame[name] = pd.Series(level.to_numpy(), index=frame.index)
             indexes.append(name)
     return frame.reset_index(drop=True), tuple(indexes)
+
+
+_WRAPPED = re.compile(r"=\"(.*)\"|'([^']*\d[^']*)")
+
+
+def unwrapped(column: pd.Series) -> tuple[pd.Series, bool]:
+    """(texts without what a spreadsheet puts around a text that looks like a number, whether all
+    that are known have it): `="0012"`, `'12`."""
+    if not pd.api.types.is_string_dtype(column.dtype):
+        return column, False
+    known = column.dropna()
+    first = known.iloc[0] if len(known) else ""
+    if not isinstance(first, str) or first.strip()[:1] not in ("=", "'"):
+        return column, False
+    matches = {
+        text: _WRAPPED.fullmatch(tidy_text(text))
+        for text in known.unique()
+        if isinstance(text, str)
+    }
+    if len(matches) < known.nunique() or not all(matches.values()):
+        return column, False
+    inner = {
+        text: match[1] if match[1] is not None else match[2]
+        for text, match in matches.items()
+        if match
+    }
+    return column.map(inner), True
 
 
 def tidy(column: pd.Series, as_text: bool = False) -> pd.Series:

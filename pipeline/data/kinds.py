@@ -136,6 +136,8 @@ def _by_type(table: Table, name: str, hints: Hints) -> Column | None:
         raise _dates(table, name)
     if kind in ("time", "timedelta", "timedelta64", "period"):
         raise _dates(table, name)
+    if name in hints.dates and kind == "integer" and _eight_digits(values):
+        return Column(name, NUMBER, Notation(dates="ymd"), missing)
     if name in hints.dates and not values.isna().all() and kind not in ("string", "mixed"):
         raise InputError(
             f"dates must name columns of dates, but {name} of {table.source} holds numbers; take "
@@ -144,6 +146,12 @@ def _by_type(table: Table, name: str, hints: Hints) -> Column | None:
     if pd.api.types.is_numeric_dtype(values.dtype) or values.isna().all():
         return Column(name, NUMBER, missing=missing)
     return None
+
+
+def _eight_digits(values: pd.Series) -> bool:
+    """Whether all whole numbers are dates such as 19630531."""
+    texts = values.dropna().astype("int64").astype(str)
+    return all(Notation(dates="ymd").number(text) is not None for text in texts.unique())
 
 
 def _plain(column: pd.Series) -> bool:
@@ -166,7 +174,7 @@ def _of_text(
     if all(re.fullmatch(THREE_DECIMALS, text) for text in texts):
         undecided[name] = [Notation(), Notation(",", ".")]
         return None
-    notations = candidates(texts)
+    notations = [] if looks_like_date(texts[0]) else candidates(texts)
     if len(notations) == 1:
         return Column(name, NUMBER, notations[0], missing)
     if notations:
@@ -191,8 +199,9 @@ def _date_order(table: Table, name: str, texts: Sequence[str]) -> str:
         return orders[0]
     if not orders:
         raise InputError(
-            f"dates must name columns of dates, such as 1963-05-31 or 31.5.1963, but {name} of "
-            f"{table.source} has other values; write the dates so, or name it under drop"
+            f"dates must name columns of dates, such as 1963-05-31, 31.5.1963 or 31 May 1963, with "
+            f"years of four digits, but {name} of {table.source} has other values; write the dates "
+            "so, or name it under drop"
         )
     if any("." in text for text in texts):
         return "dmy"

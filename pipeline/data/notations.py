@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pipeline.serving import CURRENCIES, MISSING_TEXTS, Notation, tidy_text
+from pipeline.serving import CURRENCIES, MISSING_TEXTS, Notation, tidy_text, with_leading_minus
 
 FORMATS = {"1,234.5": (".", ","), "1.234,5": (",", ".")}
 """What a study can say of its numbers → (decimal mark, mark between thousands)."""
@@ -30,10 +30,16 @@ _AFTER = re.compile(r"\d\s*([^\d\s.,'’<>][^<>]{0,14})$")
 _GENERAL = re.compile(
     r"[+-]?\s?\d[\d.,' ’]*(?:[eE][+-]?\d+)?(?:\s?[%‰]|\s?[a-zA-Zµ°][a-zA-Z/0-9²³µ°]{0,7})?"
 )
-_DATES = {
-    "ymd": r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?",
-    "dmy": r"\d{1,2}[-/.]\d{1,2}[-/.]\d{4}",
-}
+_MONTH_NAME = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
+_DATES = (
+    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?",
+    r"\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( .*)?",
+    rf"\d{{1,2}}[-/. ]\s?{_MONTH_NAME}[-/., ]\s?(\d{{4}}|\d{{2}})( .*)?",
+    rf"({_MONTH_NAME}[-/. ]\s?)(\d{{1,2}}[-/., ]\s?)?\d{{4}}( .*)?",
+    rf"\d{{4}}[-/. ]{_MONTH_NAME}[-/. ]\d{{1,2}}",
+    r"\d{1,2}:\d{2}(:\d{2})?( ?[ap]m)?",
+)
+"""Dates and times of day, as people write them; not all can be read as years."""
 
 
 def candidates(texts: Sequence[str]) -> list[Notation]:
@@ -45,14 +51,20 @@ def candidates(texts: Sequence[str]) -> list[Notation]:
     bounded = [bool(_BOUND.match(text)) for text in texts]
     if 2 * sum(bounded) > len(texts):
         return []  # <18 and >=18 are categories
-    bare = [_BOUND.sub("", text) for text in texts]
+    signed = [with_leading_minus(_BOUND.sub("", text)) for text in texts]
+    below_zero = [s != _BOUND.sub("", text) for s, text in zip(signed, texts)]
+    if all(below_zero):
+        return []  # a note of some kind, not a sign
+    bare = signed
     before = _common(_BEFORE, bare)
     after = _common(_AFTER, bare)
     if re.match(r"[eE][+-]?\d", after):  # an exponent is no unit
         after = ""
     readings: dict[tuple[float | None, ...], Notation] = {}
     for decimal, thousands in _MARKS:
-        notation = Notation(decimal, thousands, before, after, any(bounded))
+        notation = Notation(
+            decimal, thousands, before, after, any(bounded), below_zero=any(below_zero)
+        )
         values = []
         for text in texts:
             value = notation.number(text)
@@ -103,7 +115,7 @@ def date_orders(texts: Sequence[str]) -> list[str]:
 
 
 def looks_like_date(text: str) -> bool:
-    return any(re.fullmatch(form, tidy_text(text)) for form in _DATES.values())
+    return any(re.fullmatch(form, tidy_text(text)) for form in _DATES)
 
 
 def known_texts(values: Sequence[object], missing: Sequence[str]) -> list[str]:

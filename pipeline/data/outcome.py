@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from pipeline.data.features import plain_value
+from pipeline.data.features import plain_value, same_answer
 from pipeline.data.kinds import Hints, as_numbers, columns_of
 from pipeline.data.table import Table, named
 from pipeline.errors import InputError
@@ -67,6 +67,7 @@ def read_outcome(
         numbers, how_read = _quantities(table, target, hints)
         return Outcome(chosen, numbers, (), tuple(how_read))
     _check_classes(table, target, chosen, distinct)
+    _check_labels(table, target, values)
     positions, classes = _classes(values)
     notes = _case_note(target, classes) if chosen == BINARY else ()
     if task == "auto" and chosen == MULTICLASS and pd.api.types.is_numeric_dtype(values.dtype):
@@ -139,6 +140,16 @@ def _check_classes(table: Table, target: str, task: str, distinct: int) -> None:
         raise InputError(
             f"a multi-class target must have at most {MOST_CLASSES} distinct values, but {about}; "
             "take another target, join rare classes, or say `task: regression` in the study"
+        )
+
+
+def _check_labels(table: Table, target: str, values: pd.Series) -> None:
+    """InputError where two labels are one to a person: other capitals or spaces, TRUE beside 1."""
+    labels = [plain_text(value) for value in values.astype(object).unique()]
+    if len({same_answer(label) for label in labels}) < len(set(labels)):
+        raise InputError(
+            f"the labels of a target must differ in more than capitals and spaces, but those of "
+            f"{target} in {table.source} do not, or have TRUE beside 1; write each class in one way"
         )
 
 

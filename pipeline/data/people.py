@@ -19,9 +19,9 @@ def people_of(table: Table, roles: Roles) -> tuple[np.ndarray | None, list[str]]
     columns = person_columns(roles)
     if not columns:
         return None, []
-    people = whose_rows(table, columns)
+    people, notes = whose_rows(table, columns), _alike(table, columns)
     if roles.person is None and people is None:
-        return None, []
+        return None, notes
     name, values = named(columns), table.frame[list(columns)]
     if rows_without := int(values.isna().any(axis=1).sum()):
         raise InputError(
@@ -29,10 +29,26 @@ def people_of(table: Table, roles: Roles) -> tuple[np.ndarray | None, list[str]]
             f"{rows_without} of {len(values)} rows; complete them, or leave these rows out"
         )
     if roles.person is not None:
-        return people, []
+        return people, notes
     return people, [
+        *notes,
         f"{name} occurs in several rows: they are taken as one person's and stay together in "
-        "the split; name the column under person if that is meant"
+        "the split; name the column under person if that is meant",
+    ]
+
+
+def _alike(table: Table, columns: Sequence[str]) -> list[str]:
+    """A sentence where ids of different people would be one but for capitals and leading zeros."""
+    values = table.frame[list(columns)].dropna().astype(str).drop_duplicates()
+    bare = values.apply(
+        lambda c: c.str.strip().str.casefold().str.replace(r"^0+(?=.)", "", regex=True)
+    )
+    alike = len(values) - len(bare.drop_duplicates())
+    if not alike:
+        return []
+    return [
+        f"{alike} ids of {named(columns)} are another's but for capitals or zeros in front, and "
+        "count as people of their own; write the ids of a person in one way if they are the same"
     ]
 
 

@@ -37,6 +37,7 @@ from .notation import Notation as Notation
 from .notation import as_number as as_number
 from .notation import plain_text as plain_text
 from .notation import tidy_text as tidy_text
+from .notation import with_leading_minus as with_leading_minus
 from .schema import Feature as Feature
 from .schema import Schema as Schema
 from .schema import from_json as from_json

@@ -75,6 +75,8 @@ def numbers_of(column: Column, values: pd.Series, place: Place) -> np.ndarray:
         kind = values.dtype
     if pd.api.types.is_datetime64_any_dtype(kind) and column.notation.dates:
         return years_of(values.dt.tz_localize(None).to_numpy("datetime64[D]"))
+    if column.notation.dates and pd.api.types.is_integer_dtype(kind):
+        values, kind = values.astype("Int64").astype("string"), np.dtype(object)  # 19630531
     if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind):
         if pd.api.types.is_complex_dtype(kind):
             raise _no_fit(column, 0, place, "holds complex numbers")

@@ -48,6 +48,7 @@ class Notation:
                what stands around every number: a currency, a unit, %.
     bounds     whether some values are written as `<5` or `>120`, which is read as the number.
     dates      "" or the order of a date, `ymd`, `dmy` or `mdy`: read as years, 1963.42.
+    below_zero whether some values are written as `(5)` or `5-`, which is read as −5.
     """
 
     decimal: str = "."
@@ -56,6 +57,7 @@ class Notation:
     after: str = ""
     bounds: bool = False
     dates: str = ""
+    below_zero: bool = False
 
     @property
     def plain(self) -> bool:
@@ -81,6 +83,8 @@ class Notation:
             parts.append(f"{self.before or self.after} {'before' if self.before else 'after'} each")
         if self.bounds:
             parts.append("bounds (<5 is read as 5)")
+        if self.below_zero:
+            parts.append("negative ones in parentheses or with the minus behind: (5) is read as -5")
         return "numbers with " + " and ".join(parts) if parts else "numbers"
 
     def number(self, text: str) -> float | None:
@@ -93,10 +97,18 @@ class Notation:
         text = text.translate(_MINUS)
         if self.bounds:
             text = re.sub(r"^(?:<=?|>=?|≤|≥)\s*", "", text)
+        if self.below_zero:
+            text = with_leading_minus(text)
         bare = without_unit(text, self.before, self.after)
         if bare is None:
             return None
         return _value(bare, self.decimal, self.thousands)
+
+
+def with_leading_minus(text: str) -> str:
+    """`(5)` and `5-`, as accountants and some databases write them, → `-5`; another as it is."""
+    match = re.fullmatch(r"\(\s*(?![+-])([^()]*\d[^()]*)\)|(?![+-])([^()-]*\d)\s?-", text)
+    return text if match is None else f"-{(match[1] or match[2]).strip()}"
 
 
 def tidy_text(text: str) -> str:
@@ -128,20 +140,28 @@ def _value(text: str, decimal: str, thousands: str) -> float | None:
     return float(f"{sign}{digits}.{fraction or alone or '0'}e{exponent or 0}")
 
 
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = r"(?P<m>\d{1,2}|(?i:" + "|".join(_MONTHS) + r")[a-zA-Z]{0,6}\.?)"
+_CLOCK = r"(?:[T ]\s*\d{1,2}:\d{2}.*)?"
 _DATE_FORMS = {
-    "ymd": r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?:[T ].*)?",
-    "dmy": r"(?P<d>\d{1,2})[-/.](?P<m>\d{1,2})[-/.](?P<y>\d{4})",
-    "mdy": r"(?P<m>\d{1,2})[-/.](?P<d>\d{1,2})[-/.](?P<y>\d{4})",
+    "ymd": rf"(?P<y>\d{{4}})[-/. ]{_MONTH}[-/. ](?P<d>\d{{1,2}})(?:[T ].*)?",
+    "dmy": rf"(?P<d>\d{{1,2}})[-/. ]\s?{_MONTH}[-/., ]\s?(?P<y>\d{{4}}){_CLOCK}",
+    "mdy": rf"{_MONTH}[-/. ]\s?(?P<d>\d{{1,2}})[-/., ]\s?(?P<y>\d{{4}}){_CLOCK}",
 }
+"""Months by number or in English; a time of day behind a date is not looked at."""
 
 
 def year_of(text: str, order: str) -> float | None:
     """A date as a number of years, 1963.42; None where it is none in this order."""
+    if re.fullmatch(r"\d{8}", text):
+        text = f"{text[:4]}-{text[4:6]}-{text[6:]}"
     match = re.fullmatch(_DATE_FORMS[order], text)
     if match is None:
         return None
+    month = match["m"]
+    number = int(month) if month.isdigit() else _MONTHS.index(month[:3].lower()) + 1
     try:
-        day = np.datetime64(f"{int(match['y']):04d}-{int(match['m']):02d}-{int(match['d']):02d}")
+        day = np.datetime64(f"{int(match['y']):04d}-{number:02d}-{int(match['d']):02d}")
     except ValueError:
         return None
     return float(years_of(np.array([day]))[0])

@@ -20,6 +20,7 @@ from measure import HERE, as_markdown
 
 NETWORKS = 1_000_000
 WORKERS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+SHOWN = (1, 10, 100, 1_000, 10_000)
 AHEAD = 2
 """Populations of a worker: one that it trains, and one that waits there."""
 
@@ -141,11 +142,12 @@ def plot(table: pd.DataFrame, path: Path) -> None:
             axis.plot(part["workers"], part["efficiency"], marker="o", markersize=3, label=parent)
         axis.axhline(0.9, color="0.6", linewidth=0.8, linestyle=":")
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(lambda workers, _: f"{workers:,.0f}")
         axis.set_ylim(0, 1.03)
         axis.set_title(kind, fontsize=9)
         axis.set_xlabel("workers of one core")
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("share of the workers' time in training")
+    axes[0].set_ylabel("share of time in training")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     figure.savefig(path, dpi=160)
@@ -155,8 +157,8 @@ def plot(table: pd.DataFrame, path: Path) -> None:
 PARENTS = (
     Parent("SQLite", 0.001, 0.014),
     Parent("PostgreSQL and MLflow server", 0.001, 0.039),
-    Parent("runs straight into PostgreSQL", 0.001, 0.019),
-    Parent("… and ten parents", 0.001, 0.019, parents=10),
+    Parent("straight into PostgreSQL", 0.001, 0.019),
+    Parent("straight, ten parents", 0.001, 0.019, parents=10),
 )
 WORKS = (
     Work("bundled table, 0.25 s a network", 0.25, 0.5e6, population=64),
@@ -168,17 +170,19 @@ WORKS = (
 def main() -> None:
     table = rows(WORKS, PARENTS)
     plot(table, HERE.parent / "docs/images/cluster_simulation.png")
+    names = [parent.name for parent in PARENTS]
+    shown = table[table["workers"].isin(SHOWN)]
+    wide = shown.pivot(index=["networks", "workers"], columns="parent", values="efficiency")
+    wide = wide.reindex(columns=names).loc[[work.name for work in WORKS]].round(2)
+    last = shown[shown["parent"] == names[-1]].set_index(["networks", "workers"])
+    wide["hours, ten parents"] = last["hours"].map("{:,.1f}".format)
+    wide["dollars"] = last["dollars"].map("{:,.0f}".format)
+    wide = wide.reset_index()
+    wide["workers"] = wide["workers"].map("{:,}".format)
+    print(as_markdown(wide))
     for work in WORKS:
-        print(f"\n{work.name}; saturates at, in workers: " + "; ".join(
-            f"{parent.name} {saturation(work, parent):.0f}" for parent in PARENTS
-        ))  # fmt: skip
-        part = table[table["networks"] == work.name]
-        shown = part.pivot(index="workers", columns="parent", values="efficiency").round(2)
-        shown = shown[[parent.name for parent in PARENTS]].reset_index()
-        best = part[part["parent"] == PARENTS[-1].name]
-        shown["hours"] = [f"{h:,.1f}" for h in best["hours"]]
-        shown["dollars"] = [f"{d:,.0f}" for d in best["dollars"]]
-        print(as_markdown(shown))
+        for parent in PARENTS:
+            print(f"{work.name}: {parent.name} saturates at {saturation(work, parent):.0f} workers")
 
 
 if __name__ == "__main__":

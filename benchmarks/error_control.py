@@ -48,7 +48,6 @@ class Design:
 
 DESIGNS = (
     Design("nothing acts", 400, 0.5, 0.0),
-    Design("independent", 400, 0.0, 0.7),
     Design("correlated", 400, 0.5, 0.7),
     Design("highly correlated", 400, 0.9, 0.7),
 )
@@ -249,7 +248,8 @@ def page(table: pd.DataFrame, simulations: int, pairs: int, command: str) -> str
         "a bound on how many of them are there by chance. Is the bound kept, and what does it",
         "cost?",
         "",
-        f"`{command}` wrote the tables below: {simulations} tables of 400 people a design, 24",
+        f"`{command}` wrote the tables below:",
+        f"{simulations} tables of 400 people a design, 24",
         "variables of which 4 act on a binary outcome, neighbors correlated, 4 variables",
         f"categories of four levels that count as one variable each; {pairs} complementary pairs",
         "of halves, a group lasso without hidden layer along 8 λ. *False* is the mean number of",
@@ -263,6 +263,7 @@ def page(table: pd.DataFrame, simulations: int, pairs: int, command: str) -> str
         "package ipss has its own path. Bounds and integrated paths are written again here",
         "(`pipeline/people/`), and tests hold them to R's stabs and to ipss.",
     ]
+    text += ["", *_beyond(table)]
     for design, rows in table.groupby("design", sort=False):
         text += ["", f"## {design[0].upper()}{design[1:]}", ""]
         text += ["| method | tables | false | bound | found |", "| --- | --- | --- | --- | --- |"]
@@ -274,26 +275,39 @@ def page(table: pd.DataFrame, simulations: int, pairs: int, command: str) -> str
     return "\n".join(text) + "\n"
 
 
+def _beyond(table: pd.DataFrame) -> list[str]:
+    """What does not keep its promise, by more than two simulation errors."""
+    beyond = table[table["false"] > table["bound"] + 2 * table["error"]]
+    if beyond.empty:
+        return ["No method chooses more false variables than it promises."]
+    named = [f"{row.method} ({row.design})" for row in beyond.itertuples()]
+    return [
+        "More false variables than promised, by more than two simulation errors: "
+        + "; ".join(named) + ". All bounds suppose that variables without an effect are kept no",
+        "more often than chance would. Of highly correlated variables a neighbor that stands in",
+        "for an acting one is kept more often, and counts as false here; a category of four",
+        "columns is kept a little more often than a number.",
+    ]  # fmt: skip
+
+
 def main(write: Callable[[str], object] = print) -> None:
     parser = argparse.ArgumentParser(description="Error control of stable sets on planted truth.")
     parser.add_argument("--simulations", type=int, default=200)
     parser.add_argument("--pairs", type=int, default=25)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--neighbors", type=int, default=30, help="tables for scikit-learn, ipss")
+    parser.add_argument("--neighbors", type=int, default=8, help="tables for scikit-learn, ipss")
     parser.add_argument("--print", action="store_true", help="to the terminal, not to docs/")
     given = parser.parse_args()
     tables = []
     for design in DESIGNS:
         tables.append(
-            simulated(
-                design, given.simulations, given.pairs, not given.without_neighbors, given.jobs
-            )
+            simulated(design, given.simulations, given.pairs, given.neighbors, given.jobs)
         )
         write(tables[-1].to_string(index=False))
-    command = f"python benchmarks/error_control.py --simulations {given.simulations}"
-    text = page(pd.concat(tables), given.simulations, given.pairs, command)
-    if not given.print:
-        OUTPUT.write_text(text, encoding="utf-8")
+        command = f"python benchmarks/error_control.py --simulations {given.simulations}"
+        text = page(pd.concat(tables), given.simulations, given.pairs, command)
+        if not given.print:
+            OUTPUT.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -239,9 +239,15 @@ def share_cases() -> Iterator[Case]:
             size = f"{resamples} resamples × {seeds} seeds, mostly {name}"
             yield Case("seed or people: kept", size, truth,
                        _shares(resamples, seeds, variances, levels, 0.3))  # fmt: skip
-            if seeds >= FEWEST_SEEDS_OF_PREDICTIONS:
-                yield Case("seed or people: predictions", size, dict(zip(PARTS, variances)),
-                           _shares(resamples, seeds, variances, None, 0.6))  # fmt: skip
+        size = f"100 resamples × {FEWEST_SEEDS_OF_PREDICTIONS} seeds, mostly {name}"
+        yield Case("seed or people: predictions", size, dict(zip(PARTS, variances)),
+                   _shares(100, FEWEST_SEEDS_OF_PREDICTIONS, variances, None, 0.6))  # fmt: skip
+        for level in (0.0, -1.0):
+            size = f"40 resamples × 5 seeds, kept by {100 * norm.cdf(level):.0f} %, mostly {name}"
+            one = np.array([level])
+            yield Case("seed or people: one variable", size,
+                       dict(zip(PARTS, kept_shares(one, variances))),
+                       _shares(40, 5, variances, one, 0.0))  # fmt: skip
 
 
 def _shares(resamples, seeds, variances, levels, common) -> Intervals:

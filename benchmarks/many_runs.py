@@ -18,18 +18,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests"), str(HERE)]
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
+
+from measure import write  # noqa: E402
 
 NETWORKS, TABLES = 1_000, 20
 """Networks of a study; tables of people in the store."""
 
-STUDY_WORDS = {"study", "kind", "mlflow.note.content"}
-
 # Networks: run i is a copy of the template, of study i / NETWORKS.
 COPIES = {
     "runs": "SELECT {run}, {columns} FROM runs, numbers WHERE run_uuid = '{template}'",
-    "tags": "SELECT key, {tag}, {run} FROM tags, numbers WHERE run_uuid = '{template}'",
+    "tags": "SELECT {key}, {tag}, {run} FROM tags, numbers WHERE run_uuid = '{template}'",
     "params": "SELECT key, {param}, {run} FROM params, numbers WHERE run_uuid = '{template}'",
     "latest_metrics": "SELECT {points}, {run} FROM latest_metrics, numbers "
     "WHERE run_uuid = '{template}'",
@@ -42,20 +44,26 @@ RUN_COLUMNS = (
 POINT = ("key", "value", "timestamp", "step", "is_nan")
 
 
-def statements(template: str, kind: str, count: int, text: str, integers: str) -> list[str]:
-    """SQL that makes `count` copies of the template's rows. text: the type to cast to; integers:
+def statements(template: str, people: str, kind: str, count: int, integers: str) -> list[str]:
+    """SQL that makes `count` copies of the template's rows. people: of its network_key; integers:
     SELECT of the integers from 0 as `i`."""
+    text = "TEXT"
     study = f"(i / {NETWORKS})" if kind == "network" else "i"
     run = f"md5('{kind}' || CAST(i AS {text}))"
     parent = f"md5('study' || CAST({study} AS {text}))"
+    whose = (
+        f"CASE {study} % {TABLES} WHEN 0 THEN '{people}' "
+        f"ELSE substr(md5('people' || CAST({study} % {TABLES} AS {text})), 1, 16) END"
+    )
+    configuration = f"{whose} || '-' || substr(md5(CAST(i / 10 AS {text})), 1, 12)"
+    named = f"'mlflow.lariat.' || {configuration}"
+    key = f"CASE WHEN key LIKE 'mlflow.lariat.%' THEN {named} ELSE key END"
     tag = (
         f"CASE key WHEN 'study' THEN 'copy' || CAST({study} AS {text}) "
         f"WHEN 'place' THEN 'copy' || CAST({study} AS {text}) "
         f"WHEN 'study_id' THEN substr({parent}, 1, 12) "
         f"WHEN 'mlflow.parentRunId' THEN {parent} "
-        f"WHEN 'network_key' THEN CASE {study} % {TABLES} WHEN 0 THEN substr(value, 1, 16) "
-        f"ELSE substr(md5('people' || CAST({study} % {TABLES} AS {text})), 1, 16) END"
-        f" || '-' || substr(md5(CAST(i / 10 AS {text})), 1, 12) || '-' || substr({run}, 1, 12) "
+        f"WHEN 'network_key' THEN {configuration} || '-' || substr({run}, 1, 24) "
         "ELSE value END"
     )
     param = (
@@ -63,7 +71,7 @@ def statements(template: str, kind: str, count: int, text: str, integers: str) -
         f"WHEN 'seed' THEN CAST(i % 10 AS {text}) ELSE value END"
     )
     words = {
-        "run": run, "tag": tag, "param": param, "template": template,
+        "run": run, "key": key, "tag": tag, "param": param, "template": template,
         "columns": ", ".join(RUN_COLUMNS), "points": ", ".join(POINT),
     }  # fmt: skip
     into = {
@@ -86,7 +94,6 @@ def fill(uri: str, runs: int) -> None:
 
     engine = sa.create_engine(uri)
     sqlite = engine.dialect.name == "sqlite"
-    text = "TEXT"
     integers = (
         "SELECT 0 UNION ALL SELECT i + 1 FROM numbers WHERE i + 1 < {count}"
         if sqlite
@@ -100,11 +107,14 @@ def fill(uri: str, runs: int) -> None:
     with engine.begin() as connection:
         if sqlite:
             connection.exec_driver_sql("PRAGMA synchronous = OFF")
+        people = connection.exec_driver_sql(
+            "SELECT value FROM tags WHERE key = 'network_key' LIMIT 1"
+        ).scalar()[:16]
         for kind, count in (("study", runs // NETWORKS), ("network", runs)):
             template = connection.exec_driver_sql(
                 f"SELECT run_uuid FROM tags WHERE key = 'kind' AND value = '{kind}'"
             ).scalar()
-            for statement in statements(template, kind, count, text, integers):
+            for statement in statements(template, people, kind, count, integers):
                 connection.exec_driver_sql(
                     statement.replace("%", "%%") if not sqlite else statement
                 )
@@ -202,17 +212,38 @@ def prepared(folder: Path, uri: str, runs: int) -> None:
     print(f"filled in {time.perf_counter() - started:.0f} s", flush=True)
 
 
-def on_sqlite(runs: int) -> Iterator[tuple[str, str, float, float]]:
+def stores(runs: int) -> Iterator[tuple[str, str, float, float]]:
+    """(store, what, seconds, MiB)."""
     with tempfile.TemporaryDirectory() as place:
         uri = f"sqlite:///{place}/mlflow.db"
         prepared(Path(place), uri, runs)
         for row in measured(Path(place), uri, runs):
             yield "SQLite", *row
+    from postgres_server import postgres, programs
+    from study_runs import mlflow_server
+
+    with tempfile.TemporaryDirectory() as place, postgres(programs()) as server:
+        uri = server.database("runs")
+        prepared(Path(place), uri, runs)
+        with mlflow_server(Path(place), None, {"MLFLOW_BACKEND_STORE_URI": uri}) as address:
+            for row in measured(Path(place), address, runs):
+                yield "PostgreSQL and server", *row
 
 
 def main(runs: int) -> None:
-    for row in on_sqlite(runs):
+    rows = []
+    for row in stores(runs):
         print(row, flush=True)
+        rows.append(row)
+    table = pd.DataFrame(rows, columns=["store", "what", "seconds", "peak MiB"])
+    wide = table.pivot(index="what", columns="store").reindex(dict.fromkeys(table["what"]))
+    wide.columns = [f"{store}, {name}" for name, store in wide.columns]
+    words = (
+        f"{runs:,} networks' runs in {runs // NETWORKS} studies of {TABLES} tables of people, each "
+        "with the metrics of a network and without its curves. Seconds are of whole commands, "
+        "imports and all."
+    )
+    write(f"A store with {runs:,} runs", "many_runs.py", words, wide.round(1).reset_index())
 
 
 if __name__ == "__main__":

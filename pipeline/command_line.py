@@ -19,6 +19,7 @@ from pipeline.process import (
     disk_trouble,
     finished,
     keep_traceback,
+    load_driver,
     masked,
     stand_where_the_person_stands,
     stop,
@@ -72,6 +73,7 @@ def import_tensorflow() -> None:
     They are written straight to the process's standard error before any logging can be set up;
     here they go to a file, which is shown if the import fails.
     """
+    load_driver()  # first, as it says
     sys.stderr.flush()
     error_output = os.dup(2)
     with tempfile.TemporaryFile() as notes:

@@ -118,8 +118,8 @@ def _count_writes(folder: Path, at: int, how: str, said: Path) -> None:
     sa.event.listen(sa.Engine, "commit", lambda connection: change())
 
 
-def start(folder: Path, at: int = 0, how: str = "kill") -> int:
-    """One start of the study; its status. at 0: to its end."""
+def start(folder: Path, at: int = 0, how: str = "kill", tracking: str | None = None) -> int:
+    """One start of the study; its status. at 0: to its end. tracking: another store than here."""
     said = folder.with_name(f"{folder.name}.writes")
 
     def run() -> None:
@@ -130,6 +130,8 @@ def start(folder: Path, at: int = 0, how: str = "kill") -> int:
         page._page = lambda summaries: (f"<dd>{summaries[0].record.study_id}</dd>", [])
         os.dup2(os.open(folder.with_name(f"{folder.name}.log"), os.O_WRONLY | os.O_CREAT), 2)
         with working_in(folder):
+            if tracking:
+                os.environ["MLFLOW_TRACKING_URI"] = tracking
             _count_writes(folder, at, how, said)
             story.run_study("tiny.yaml", console=Console(file=io.StringIO()))
 

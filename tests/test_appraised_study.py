@@ -46,6 +46,88 @@ def folder(ended: tuple[Path, str], tmp_path: Path) -> Path:
     return tmp_path / "copy"
 
 
+ODD_STUDY = """
+# What is appraised of it?
+data: people.csv
+target: y
+genotypes: none
+sampler: grid
+configurations: 1
+seeds: 2
+report_by: [site]
+{keys}
+space: {{regularizer: [l1], lambda_l1: [{strength}]}}
+network: {{hidden_layer_sizes: [4]}}
+training: {{epochs: 30, batch_size: 32, learning_rate: 0.01}}
+"""
+
+
+def odd_study(folder: Path, keys: str = "drop: [pid]", strength: float = 0.001, **target) -> str:
+    """A study of 400 rows of 200 people, of another kind; returns what it printed."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3))
+    frame = pd.DataFrame(x, columns=["a_$x$", "b", "c"]).assign(
+        site=rng.choice(list("abcd"), 400), pid=np.repeat(np.arange(200), 2)
+    )
+    signal = x[:, 0] + 0.7 * rng.normal(size=400)
+    y = target.get("of", lambda z: (z > 0.3).astype(int))(signal)
+    frame.assign(y=y).to_csv(folder / "people.csv", index=False)
+    (folder / "odd.yaml").write_text(ODD_STUDY.format(keys=keys, strength=strength))
+    return run_here(folder, "odd.yaml")
+
+
+def page(folder: Path) -> str:
+    return (folder / "reports/odd/report.html").read_text()
+
+
+def test_a_quantity_is_calibrated_by_its_mean_and_compared_with_linear_models(
+    tmp_path: Path,
+) -> None:
+    printed = odd_study(tmp_path, of=lambda z: 1500 + 40 * z)
+    assert "linear regression" in printed
+    found = table(tmp_path, "performance")
+    slope = found[found["champion"] & (found["metric"] == "calibration_slope")]["value"].iloc[0]
+    assert 0.5 < slope < 2
+    bins = table(tmp_path, "calibration")
+    assert bins["predicted"].between(1300, 1700).all()
+    assert "Calibration of the mean" in page(tmp_path)
+    assert "Who is treated" not in page(tmp_path)
+    assert set(table(tmp_path, "groups")["metric"]) >= {"r2", "mean_error"}
+
+
+def test_several_classes_are_each_calibrated_against_the_rest(tmp_path: Path) -> None:
+    names = np.array(["low", "mid", "high"])
+    odd_study(tmp_path, of=lambda z: names[np.digitize(z, [-0.5, 0.6])])
+    assert set(table(tmp_path, "calibration")["outcome"]) == {"high", "low", "mid"}
+    assert "Calibration of each class against the rest" in page(tmp_path)
+    baselines = table(tmp_path, "baselines")
+    assert baselines["test_auroc"].min() > 0.6
+    assert baselines["failure"].isna().all()
+
+
+def test_people_with_several_rows_are_drawn_together(tmp_path: Path) -> None:
+    odd_study(tmp_path, "person: pid")
+    facts = json.loads((study_run(tmp_path).artifacts / "appraisal/facts.json").read_text())
+    assert facts["people_test"] * 2 == facts["rows_test"]
+    assert f"of {facts['people_test']} people" in page(tmp_path)
+
+
+def test_networks_that_keep_nothing_predict_one_risk_and_the_report_says_so(tmp_path: Path) -> None:
+    printed = odd_study(tmp_path, strength=5.0)
+    assert "A simpler model is better" in printed
+    found = table(tmp_path, "performance")
+    own = found[found["champion"]].set_index("metric")["value"]
+    assert own["auroc"] == 0.5
+    assert np.isnan(own["calibration_slope"])
+    assert "How good the predictions are" in page(tmp_path)
+
+
+def test_on_noise_nobody_is_better(tmp_path: Path) -> None:
+    coin = np.random.default_rng(9).integers(0, 2, 400)
+    printed = odd_study(tmp_path, of=lambda z: coin)
+    assert "is not shown to be better" in " ".join(printed.split())
+
+
 def table(folder: Path, name: str) -> pd.DataFrame:
     return pd.read_csv(study_run(folder).artifacts / "appraisal" / f"{name}.csv")
 
@@ -97,6 +179,8 @@ def test_baselines_can_be_left_out(folder: Path) -> None:
     assert "simpler model" not in printed
     html = (folder / "reports/tiny/report.html").read_text()
     assert "The study leaves simpler models out" in html
+    assert table(folder, "baselines").empty  # an earlier start's are gone
+    assert not (folder / "reports/tiny/baselines.csv").exists()
 
 
 def test_the_report_is_the_same_where_neither_table_nor_cache_is(folder: Path) -> None:

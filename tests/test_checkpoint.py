@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from small_data import architecture, small, spec
-from study_runs import run_here
+from study_runs import of_kind, run_here
 from test_independence import assert_same
 
 from pipeline.metrics import metrics
@@ -186,6 +186,40 @@ def test_a_study_that_was_stopped_in_training_goes_on_in_the_epoch(
         tables[name] = {t.name: t.read_bytes() for t in (folder / "reports/ask").rglob("*.csv")}
         assert not list((folder / ".lariat/checkpoints").rglob("*.npz"))
     assert epochs == [6.0, 7.0, 8.0]
+    assert "networks.csv" in tables["undisturbed"] and tables["stopped"] == tables["undisturbed"]
+
+
+def test_a_study_that_was_stopped_in_the_finish_does_that_alone_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"age": rng.normal(size=120), "weight": rng.normal(size=120)})
+    table["ill"] = (table["age"] + rng.normal(size=120) > 0).astype(int)
+    epochs: list[float] = []
+    monkeypatch.setattr("pipeline.training.checkpoint.EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(StudyProgress, "training", lambda self, worth: epochs.append(worth * 4))
+
+    def stopped(*_: object) -> None:
+        raise Stopped
+
+    tables = {}
+    for name in ("undisturbed", "stopped"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "ask.yaml").write_text(STUDY)
+        table.to_csv(folder / "people.csv", index=False)
+        if name == "stopped":
+            with monkeypatch.context() as patch:
+                patch.setattr("pipeline.training.final_state.finished", stopped)
+                with pytest.raises(Stopped):
+                    run_here(folder, "ask.yaml")
+            assert not of_kind(folder, "network")
+            assert list((folder / ".lariat/checkpoints").rglob("*.npz"))
+        epochs.clear()
+        run_here(folder, "ask.yaml")
+        tables[name] = {t.name: t.read_bytes() for t in (folder / "reports/ask").rglob("*.csv")}
+        assert not list((folder / ".lariat/checkpoints").rglob("*.npz"))
+    assert epochs == []  # all of them were kept: the finish alone is done again
     assert "networks.csv" in tables["undisturbed"] and tables["stopped"] == tables["undisturbed"]
 
 

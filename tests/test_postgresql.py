@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ import optuna
 import pytest
 from faulty_server import signed
 from postgres_server import ENCODED, PASSWORD, Postgres, postgres, programs
-from study_runs import environment, mlflow_server, run_here
+from study_runs import PROJECT, environment, mlflow_server, run_here
 from test_servers import STUDY
 from test_servers import write_study as write_table
 from test_tracking import compare_writers, under_one_name
@@ -109,6 +111,35 @@ def test_what_is_wrong_with_a_database_is_one_sentence_without_its_password(
 def test_a_trusted_certificate_is_taken(used: Postgres) -> None:
     trusted = f"?sslmode=verify-full&sslrootcert={used.certificate}"
     opened(used.address("trials", options=trusted))
+
+
+def test_the_driver_is_loaded_before_tensorflow_or_a_sentence_says_that_it_must_be(
+    used: Postgres,
+) -> None:
+    """In a process of its own: TensorFlow's TLS functions make a driver that comes later crash."""
+    program = """
+import os, sys
+if sys.argv[1] == "named":
+    os.environ["LARIAT_STORAGE"] = sys.argv[2]
+import pipeline.networks.network
+from pipeline.study.trials import check_storage
+from pipeline.errors import InputError
+try:
+    check_storage(sys.argv[2])
+    print("opened")
+except InputError as told:
+    print(told)
+"""
+    address = used.address("trials", options="?sslmode=require")
+    for how, said in (("named", "opened"), ("as a parameter of Python", "above `import tensorf")):
+        # The parameter of a command is among its words, so the second address is not one of them.
+        code = program if how == "named" else program.replace("sys.argv[2]", repr(address))
+        words = [how, address] if how == "named" else [how]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert (done.returncode, said in done.stdout) == (0, True), done.stderr[-500:]
 
 
 def test_tables_of_other_versions_and_programs_are_named_and_left_alone(used: Postgres) -> None:

@@ -432,9 +432,9 @@ def test_all_rows_of_a_person_are_in_one_part(load, outcome):
 
 
 def test_intervals_are_over_people_where_people_have_several_rows(load):
-    text = pd.DataFrame(
-        {"y": np.repeat(Y, 4), "x": np.repeat(AGE, 4), "who": np.repeat(np.arange(N), 4)}
-    ).to_csv(index=False)
+    rng = np.random.default_rng(8)
+    columns = {"y": rng.integers(2, size=400), "x": rng.normal(size=400), "who": range(400)}
+    text = pd.DataFrame(columns).loc[np.repeat(range(400), 4)].to_csv(index=False)
     by_person, by_row = load(text, person="who"), load(text, drop=["who"])
     copies = by_person.people[by_person.split.test]
     assert (np.bincount(np.unique(copies, return_inverse=True)[1]) == 4).all()

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from small_jobs import die, double, fail, held, wait
 from study_runs import PROJECT, environment, of_kind, run_here, start, trials, working_in
 from tiny_study import write_study
 
@@ -38,30 +39,6 @@ from pipeline.workers.deaths import Deaths
 from pipeline.workers.packed import Packed
 
 PATIENCE_SECONDS = 120.0
-
-
-def double(shared: dict, job: int, tell) -> tuple[int, int]:
-    """(2 × the shared number × job, process)."""
-    tell(1.0)
-    return 2 * shared["number"] * job, os.getpid()
-
-
-def die(shared: dict, job: int, tell) -> int:
-    """The job `shared["fatal"]` kills its worker whenever it is tried; others wait a little."""
-    time.sleep(0.3)
-    if job == shared["fatal"]:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return job
-
-
-def fail(shared: dict, job: int, tell) -> int:
-    raise ArithmeticError(f"job {job} cannot be")
-
-
-def wait(shared: dict, job: int, tell) -> tuple[int, str]:
-    """Its number, after half a second; the hash of what it was given."""
-    time.sleep(0.5)
-    return job, Packed.of(shared["matrix"]).fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +96,14 @@ def test_killed_workers_cost_time_alone_even_all_at_once(crew, told: list[str]) 
                 os.kill(process, signal.SIGKILL)
     assert sorted(ended) == [(job, Packed.of(matrix).fingerprint) for job in range(14)]
     assert any("died; what it was doing is done again" in line for line in told)
+
+
+def test_what_all_jobs_share_travels_once_also_for_later_jobs(crew) -> None:
+    """A later call finds it where it was, in each of both processes."""
+    shared = {"matrix": np.ones(1000)}
+    places = [{d.result for d in crew.each(held, shared, range(8))} for _ in range(2)]
+    assert len(places[0]) == 2
+    assert places[0] == places[1]
 
 
 def test_a_job_that_kills_its_worker_is_given_up_after_three_deaths(crew) -> None:
@@ -277,27 +262,34 @@ def dask() -> Iterator[Dask]:
 
 
 def test_a_worker_that_joins_is_used_and_a_scheduler_lost_and_back_is_survived(dask: Dask) -> None:
-    """Both begin without workers; the scheduler is killed, its workers with it, and both return."""
+    """It begins without workers; one comes, another joins; the scheduler is killed, its workers
+    with it, and both return."""
     told: list[str] = []
+    matrix, sent, left = np.arange(1000.0), 0, 500
+
+    def jobs() -> Iterator[int]:
+        nonlocal sent, left
+        while left > 0:
+            sent, left = sent + 1, left - 1
+            yield sent
+
     scheduler = dask.scheduler()
-    matrix = np.arange(1000.0)
+    ended, is_killed = [], False
     with open_crew(dask.address, told.append) as crew:
-        ended, sizes = [], []
-        work = crew.each(wait, {"matrix": matrix}, range(24))
         worker = dask.worker()
-        for done in work:
+        for done in crew.each(wait, {"matrix": matrix}, jobs()):
             ended.append(done.result)
-            sizes.append(crew.size)
-            if len(ended) == 2:
+            if len(ended) == 1:
                 dask.worker()
-            if len(ended) == 10:
+            if crew.size == 2 and not is_killed:
+                is_killed, left = True, 6
                 scheduler.kill()
                 os.killpg(worker.pid, signal.SIGKILL)
                 scheduler.wait()
                 dask.scheduler()
                 dask.worker()
-    assert sorted(ended) == [(job, Packed.of(matrix).fingerprint) for job in range(24)]
-    assert max(sizes[:10]) == 2
+    assert is_killed
+    assert sorted(ended) == [(job, Packed.of(matrix).fingerprint) for job in range(1, sent + 1)]
     assert any(line.startswith("waiting for workers") for line in told)
 
 

@@ -18,6 +18,7 @@ from pipeline.appraisal.subject import Measure, Predicted, TestRows, measured
 from pipeline.metrics import MAXIMIZED, OF_TASK, bootstrap
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "no difference shown"
+HEAD = ["model", "inputs", "chosen", "seconds", "failure", "validation"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ def baselines_table(
 ) -> tuple[pd.DataFrame, Mapping[str, Mapping[str, Measure]]]:
     """(one row a baseline, its measures).
 
-    Columns `model inputs chosen seconds failure validation`, of every score of the task `test_…`
+    Columns `model inputs chosen failure validation`, of every score of the task `test_…`
     with `_low` and `_high`, and `difference`, champion minus baseline in the objective's metric,
     with `_low`, `_high` and a `verdict`; `mean_difference` … the same of the mean over networks.
     """
@@ -66,7 +67,7 @@ def baselines_table(
     for opponent in opponents:
         row: dict[str, object] = {
             "model": opponent.name, "inputs": opponent.inputs, "chosen": opponent.chosen,
-            "seconds": opponent.seconds, "failure": opponent.failure,
+            "failure": opponent.failure,
             "validation": opponent.validation,
         }  # fmt: skip
         if not opponent.failure:
@@ -78,7 +79,8 @@ def baselines_table(
                 row |= {f"test_{name}_low": low, f"test_{name}_high": high}
             row |= _differences(networks, champion, measures[metric], metric)
         table.append(row)
-    return pd.DataFrame(table), found
+    # Without baselines the table has its head, which replaces one of an earlier start.
+    return (pd.DataFrame(table) if table else pd.DataFrame(columns=HEAD)), found
 
 
 def _shown(measures: Mapping[str, Measure], task: str) -> list[str]:

@@ -1,6 +1,7 @@
 from .dual import cholesky as cholesky
 from .dual import initial_dual as initial_dual
 from .epoch import Constants as Constants
+from .epoch import Encodings as Encodings
 from .epoch import Epoch as Epoch
 from .epoch import EpochResult as EpochResult
 from .epoch import Program as Program

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from pipeline.networks import optimizer, penalties
+from pipeline.networks import optimizer, penalties, resting
 from pipeline.networks.network import (
     Architecture,
     Layer,
@@ -67,6 +67,14 @@ class Epoch(NamedTuple):
     seed: tf.Tensor
 
 
+class Encodings(NamedTuple):
+    """Which encoder dimensions move in an epoch, and (m, J) what is known of the encodings of
+    training people and those who are scored: E₀ where they move, E₀ + K·C where they rest."""
+
+    moving: resting.Moving
+    known: tf.Tensor
+
+
 class EpochResult(NamedTuple):
     """What an epoch gives, for every slot.
 
@@ -90,16 +98,21 @@ memory does not grow with the rows."""
 class Program(NamedTuple):
     """The compiled functions for one architecture and task, and a number of slots.
 
-    train_epoch(state, hyperparameters, own rows, initial encodings (N, K, d), constants, epoch,
-    start, stop) → (state, EpochResult), with predictions of people start … stop
+    train_epoch(state, hyperparameters, own rows, encodings, constants, epoch, start, stop)
+    → (state, EpochResult), with predictions of people start … stop; encodings are `Encodings`
+    and the state's encoder that of the pairs that move, or () without genotypes
     predict(first, later, encoder, own rows, initial encodings, constants, start, stop)
     → (K, o, stop − start)
+
+    known_after(known, changed, rests, initial encodings, coefficients, relationship) as `resting`
+    has it, or None without genotypes
 
     own rows are `OwnRows`, or () where every network trains on all rows.
     """
 
     train_epoch: Callable
     predict: Callable
+    known_after: Callable | None
 
 
 def tensor_specs(
@@ -142,6 +155,9 @@ def tensor_specs(
         "hyper": optimizer.Hyperparameters(lambdas, each, each, each, each),
         "own": () if own is None else OwnRows.specs(own, slots, p),
         "initial": spec(None, slots, d),
+        "moving encoder": resting.encoder_specs(slots) if d else (),
+        "moving": resting.Moving.specs(slots, d) if d else (),
+        "known": spec(None, slots * d),
         "constants": Constants(
             data_spec(None, columns),
             data_spec(architecture.outputs, None),
@@ -170,7 +186,7 @@ def _step(architecture: Architecture, task: str, uses: penalties.Uses) -> Callab
 
     bias = architecture.shared_columns
 
-    def step(state, fixed, own, initial, constants, batch, dropout_seed, rates):
+    def step(state, fixed, own, prepared, constants, batch, dropout_seed, rates):
         strengths, decay, hyper = fixed
         with tf.name_scope("rows"):
             columns = tf.gather(constants.columns, batch)
@@ -184,7 +200,8 @@ def _step(architecture: Architecture, task: str, uses: penalties.Uses) -> Callab
         if architecture.genetic_dimensions:
             with tf.name_scope("encode"):
                 related = tf.gather(constants.relationship, batch)  # (b, n)
-                encodings = optimizer.encode(state.encoder, tf.gather(initial, batch), related)
+                known = tf.gather(prepared.known, batch)
+                encodings = resting.encode(state.encoder, prepared.moving, known, related)
         with tf.name_scope("forward"):
             first = on_table(state.first, own, bias)
             weights = Weights(first, later_layers(state.later, architecture))
@@ -210,8 +227,9 @@ def _step(architecture: Architecture, task: str, uses: penalties.Uses) -> Callab
         encoder = state.encoder
         if architecture.genetic_dimensions:
             with tf.name_scope("encoder_step"):
-                encoder = optimizer.encoder_step(
+                encoder = resting.encoder_step(
                     encoder,
+                    prepared.moving,
                     encodings_gradient,
                     batch,
                     tf.gather(related, batch, axis=1),
@@ -232,20 +250,18 @@ def _step(architecture: Architecture, task: str, uses: penalties.Uses) -> Callab
 
 
 def _prediction(architecture: Architecture, slots: int) -> Callable:
-    """Predictions (K, o, stop − start) of people start … stop, ROWS_AT_ONCE of them at a time."""
+    """Predictions (K, o, stop − start) of people start … stop, ROWS_AT_ONCE of them at a time;
+    encodings_of(begin, end) are (K, d, rows), or None without genotypes."""
 
     bias = architecture.shared_columns
 
-    def predict(first, later, encoder, own, initial, constants, start, stop):
+    def predict(first, later, encodings_of, own, constants, start, stop):
         first = on_table(first, own, bias)
         weights = Weights(first, later_layers(later, architecture))
 
         def block_predictions(begin, end):
             """(rows, K, o)"""
-            encodings = None
-            if architecture.genetic_dimensions:
-                related = constants.relationship[begin:end]
-                encodings = optimizer.encode(encoder, initial[begin:end], related)
+            encodings = None if encodings_of is None else encodings_of(begin, end)
             columns = constants.columns[begin:end]
             predictions = forward(weights, columns, encodings, architecture).predictions
             predictions = shared_target(predictions, own)
@@ -277,9 +293,10 @@ def program(
     """The functions for K slots and c columns of the data's tensor; compiled at the first call."""
     specs = tensor_specs(architecture, slots, columns, own=own)
     step = _step(architecture, task, uses)
-    predict = _prediction(architecture, slots)
+    predictions_of = _prediction(architecture, slots)
+    genetic = architecture.genetic_dimensions > 0
 
-    def train_epoch(state, hyper, own, initial, constants, epoch, start, stop):
+    def train_epoch(state, hyper, own, prepared, constants, epoch, start, stop):
         rows, steps = tf.shape(epoch.order)[0], tf.shape(epoch.rates.learning_rate_share)[0]
         strengths = penalties.strengths(hyper.lambdas, constants.groups, state.first.shape[1])
         decay = hyper.weight_decay[:, None] * architecture.decayed
@@ -290,7 +307,7 @@ def program(
             batch = epoch.order[done : tf.minimum(done + epoch.batch_size, rows)]
             seed = tf.stack([epoch.seed, i * 97])
             rates = optimizer.Rates(*(x[i] for x in epoch.rates))
-            state, loss = step(state, fixed, own, initial, constants, batch, seed, rates)
+            state, loss = step(state, fixed, own, prepared, constants, batch, seed, rates)
             return i + 1, state, losses + loss
 
         _, state, losses = tf.while_loop(
@@ -300,19 +317,48 @@ def program(
             size = tf.reduce_sum(tf.abs(state.first), axis=[1, 2])
             size += tf.reduce_sum(state.first_second, axis=1)
             kept = tf.reduce_any(state.first != 0.0, axis=1)
-            prediction_inputs = state.first, state.later, state.encoder, own, initial, constants
-            predictions = predict(*prediction_inputs, start, stop)
+
+            def encodings_of(begin, end):
+                related, known = constants.relationship[begin:end], prepared.known[begin:end]
+                return resting.encode(state.encoder, prepared.moving, known, related)
+
+            predictions = predictions_of(
+                state.first,
+                state.later,
+                encodings_of if genetic else None,
+                own,
+                constants,
+                start,
+                stop,
+            )
         return state, EpochResult(losses / tf.cast(rows, tf.float32), kept, size, predictions)
 
-    state, position = specs["state"], specs["position"]
-    names = ("state", "hyper", "own", "initial", "constants", "epoch")
-    epoch_specs = [specs[name] for name in names]
-    data = specs["own"], specs["initial"], specs["constants"]
-    prediction_specs = [state.first, state.later, state.encoder, *data]
+    def predict(first, later, encoder, own, initial, constants, start, stop):
+        def encodings_of(begin, end):
+            related = constants.relationship[begin:end]
+            return optimizer.encode(encoder, initial[begin:end], related)
+
+        encodings = encodings_of if genetic else None
+        return predictions_of(first, later, encodings, own, constants, start, stop)
+
+    state, position, data = specs["state"], specs["position"], specs["constants"]
+    prepared = Encodings(specs["moving"], specs["known"]) if genetic else ()
+    moving = state._replace(encoder=specs["moving encoder"])
+    epoch_specs = [moving, specs["hyper"], specs["own"], prepared, data, specs["epoch"]]
+    parts = state.first, state.later, state.encoder, specs["own"], specs["initial"], data
 
     def compiled(function, taken):
-        # Concrete functions: a call of a polymorphic one checks every tensor for 2 ms.
-        signature = [*taken, position, position]
-        return tf.function(function, input_signature=signature).get_concrete_function()
+        # Concrete functions: a call of a polymorphic one checks every tensor for 2 ms. Loops are
+        # TensorFlow's as they are written, and Python is not translated, which takes 2 s.
+        return tf.function(function, input_signature=taken, autograph=False).get_concrete_function()
 
-    return Program(compiled(train_epoch, epoch_specs), compiled(predict, prediction_specs))
+    known_after = None
+    if genetic:
+        changes = [specs["known"], specs["moving"], tf.TensorSpec([None], tf.bool)]
+        tensors = [specs["initial"], state.encoder.coefficients, data.relationship]
+        known_after = compiled(resting.known_after, [*changes, *tensors])
+    return Program(
+        compiled(train_epoch, [*epoch_specs, position, position]),
+        compiled(predict, [*parts, position, position]),
+        known_after,
+    )

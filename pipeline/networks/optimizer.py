@@ -165,7 +165,12 @@ def encoder_step(
     square = tf.reduce_sum(tf.reshape(related, shape) * delta, axis=0)
     second = BETA_2 * encoder.second + (1.0 - BETA_2) * tf.nn.relu(square) / rank
     momentum = tf.tensor_scatter_nd_add(BETA_1 * encoder.momentum, batch[:, None], delta)
-    scale = encoder.scale * (1.0 - learning_rate * weight_decay)[:, None]
+    scale = decayed_scale(encoder.scale, learning_rate, weight_decay)
     size = learning_rate[:, None] / (tf.sqrt(second * rates.second) + EPSILON)
     size *= rates.momentum / scale
     return Encoder(encoder.coefficients - size * momentum, momentum, second, scale)
+
+
+def decayed_scale(scale: tf.Tensor, learning_rate: tf.Tensor, weight_decay: tf.Tensor) -> tf.Tensor:
+    """a (K, 1) after a step of these rates (K,)."""
+    return scale * (1.0 - learning_rate * weight_decay)[:, None]

@@ -231,15 +231,16 @@ def networks_of_a_part(data: TrainingData, architecture: Architecture, schedule:
 
 
 def bytes_of_a_network(data: TrainingData, architecture: Architecture, schedule: Schedule) -> int:
-    """Of a population: a step's, and 4·(6·Σ weights + 2·(N + n)·d + 6·N·o) for its best and its
-    last state, the weights that come out of them, its initial encodings, and its predictions of
-    all N people and what they are made of; 4·(4·Σ weights + 4·n·d) for its state once more while
-    a checkpoint is written; with resamples 4·(n·(1 + o) + N·d) more, for its own
-    row weights, predictions of every epoch, and initial encodings once more."""
+    """Of a population: a step's, and 4·(6·Σ weights + (3·N + 4·n)·d + 6·N·o) for its best and
+    its last state, the weights that come out of them, its encodings and the initial ones, what of
+    its encoder moves, and its predictions of all N people and what they are made of;
+    4·(4·Σ weights + 4·n·d) for its state once more while a checkpoint is written; with resamples
+    4·(n·(1 + o) + N·d) more, for its own row weights, predictions of every epoch, and initial
+    encodings once more."""
     sizes = (architecture.columns, *architecture.layer_sizes)
     weights = sum(h_in * h_out for h_in, h_out in itertools.pairwise(sizes))
-    encoder = (len(data.target) + data.rows[0]) * architecture.genetic_dimensions
-    kept = 4 * (6 * weights + 2 * encoder + 6 * len(data.target) * architecture.outputs)
+    encoder = (3 * len(data.target) + 4 * data.rows[0]) * architecture.genetic_dimensions
+    kept = 4 * (6 * weights + encoder + 6 * len(data.target) * architecture.outputs)
     kept += 4 * (4 * weights + 4 * data.rows[0] * architecture.genetic_dimensions)
     if data.resamples is not None:
         kept += 4 * data.rows[0] * (1 + architecture.outputs)

@@ -22,7 +22,7 @@ PARTS = ("seed", "resample", "both")
 FEWEST_SEEDS, FEWEST_RESAMPLES = 5, 20
 """From which on there are intervals: with fewer of either they cover too rarely, or say nothing."""
 
-FEWEST_SEEDS_OF_PREDICTIONS = 10
+FEWEST_SEEDS_OF_PREDICTIONS = 15
 """The same where a seed shifts all columns alike, so that many columns say no more than one."""
 
 _CLOSEST = 1e-6  # to 0 and 1, of what a logarithm is taken of
@@ -112,10 +112,11 @@ def share_intervals(
 ) -> np.ndarray:
     """(3, 2) intervals of the pooled shares of seed, resample and both, from (R, S, m) or (R, S).
 
-    Jackknife over resamples and over seeds of φ = log((x + c)/(1 − x)), x a share whose variances
-    may be below 0, and c = 1/R for the seed's, 1/S for the resample's and 0 for that of both: as
-    far below 0 as x can be. With φ₍₋ᵣ₎, φ₍₋ₛ₎ and φ₍₋ᵣ,₋ₛ₎ of the grid without a row, a column, or
-    both, and their second differences
+    Jackknife over resamples and over seeds of φ = log((x + c)/(1 + d − x)), x a share whose
+    variances may be below 0; c is 1/R for the seed's and 1/S for the resample's, as far below 0 as
+    x can be, and d = 1/(RS), which is c of both too, so that no single network decides. With
+    φ₍₋ᵣ₎, φ₍₋ₛ₎ and φ₍₋ᵣ,₋ₛ₎ of the grid without a row, a column, or both, and their second
+    differences
 
       u_rs = (R−1)(S−1)·(φ₍₋ᵣ,₋ₛ₎ − φ₍₋ᵣ₎ − φ₍₋ₛ₎ + φ), centered in rows and columns,
 
@@ -132,13 +133,14 @@ def share_intervals(
     resamples, seeds, _ = y.shape
     if resamples < FEWEST_RESAMPLES or seeds < fewest_seeds or not np.ptp(y):
         return np.full((3, 2), np.nan)
-    below = np.array([1 / resamples, 1 / seeds, 0.0])
+    above = 1 / (resamples * seeds)
+    below = np.array([1 / resamples, 1 / seeds, above])
 
     def phi(parts: np.ndarray) -> np.ndarray:
         c = below.reshape(3, *[1] * (parts.ndim - 1))
         with np.errstate(divide="ignore", invalid="ignore"):
-            x = np.clip((parts / parts.sum(axis=0) + c) / (1 + c), _CLOSEST, 1 - _CLOSEST)
-        return logit(x)
+            x = (parts / parts.sum(axis=0) + c) / (1 + c + above)
+        return logit(np.clip(x, _CLOSEST, 1 - _CLOSEST))
 
     of_grid, *of_parts = _without(y)
     whole, (without_row, without_column, without_both) = phi(of_grid), map(phi, of_parts)
@@ -157,7 +159,7 @@ def share_intervals(
     freedom = np.ones(3)
     np.divide((v_row + v_column) ** 2, weights, out=freedom, where=weights > 0)
     reach = student.ppf(0.5 + confidence / 2, np.maximum(freedom, 1.0)) * np.sqrt(variance)
-    ends = expit([whole - reach, whole + reach]) * (1 + below) - below
+    ends = expit([whole - reach, whole + reach]) * (1 + below + above) - below
     shares = _shares(of_grid)  # of which those below 0 count as 0, so that others shift
     return np.clip([np.minimum(ends[0], shares), np.maximum(ends[1], shares)], 0.0, 1.0).T
 

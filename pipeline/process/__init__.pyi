@@ -1,5 +1,7 @@
 from .cores import CORES as CORES
 from .cores import cores as cores
+from .drivers import driver_is_late as driver_is_late
+from .drivers import load_driver as load_driver
 from .faults import causes as causes
 from .faults import disk_trouble as disk_trouble
 from .faults import first_line as first_line

@@ -24,7 +24,9 @@ def number(value: object, digits: int = 3) -> str:
     known = float(value)  # type: ignore[arg-type]
     if not np.isfinite(known):
         return "–"
-    return f"{known:.{digits}f}" if abs(known) < 1000 else f"{known:,.0f}"
+    if abs(known) >= 100:
+        return f"{known:,.0f}" if abs(known) >= 1000 else f"{known:.1f}"
+    return f"{known:.{digits}f}"
 
 
 def with_interval(row: Mapping, name: str = "value", low: str = "low", high: str = "high") -> str:

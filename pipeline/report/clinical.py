@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.appraisal import BETTER, FEWEST_IN_GROUP, UNDECIDED, WORSE
-from pipeline.metrics import masking
+from pipeline.metrics import bootstrap, masking
 from pipeline.report import clinical_plots, figures
 from pipeline.report.appraisal_words import (
     comparison,
@@ -95,7 +95,8 @@ def _about(found: Appraisal) -> str:
     if "people_test" in facts:
         who += f", of {facts['people_test']:,} people"
     others = int(str(facts["networks"])) - 1
-    beside = f", and beside it the {others} other networks of its configuration" if others else ""
+    many = f"{others} other network" + ("s" if others > 1 else "")
+    beside = f", and beside it the {many} of its configuration" if others else ""
     return (
         f"The champion, {facts['champion']}, is the network that is kept as the study's model. "
         f"This is how it does on the {who}{beside}. Intervals are of 95 % over resamples of these "
@@ -117,7 +118,7 @@ def _baseline_words(found: Appraisal) -> list[str]:
         "rows.",
     ]
     if int(str(found.facts["networks"])) > 1:
-        mean = {BETTER: "better", WORSE: "worse", UNDECIDED: "neither better nor worse"}
+        mean = {BETTER: "better", WORSE: "worse", UNDECIDED: "not shown to be better or worse"}
         words.append(
             f"The mean over all {found.facts['networks']} networks of the champion's configuration "
             f"is {mean[str(best['mean_verdict'])]}: a difference of {own}."
@@ -320,5 +321,6 @@ def people_rows(found: Appraisal) -> Rows | None:
 def group_rule() -> str:
     return (
         f"A group of fewer than {FEWEST_IN_GROUP} rows, or with fewer than five people of either "
-        "outcome, has no scores."
+        f"outcome, has no scores; one of fewer than {bootstrap.FEWEST_PEOPLE} people, or "
+        f"{bootstrap.FEWEST_OF_A_CLASS} of either outcome, no intervals."
     )

@@ -238,13 +238,15 @@ def _file_word(study: str) -> str:
 def _write_all(folder: Path, writers: dict[str, Callable[[Path], object]]) -> None:
     """All files are written beside, then moved in one by one in this order: whole or not at all.
 
-    Pictures of an earlier report that this one does not have are removed.
+    Pictures and tables of an earlier report that this one does not have are removed.
     """
     with files_beside(folder, list(writers)) as beside:
         for name, write in writers.items():
             write(beside / name)
-    for old in folder.glob("*.png"):
-        if old.name not in writers and OWN_PICTURE.fullmatch(old.name):
+    tables = {f"{name}.csv" for name in clinical.TABLES}
+    for old in [*folder.glob("*.png"), *folder.glob("*.csv")]:
+        ours = old.name in tables or OWN_PICTURE.fullmatch(old.name)
+        if old.name not in writers and ours:
             old.unlink()
 
 

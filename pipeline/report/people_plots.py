@@ -15,7 +15,7 @@ FAINT = "#b5b5b5"
 MOST_NAMED = 7  # stable variables that have a color of their own
 MOST_LINES = 400  # of a figure of selection probabilities
 PART_WORDS = {"seed": "seed", "resample": "people", "both": "both together"}
-_PART_STYLES = {"seed": ("#e69f00", "s"), "resample": ("#0072b2", "o"), "both": ("#7a7a7a", "D")}
+_PART_STYLES = {"seed": ("#e69f00", "s"), "resample": ("#0072b2", "o"), "both": ("#7a7a7a", "^")}
 _SHADES = ("#e3eef9", "#b8d5ec", "#7fb2db", "#3f86bf", "#0b4f8a")
 _SHADE_FROM = (0.0, 0.02, 0.05, 0.1, 0.2)  # share of a band's predictions
 

@@ -130,7 +130,9 @@ class Recorder:
                 raise
 
     def _keep_what_arrived(self) -> None:
-        """Networks whose runs had to wait."""
+        """Networks whose runs had to wait; where none had, no run is read."""
+        if not self._waiting:
+            return
         objective = self.scores.space.objective
         arrived = [outcome_of_run(run, objective) for run in self._run.recorded()]
         arrived = [outcome for outcome in arrived if outcome.replicate_key in self._waiting]

@@ -248,6 +248,7 @@ def _train_all(
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     keys = Keys(people, space.objective)
     checkpoint = Checkpoint(CACHE / "checkpoints" / recorder.study_id)
+    shared: tuple[People, str] | None = None  # made once: it travels to each worker once
     with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(scores.by_configuration()):
             replicates = [
@@ -266,7 +267,7 @@ def _train_all(
                 for population in work:
                     _train_one(population, space, people, keys, recorder, progress, checkpoint)
             else:
-                shared = people.for_workers(), space.objective
+                shared = shared or (people.for_workers(), space.objective)
                 for done_work in crew.each(train_elsewhere, shared, work, progress.training):
                     _record_done(done_work, people, keys, recorder, progress)
 

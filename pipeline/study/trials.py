@@ -114,7 +114,8 @@ class Trials:
         self._read_numbers()
 
     def _read_numbers(self) -> None:
-        for trial in self._study.get_trials(deepcopy=False):
+        # Trials are over when they are added, so that those seen before are as they were.
+        for trial in self._study.get_trials(deepcopy=False)[self.next_number :]:
             self.next_number = max(self.next_number, trial.number + 1)
             if (key := _replicate_key(trial)) is not None:
                 self.numbers.setdefault(key, trial.number)

@@ -62,7 +62,7 @@ def server_trouble(error: BaseException) -> str | None:
                 "has a certificate that is not trusted: set MLFLOW_TRACKING_SERVER_CERT_PATH to "
                 "that of its authority"
             )
-        if isinstance(each, requests.exceptions.Timeout):
+        if isinstance(each, requests.exceptions.Timeout) or "ReadTimeoutError" in str(each):
             return "does not answer in time"
         if isinstance(each, requests.exceptions.RetryError):
             return "answers with errors again and again"

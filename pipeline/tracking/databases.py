@@ -3,13 +3,14 @@ made by one process at a time."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from pipeline.process import causes, first_line, masked
+from pipeline.process import causes, driver_is_late, first_line, masked
 from pipeline.tracking.local_sqlite import refuse_tables
 
 SERVED = {"postgresql", "postgres", "mysql", "mssql"}
@@ -147,5 +148,11 @@ def _engine(address: str) -> sa.Engine:
     if address.partition("?")[0].count("@") > 1:
         raise ValueError("an @ in its password is written as %40, a / as %2F, a % as %25")
     is_postgres = address.startswith("postgresql")
+    if is_postgres and driver_is_late() and importlib.util.find_spec("psycopg"):
+        raise RuntimeError(
+            "its driver must be loaded before TensorFlow, or it dies at its first TLS connection; "
+            "write `import psycopg` above `import tensorflow`, or name the database by "
+            "LARIAT_STORAGE or MLFLOW_TRACKING_URI before Lariat is imported"
+        )
     arguments = {"connect_timeout": ANSWER_SECONDS} if is_postgres else {}
     return sa.create_engine(address, connect_args=arguments)

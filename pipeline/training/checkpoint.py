@@ -159,7 +159,7 @@ def _content(population: Population) -> tuple[dict, dict[str, np.ndarray]]:
     }
     kept = [row for result in results for row in result.kept]
     arrays["kept"] = np.packbits(np.array(kept, bool), axis=1) if kept else np.zeros((0, 0))
-    for tensors in zip(*(_named_tensors(part.state) for part in parts), strict=True):
+    for tensors in zip(*(_named_tensors(part.gathered()) for part in parts), strict=True):
         of_parts = [
             np.take(tensor.numpy(), np.arange(len(part.networks)), axis)
             for part, (_, tensor, axis) in zip(parts, tensors, strict=True)

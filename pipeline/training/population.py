@@ -19,6 +19,7 @@ import tensorflow as tf
 from pipeline.networks import (
     Architecture,
     Constants,
+    Encodings,
     Epoch,
     EpochResult,
     FirstLayer,
@@ -40,6 +41,7 @@ from pipeline.networks import (
 )
 from pipeline.training import tensors
 from pipeline.training.own_rows import Ownership
+from pipeline.training.resting_encoder import RestingEncoder
 
 FEW, MIDDLING = 3, 16
 """Networks of a part, besides the most that it can have: so that few do not pay for many."""
@@ -129,6 +131,7 @@ class Part:
     hyperparameters: optimizer.Hyperparameters
     own: OwnRows | tuple[()]
     initial_encodings: tf.Tensor
+    _resting: RestingEncoder | None = None
 
     @classmethod
     def start(
@@ -173,7 +176,7 @@ class Part:
         def moved(*each, axis: int = 0):
             return tf.gather(tf.concat(each, axis), slots, axis=axis)
 
-        states = [part.state for part in parts]
+        states = [part.gathered() for part in parts]
         encoder = states[0].encoder
         if encoder != ():
             axes = optimizer.Encoder(1, 1, 0, 0)
@@ -192,17 +195,38 @@ class Part:
     def train(self, epoch: Epoch, scored: slice) -> EpochResult:
         """One pass over the training rows: losses, kept columns and predictions of the scored
         rows, in NumPy."""
-        self.state, result = self.setting.program(len(self.state.first)).train_epoch(
-            self.state,
+        setting, slots = self.setting, len(self.state.first)
+        prepared: Encodings | tuple[()] = ()
+        state = self.state
+        if isinstance(state.encoder, optimizer.Encoder):
+            if self._resting is None:
+                self._resting = RestingEncoder(setting, self.initial_encodings, state.encoder)
+            weights = state.first.numpy()[:, :, setting.places.encodings]
+            moves = np.any(weights != 0.0, axis=1)
+            moves[len(self.networks) :] = False  # slots without a network
+            prepared = self._resting.prepared(moves)
+            state = state._replace(encoder=self._resting.moving_encoder)
+        state, result = setting.program(slots).train_epoch(
+            state,
             self.hyperparameters,
             self.own,
-            self.initial_encodings,
-            self.setting.constants,
+            prepared,
+            setting.constants,
             epoch,
             tf.constant(scored.start),
             tf.constant(scored.stop),
         )
+        if self._resting is not None:
+            self._resting.moving_encoder = state.encoder
+            state = state._replace(encoder=self.state.encoder)
+        self.state = state
         return EpochResult(*(x.numpy()[: len(self.networks)] for x in result))
+
+    def gathered(self) -> optimizer.State:
+        """The state, with the whole encoder as it is after the last epoch."""
+        if self._resting is not None:
+            self.state = self.state._replace(encoder=self._resting.whole())
+        return self.state
 
 
 class Snapshots:
@@ -219,7 +243,8 @@ class Snapshots:
         """Remember the networks in these slots as they are now."""
         if not len(slots):
             return
-        state, encoder = part.state, part.state.encoder
+        state = part.gathered()
+        encoder = state.encoder
         first, later = state.first.numpy()[slots], state.later.numpy()[slots]
         if isinstance(encoder, optimizer.Encoder):
             coefficients = tf.gather(encoder.coefficients, slots, axis=1).numpy()

@@ -65,7 +65,11 @@ class ClusterFile(BaseModel):
         if options["security"] is True:
             private_folder(keys.parent)
             options.setdefault("shared_temp_directory", str(private_folder(keys)))
-        scheduler_options = {"dashboard": False, **options.pop("scheduler_options", {})}
+        scheduler_options = {
+            "dashboard": False,
+            "dashboard_address": "127.0.0.1:0",
+            **options.pop("scheduler_options", {}),
+        }
         cluster = made(scheduler_options=scheduler_options, **options)
         cluster.adapt(minimum=workers, maximum=workers)  # jobs that end are submitted again
         return cluster

@@ -90,7 +90,7 @@ class _Round:
     do: Do
     packed: Packed
     topic: str = field(default_factory=lambda: f"lariat-{uuid.uuid4().hex}")
-    shared: Future | None = None
+    listens_at: Client | None = None
     flying: dict[str, _Ticket] = field(default_factory=dict)
     again: deque[_Ticket] = field(default_factory=deque)
     ended: SimpleQueue[str] = field(default_factory=SimpleQueue)
@@ -106,6 +106,9 @@ class DaskCrew:
         self._workers: dict[str, int] = {}
         self._counted = 0.0
         self._deaths = Deaths()
+        self._shared: object = None
+        self._packed: Packed | None = None
+        self._scattered: Future | None = None
 
     def __enter__(self) -> DaskCrew:
         return self
@@ -157,7 +160,7 @@ class DaskCrew:
         if self._client is not None:
             with suppress(Exception):
                 self._client.close(timeout=2)
-        self._client, self._workers = None, {}
+        self._client, self._workers, self._scattered = None, {}, None
 
     def _count(self, client: Client) -> None:
         """Look which workers there are, now and then."""
@@ -184,7 +187,9 @@ class DaskCrew:
         job's own error after its third.
         """
         source = iter(jobs)
-        round_ = _Round(do, Packed.of(shared))
+        if self._packed is None or shared is not self._shared:
+            self._shared, self._packed, self._scattered = shared, Packed.of(shared), None
+        round_ = _Round(do, self._packed)
         try:
             more = True
             while more or round_.flying or round_.again:
@@ -219,19 +224,26 @@ class DaskCrew:
             round_.again.remove(ticket)
         return True
 
+    def _everywhere(self, packed: Packed, client: Client) -> Future:
+        """What all jobs share, on the workers: sent once, and again where all who had it died."""
+        gone = ("cancelled", "lost", "error")
+        if self._scattered is None or self._scattered.status in gone:
+            key = f"lariat-{packed.fingerprint}"
+            self._scattered = client.scatter({key: packed}, broadcast=True)[key]
+        return self._scattered
+
     def _send(self, round_: _Round, ticket: _Ticket, client: Client) -> None:
-        if round_.shared is None or round_.shared.status in ("cancelled", "lost", "error"):
+        if round_.listens_at is not client:
             client.subscribe_topic(round_.topic, lambda event: _heard(round_, event))
-            round_.shared = client.scatter(
-                {f"lariat-{round_.packed.fingerprint}": round_.packed}, broadcast=True
-            )[f"lariat-{round_.packed.fingerprint}"]
+            round_.listens_at = client
+        shared = self._everywhere(round_.packed, client)
         ticket.key, ticket.began_on, ticket.share = f"lariat-{uuid.uuid4().hex}", None, 0.0
         work = pickle.dumps((round_.do, ticket.job), protocol=5)
         order = Order(ticket.key, round_.topic, program(), versions(), work)
         ticket.future = client.submit(
             carry_out,
             order,
-            round_.shared,
+            shared,
             key=ticket.key,
             pure=False,
             priority=ticket.deaths + ticket.failures,
@@ -308,7 +320,6 @@ class DaskCrew:
         self._disconnect()
         round_.again.extendleft(reversed(round_.flying.values()))
         round_.flying.clear()
-        round_.shared = None
 
     def _drop(self, round_: _Round) -> None:
         """Nothing of this round is wanted any more."""
@@ -316,8 +327,10 @@ class DaskCrew:
         if self._client is not None and futures:
             with suppress(Exception):
                 self._client.cancel(futures, force=True)
+        if self._client is not None and round_.listens_at is self._client:
+            with suppress(Exception):
+                self._client.unsubscribe_topic(round_.topic)
         round_.flying.clear()
-        round_.shared = None
 
 
 def _heard(round_: _Round, event: tuple[float, Any]) -> None:

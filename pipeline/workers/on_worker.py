@@ -6,11 +6,9 @@ does no two jobs side by side, each of which would use all its cores.
 
 from __future__ import annotations
 
-import importlib
 import os
 import pickle
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -100,8 +98,8 @@ def _teller(worker: Worker, order: Order) -> Callable[[float], None]:
 
 
 def dask_setup(worker: Worker) -> None:
-    """Of a worker process of this machine, when it starts: quiet, deaf to the terminal's Ctrl-C
-    (its parent hears it, and ends it), and with TensorFlow on its way."""
+    """Of a worker process of this machine, when it starts: quiet, and deaf to the Ctrl-C of a
+    terminal, which its parent hears, and ends it."""
     with suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(OSError):
@@ -109,10 +107,3 @@ def dask_setup(worker: Worker) -> None:
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
     prepare(worker.state.nthreads)
-    if "tensorflow" not in sys.modules:
-        threading.Thread(target=_import_engine, daemon=True).start()
-
-
-def _import_engine() -> None:
-    with suppress(Exception):  # then the first job says why
-        importlib.import_module("tensorflow")

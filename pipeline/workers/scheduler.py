@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 CLUSTER_SUFFIXES = (".yaml", ".yml")
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 3.0
+START_SECONDS = 300.0
+"""How long the first worker of this machine may take to start."""
 
-_SCHEDULER = {
+_SCHEDULER: dict[str, object] = {
     # A death is told at once; how often a job is tried again is `deaths`' to say.
     "distributed.scheduler.allowed-failures": 0,
     # A worker that trains for long, or a laptop that slept, is no worker lost: its socket tells.
@@ -31,6 +34,8 @@ _SCHEDULER = {
     # What all jobs share stays where it is: each worker gets it once.
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.worker.profile.enabled": False,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
     # On a busy machine a worker takes long to start again.
     "distributed.deploy.lost-worker-timeout": "60s",
 }
@@ -104,39 +109,60 @@ class _Processes:
     def __init__(self, workers: int):
         self.name, self._workers = f"processes:{workers}", workers
         self._cluster: Any = None
+        self._began = 0.0
 
     def connect(self) -> Client:
         import dask
-        from distributed import Client, LocalCluster
+        from distributed import Client, Nanny, Scheduler, Security, SpecCluster
 
         if self._cluster is None:
+            security = Security.temporary()
+            shared = {
+                "host": "127.0.0.1",
+                "protocol": "tls://",
+                "security": security,
+                "dashboard": False,
+                "dashboard_address": "127.0.0.1:0",  # its server of pages, without any
+            }
+            of_workers = {
+                **shared,
+                "nthreads": max(1, cores() // self._workers),
+                "memory_limit": 0,  # the system's limits are the machine's
+                "silence_logs": logging.CRITICAL + 1,
+                "preload": ["pipeline.workers.on_worker"],
+            }
             with dask.config.set(_SCHEDULER):
-                self._cluster = LocalCluster(
-                    n_workers=self._workers,
-                    threads_per_worker=max(1, cores() // self._workers),
-                    processes=True,
-                    host="127.0.0.1",
-                    security=True,
-                    dashboard_address=None,
-                    memory_limit=0,  # the system's limits are the machine's
+                self._cluster = SpecCluster(
+                    scheduler={"cls": Scheduler, "options": {**shared, "port": 0}},
+                    worker={"cls": Nanny, "options": of_workers},
+                    security=security,
                     silence_logs=logging.CRITICAL + 1,
-                    preload=["pipeline.workers.on_worker"],
                 )
+                self._cluster.scale(self._workers)
+            self._began = time.monotonic()
         return Client(self._cluster, set_as_default=False)
 
     def mend(self, workers: int) -> None:
         """A worker that dies is started again by its nanny, unless it died while it started."""
         if workers >= self._workers or self._cluster is None:
+            self._began = time.monotonic()
             return
+        if not workers and time.monotonic() > self._began + START_SECONDS:
+            raise InputError(
+                f"workers of {self.name} must start, but none did within {START_SECONDS:.0f} "
+                "seconds; take scheduler: local, or fewer of them"
+            )
+        import dask
         from distributed import Status
 
-        def start_again() -> None:
-            for name, nanny in list(self._cluster.workers.items()):
+        def start_again(cluster: Any) -> None:
+            for name, nanny in list(cluster.workers.items()):
                 if nanny.status in (Status.closed, Status.failed):
-                    del self._cluster.workers[name]
-            self._cluster.scale(self._workers)
+                    del cluster.workers[name]
+            with dask.config.set(_SCHEDULER):
+                cluster.scale(self._workers)
 
-        self._cluster.loop.add_callback(start_again)
+        self._cluster.loop.add_callback(start_again, self._cluster)
 
     def close(self) -> None:
         if self._cluster is None:

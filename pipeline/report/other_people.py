@@ -100,7 +100,7 @@ def draws_words(settings: Mapping[str, object]) -> str:
     """What one resample is, in the plural."""
     kind, fraction = settings.get("kind"), settings.get("fraction", 0.5)
     if kind == _FOLDS:
-        return f"partitions into {settings.get('folds')} folds, one left out"
+        return f"resamples, each without one of {settings.get('folds')} folds of the people"
     if kind == _BOOTSTRAP:
         return "bootstrap samples of the people"
     share = float(fraction) if isinstance(fraction, (int, float)) else 0.5

@@ -90,10 +90,10 @@ def stability_path(
     lambda_ratio=0.05,
     seeds=1,
     epochs=60,
-    epochs_per_lambda=2,
+    epochs_per_lambda=3,
     standardize=True,
     sample_weight=None,
-    finish_steps=20,
+    finish_steps=100,
     **network,
 ) -> StabilityPath:
     """Selection probabilities of the variables along λ, over resamples of the rows.

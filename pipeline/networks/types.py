@@ -89,7 +89,7 @@ class TrainingData:
                    people stand first, and columns are standardized over all of them
     missing        (N, p_s) bool, the cells that were imputed, or None: only with resamples, of
                    which each has imputed values of its own. A column in which a development
-                   person's cell is missing has its indicator among the columns
+                   person's cell is missing has its indicator as the column after it
     """
 
     columns: np.ndarray

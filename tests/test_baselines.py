@@ -15,6 +15,8 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
 from pipeline.baselines import BaselineData, KeptBaselines, fit_baselines
+from pipeline.baselines.boosting import boosting
+from pipeline.baselines.data import NotFitted
 from pipeline.baselines.gblup import Gblup
 from pipeline.baselines.linear import plain
 
@@ -129,6 +131,13 @@ def test_more_columns_than_rows_is_a_sentence_and_the_others_are_fitted() -> Non
     found = {b.name: b.failure for b in fit_baselines(replace(data, columns=wide, **few))}
     assert found["logistic regression"] == "needs more training rows (40) than columns (50)"
     assert found["logistic regression, elastic net"] == found["gradient boosting"] == ""
+
+
+def test_trees_are_left_out_of_tables_of_very_many_columns():
+    data, columns = people(genotypes=False), np.zeros((ROWS, 2001))
+    columns[:, :COLUMNS] = data.columns
+    with pytest.raises(NotFitted, match="left out above 2,000 columns, and there are 2,001"):
+        boosting(replace(data, columns=columns))
 
 
 def test_kept_baselines_are_the_same_and_for_their_owner_alone(tmp_path: Path) -> None:

@@ -13,10 +13,13 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from threadpoolctl import threadpool_limits
 
 from pipeline.baselines.choosing import best_of
-from pipeline.baselines.data import BaselineData, Predictions
+from pipeline.baselines.data import BaselineData, NotFitted, Predictions
 from pipeline.baselines.linear import outputs
 
 LEAVES, MANY_CELLS = (3, 8, 24), 2_000_000
+MANY_COLUMNS = 2_000
+"""With more it is left out: every tree looks at every column, for longer than networks train."""
+
 SETTINGS = {
     "learning_rate": 0.05, "max_iter": 400, "early_stopping": True, "n_iter_no_change": 20,
     "random_state": 0,
@@ -24,7 +27,13 @@ SETTINGS = {
 
 
 def boosting(data: BaselineData) -> Predictions:
-    """The best number of leaves on the validation rows."""
+    """The best number of leaves on the validation rows.
+
+    Raises NotFitted above MANY_COLUMNS columns.
+    """
+    columns = data.x.shape[1]
+    if columns > MANY_COLUMNS:
+        raise NotFitted(f"is left out above {MANY_COLUMNS:,} columns, and there are {columns:,}")
     return best_of(data, _candidates(data))
 
 

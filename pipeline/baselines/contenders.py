@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.baselines.data import BaselineData, NotFitted, Predictions
 
-VERSION = 2
+VERSION = 3
 """Of what is fitted here: with another one, kept predictions are made again."""
 
 NUMERICAL = (ValueError, ArithmeticError, np.linalg.LinAlgError)

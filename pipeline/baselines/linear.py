@@ -18,7 +18,7 @@ from pipeline.baselines.choosing import best_of
 from pipeline.baselines.data import BaselineData, NotFitted, Predictions
 
 L1_SHARES, STRENGTHS = (1.0, 0.5, 0.1), 12
-WIDE = 10_000_000
+WIDE = 1_000_000
 """Cells of the training table above which one α is tried, with fewer steps each."""
 
 

@@ -75,7 +75,7 @@ def main() -> None:
     rows = [row("stability_path", RESAMPLES, models, processor, clock)]
     words = (
         f"3,392 rows × {X.shape[1]} columns ({len(path.variables)} variables), {UNITS} units. The "
-        f"aim is 120 seconds on two idle cores. Stable with at most one false variable expected: "
+        f"aim is 120 seconds on two idle cores; here others used them too. Stable with at most one false variable expected: "
         f"{', '.join(stable) or 'none'}."
     )
     if arguments.resamples:

@@ -137,7 +137,7 @@ def test_the_stable_set_runs_down_the_path_as_far_as_its_bound_allows():
     anywhere = planted()[:, :, :3].any(axis=2)
     assert found.kept == pytest.approx(anywhere.sum(axis=2).mean())
     wanted = false_selections(found.kept, 20, 0.8, 20)
-    assert found.false == wanted and found.expected_false == wanted.r_concave <= 1.0
+    assert found.false == wanted and found.expected_false == wanted.unimodal <= 1.0
     stricter = stable_set(path, threshold=0.8, most_false=0.01, assumption="any_distribution")
     assert stricter.configurations == () and not stricter.stable.any()
 

@@ -75,15 +75,18 @@ def main() -> None:
     rows = [row("stability_path", RESAMPLES, models, processor, clock)]
     words = (
         f"3,392 rows × {X.shape[1]} columns ({len(path.variables)} variables), {UNITS} units. The "
-        f"aim is 120 seconds on two idle cores. Stable with at most one false variable expected: "
-        f"{', '.join(stable) or 'none'}."
+        f"aim is 120 seconds on two idle cores; here others used them too. "
+        f"Stable with at most one false variable expected: {', '.join(stable) or 'none'}."
     )
     if arguments.resamples:
         theirs, probability, processor, clock = lassonet(X, y, arguments.resamples)
         rows.append(row("LassoNet", arguments.resamples, theirs, processor, clock))
         anywhere = pd.Series(probability.mean(axis=0)).groupby(variables).max()
         most = anywhere.sort_values(ascending=False).index[: len(stable)]
-        words += f" LassoNet keeps most often along its path: {', '.join(most) or 'none'}."
+        words += (
+            f" LassoNet (`--resamples {arguments.resamples}`) keeps longest along its path: "
+            f"{', '.join(most) or 'none'}."
+        )
     write("Stability selection against LassoNet", "stability_path.py", words, pd.DataFrame(rows))
 
 

@@ -124,7 +124,7 @@ def neighbours(processes: str) -> dict:
 
     data = clinical_data()
     x, y = data.columns[: data.rows[0]], data.target[: data.rows[0]]
-    with threadpool_limits(1), joblib.parallel_config(inner_max_num_threads=1):
+    with threadpool_limits(1), joblib.parallel_config("loky", inner_max_num_threads=1):
         parallel = joblib.Parallel(int(processes))
         parallel(joblib.delayed(bare_fit)(x, y, seed) for seed in range(2))
         started = time.perf_counter()

@@ -244,9 +244,10 @@ def _who_decides(found: SeedOrPeople) -> str:
             start = "The seed decides more than people"
         else:
             start = "Neither seed nor people clearly decide more"
+    elif drawn == seed:
+        start = "Neither people nor the seed alone seem to decide"
     else:
-        larger = "people" if drawn > seed else "the seed"
-        start = f"More seems due to {larger}"
+        start = f"More seems due to {'people' if drawn > seed else 'the seed'}"
     return start + (", but most to chance of both" if both > 0.5 else "")
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
+
+with suppress(ImportError):
+    import psycopg  # noqa: F401  After TensorFlow it dies at its first TLS connection.
 
 import pytest
 from study_runs import run_here

@@ -50,5 +50,5 @@ def _candidates(data: BaselineData) -> Iterator[Predictions]:
                 data.x[train], data.y[train], sample_weight=data.training_weights,
                 X_val=data.x[held_out], y_val=data.y[held_out],
             )  # fmt: skip
-        words = f"{model.n_iter_} trees of {leaves} leaves"
-        yield Predictions(*outputs(model, data, data.x), words)
+            made = outputs(model, data, data.x)
+        yield Predictions(*made, f"{model.n_iter_} trees of {leaves} leaves")

@@ -160,15 +160,24 @@ training: {epochs: 8}
 """
 
 
-def test_a_study_that_was_stopped_in_training_goes_on_in_the_epoch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _people() -> pd.DataFrame:
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"age": rng.normal(size=120), "weight": rng.normal(size=120)})
-    table["ill"] = (table["age"] + rng.normal(size=120) > 0).astype(int)
+    return table.assign(ill=(table["age"] + rng.normal(size=120) > 0).astype(int))
+
+
+def _watched(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The epochs that are trained from now on; a checkpoint is kept after each."""
     epochs: list[float] = []
     monkeypatch.setattr("pipeline.training.checkpoint.EVERY_SECONDS", 0.0)
     monkeypatch.setattr(StudyProgress, "training", lambda self, worth: epochs.append(worth * 4))
+    return epochs
+
+
+def test_a_study_that_was_stopped_in_training_goes_on_in_the_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, epochs = _people(), _watched(monkeypatch)
     tables = {}
     for name in ("undisturbed", "stopped"):
         folder = tmp_path / name
@@ -192,12 +201,7 @@ def test_a_study_that_was_stopped_in_training_goes_on_in_the_epoch(
 def test_a_study_that_was_stopped_in_the_finish_does_that_alone_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame({"age": rng.normal(size=120), "weight": rng.normal(size=120)})
-    table["ill"] = (table["age"] + rng.normal(size=120) > 0).astype(int)
-    epochs: list[float] = []
-    monkeypatch.setattr("pipeline.training.checkpoint.EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(StudyProgress, "training", lambda self, worth: epochs.append(worth * 4))
+    table, epochs = _people(), _watched(monkeypatch)
 
     def stopped(*_: object) -> None:
         raise Stopped

@@ -64,20 +64,18 @@ def flags_of(
         flags.append(
             f"{len(results.failed)} of {len(results.networks)} networks failed: {commonest}."
         )
-    programs = Counter(n.made_with for n in results.networks if n.made_with)
-    if len(programs) > 1:
-        counts = "; ".join(f"{count} by {program}" for program, count in programs.most_common())
-        flags.append(
-            f"The networks were trained by {len(programs)} versions of program and libraries, "
-            f"which may differ in their last digits: {counts}."
-        )
-    processors = Counter(n.processor for n in results.networks if n.processor)
-    if len(processors) > 1:
-        counts = "; ".join(f"{count} by {kind}" for kind, count in processors.most_common())
-        flags.append(
-            f"The networks were trained by {len(processors)} kinds of processors, which may differ "
-            f"in their last digits: {counts}."
-        )
+    makers = {
+        "versions of program and libraries": [n.made_with for n in results.networks],
+        "kinds of processors": [n.processor for n in results.networks],
+    }
+    for kinds, of_networks in makers.items():
+        counted = Counter(maker for maker in of_networks if maker)
+        if len(counted) > 1:
+            counts = "; ".join(f"{count} by {maker}" for maker, count in counted.most_common())
+            flags.append(
+                f"The networks were trained by {len(counted)} {kinds}, which may differ in their "
+                f"last digits: {counts}."
+            )
     kkt = np.array([n.metrics.get("kkt_residual", np.nan) for n in results.finished], dtype=float)
     unsettled = int(np.sum(kkt > TOLERANCE))
     if unsettled:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,7 +21,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from small_jobs import die, double, fail, held, wait
+from small_jobs import die, die_always, double, fail, held, wait
 from study_runs import PROJECT, environment, of_kind, run_here, start, trials, working_in
 from tiny_study import write_study
 
@@ -219,17 +221,20 @@ def test_workers_that_do_not_see_the_fileset_say_so(crew, fileset: Path, tmp_pat
 class Dask:
     """A scheduler and its workers, each a process of its own, as on other machines."""
 
-    def __init__(self) -> None:
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.address = f"tcp://127.0.0.1:{self.port}"
         self.processes: list[subprocess.Popen] = []
 
-    def _start(self, *command: str) -> subprocess.Popen:
+    def _start(self, *command: str, **more: str) -> subprocess.Popen:
+        scratch = {"DASK_TEMPORARY_DIRECTORY": str(self.scratch)}
+        path = {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}"}
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
-            env=environment() | {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}"},
+            env=environment() | scratch | path | more,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -241,9 +246,9 @@ class Dask:
         options = ("--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
         return self._start("distributed.cli.dask_scheduler", *options)
 
-    def worker(self) -> subprocess.Popen:
-        options = ("--nthreads", "1", "--no-dashboard", "--death-timeout", "60")
-        return self._start("distributed.cli.dask_worker", self.address, *options)
+    def worker(self, *more: str, **environment: str) -> subprocess.Popen:
+        options = ("--nthreads", "1", "--no-dashboard", "--death-timeout", "60", *more)
+        return self._start("distributed.cli.dask_worker", self.address, *options, **environment)
 
     def end(self) -> None:
         for process in self.processes:
@@ -253,8 +258,8 @@ class Dask:
 
 
 @pytest.fixture
-def dask() -> Iterator[Dask]:
-    dask = Dask()
+def dask(tmp_path: Path) -> Iterator[Dask]:
+    dask = Dask(tmp_path / "scratch")
     try:
         yield dask
     finally:
@@ -298,9 +303,9 @@ def test_a_worker_of_another_program_is_refused(
 ) -> None:
     dask.scheduler()
     dask.worker()
-    monkeypatch.setattr("pipeline.workers.dask_crew.program", lambda: "another")
+    monkeypatch.setattr("pipeline.workers.same_program.program", lambda: "another")
     with (
-        pytest.raises(InputError, match="workers must have the program of the process"),
+        pytest.raises(InputError, match="the Dask scheduler has other code of Lariat"),
         open_crew(dask.address, print) as crew,
     ):
         list(crew.each(double, {"number": 1}, [1]))
@@ -482,10 +487,103 @@ def test_a_cluster_file_gives_the_class_its_options(tmp_path: Path) -> None:
 def test_a_scheduler_that_does_not_answer_is_told(
     local: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.workers.dask_crew.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.workers.dask_crew.FIRST_SECONDS", 0.0)
     monkeypatch.setattr("pipeline.workers.scheduler.CONNECT_SECONDS", 0.5)
     with (
         pytest.raises(InputError, match=r"the Dask scheduler tcp://127\.0\.0\.1:9 must answer"),
         open_crew("tcp://127.0.0.1:9", print) as crew,
+    ):
+        list(crew.each(double, {}, [1]))
+
+
+def test_workers_that_all_die_end_the_study_and_no_job_is_blamed(
+    crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "_deaths", Deaths())  # of a study that begins
+    with pytest.raises(InputError, match="they died 10 times and finished none"):
+        list(crew.each(die_always, {}, range(4)))
+    assert [d.job for d in crew.each(double, {"number": 1}, [5])] == [5]
+
+
+def test_a_worker_in_whose_python_lariat_is_not_is_refused_when_it_joins(
+    dask: Dask, tmp_path: Path
+) -> None:
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline/__init__.py").touch()  # of somebody else
+    dask.scheduler()
+    dask.worker()
+    ended = []
+    with (
+        pytest.raises(InputError, match=r"the worker tcp://\S+ has no Lariat: No module named"),
+        open_crew(dask.address, print) as crew,
+    ):
+        for done in crew.each(wait, {"matrix": np.zeros(3)}, range(1000)):
+            ended.append(done.job)
+            if len(ended) == 1:
+                dask.worker(PYTHONPATH=str(tmp_path))
+    assert ended
+
+
+def test_a_worker_that_may_use_too_little_memory_is_waited_for_with_a_sentence(dask: Dask) -> None:
+    """Dask pauses one that has used 80 % of its memory, for ever where that is little; another
+    joins, and the work goes on."""
+    told: list[str] = []
+    dask.scheduler()
+    dask.worker("--no-nanny", "--memory-limit", "20MB")
+    with open_crew(dask.address, lambda line: (told.append(line), dask.worker())) as crew:
+        assert [d.job for d in crew.each(double, {"number": 1}, [5])] == [5]
+    assert any("paused all 1" in line for line in told) or "there is none" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (b"", "does not speak as a Dask scheduler within"),
+        (b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n" * 40, "must be the address of a Dask scheduler"),
+    ],
+)
+def test_something_else_that_listens_is_no_scheduler(
+    answer: bytes, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a web server, which waits for a line, and as a program that speaks first."""
+    monkeypatch.setattr("pipeline.workers.dask_crew.FIRST_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.workers.scheduler.CONNECT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def speak() -> None:
+            with suppress(OSError):
+                while True:
+                    held.append(server.accept()[0])
+                    held[-1].sendall(answer)
+
+        held: list[socket.socket] = []
+        threading.Thread(target=speak, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(InputError, match=sentence), open_crew(address, print) as crew:
+            list(crew.each(double, {}, [1]))
+
+
+def test_tls_without_certificates_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        pytest.raises(InputError, match="check certificates of Dask's configuration"),
+        open_crew("tls://127.0.0.1:9", print) as crew,
+    ):
+        list(crew.each(double, {}, [1]))
+
+
+def test_a_scheduler_of_another_dask_is_refused(
+    dask: Dask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dask.scheduler()
+    version = importlib.metadata.version
+    monkeypatch.setattr(
+        "pipeline.workers.same_program.importlib.metadata.version",
+        lambda name: "1.0" if name == "distributed" else version(name),
+    )
+    with (
+        pytest.raises(
+            InputError, match=r"scheduler tcp://\S+ has distributed \S+ in place of 1\.0"
+        ),
+        open_crew(dask.address, print) as crew,
     ):
         list(crew.each(double, {}, [1]))

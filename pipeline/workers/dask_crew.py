@@ -7,6 +7,7 @@ the scheduler is away, or lost what all jobs share, the same is sent anew.
 
 from __future__ import annotations
 
+import math
 import pickle
 import time
 import uuid
@@ -24,6 +25,7 @@ from pipeline.workers.crew import Do, Done, Job, Tell
 from pipeline.workers.deaths import MOST, Deaths
 from pipeline.workers.on_worker import BEGAN, SHARE, Order, carry_out
 from pipeline.workers.packed import Packed
+from pipeline.workers.same_program import NO_LARIAT, check_programs, refuse
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -37,8 +39,12 @@ FAILURES = 3
 LOOK_SECONDS = 1.0
 """How often workers are counted while jobs are done."""
 
-WAIT_SECONDS, AGAIN_SECONDS = 600.0, 2.0
-"""How long a scheduler that is away is waited for, and how often it is tried."""
+FIRST_SECONDS, WAIT_SECONDS, AGAIN_SECONDS = 60.0, 600.0, 2.0
+"""How long a scheduler is waited for that never answered, and one that went away; how often it is
+tried."""
+
+SAY_SECONDS = 60.0
+"""That there is no worker is said no more often than this."""
 
 RESULT_SECONDS = 300.0
 """How long the result of a job that has ended may take to arrive."""
@@ -104,7 +110,9 @@ class DaskCrew:
         self._cluster, self._say = cluster, say
         self._client: Client | None = None
         self._workers: dict[str, int] = {}
-        self._counted = 0.0
+        self._asked: set[str] = set()  # whether they have this program
+        self._counted, self._said = 0.0, -math.inf
+        self._was_connected = False
         self._deaths = Deaths()
         self._shared: object = None
         self._packed: Packed | None = None
@@ -138,11 +146,12 @@ class DaskCrew:
         if self._client is not None and self._client.status == "running":
             return self._client
         self._disconnect()
-        until, is_announced = time.monotonic() + WAIT_SECONDS, False
+        patience = WAIT_SECONDS if self._was_connected else FIRST_SECONDS
+        until, is_announced = time.monotonic() + patience, False
         while True:
             try:
                 self._client = self._cluster.connect()
-                self._counted = 0.0
+                self._counted, self._was_connected = 0.0, True
                 return self._client
             except OSError as error:
                 trouble = first_line(error)
@@ -161,20 +170,29 @@ class DaskCrew:
             with suppress(Exception):
                 self._client.close(timeout=2)
         self._client, self._workers, self._scattered = None, {}, None
+        self._asked = set()
 
     def _count(self, client: Client) -> None:
         """Look which workers there are, now and then."""
         now = time.monotonic()
         if now - self._counted < LOOK_SECONDS:
             return
-        before, self._counted = self._workers, now
-        self._workers = dict(client.nthreads())
-        self._cluster.mend(len(self._workers))
-        if not self._workers and (before or not self._was_told):
-            self._say(f"waiting for workers of {self._cluster.name}: there is none")
-            self._was_told = True
-
-    _was_told = False
+        self._counted = now
+        workers = client.nthreads()
+        if new := workers.keys() - self._asked:
+            check_programs(client, new, of_scheduler=not self._asked)
+        self._asked = set(workers)
+        self._workers = dict(client.sync(client.scheduler.ncores_running))  # without paused ones
+        self._cluster.mend(len(workers))
+        if not self._workers and now > self._said + SAY_SECONDS:
+            self._said = now
+            why = "there is none"
+            if workers:
+                why = (
+                    f"Dask has paused all {len(workers)}, which have used most of the memory that "
+                    "they may; give them more (`--memory-limit`)"
+                )
+            self._say(f"waiting for workers of {self._cluster.name}: {why}")
 
     # The jobs
 
@@ -285,10 +303,7 @@ class DaskCrew:
             round_.again.append(ticket)  # its result, or what it needs, went with a worker
             return None
         if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("pipeline"):
-            raise InputError(
-                "workers must have Lariat installed, but one says: "
-                f"{first_line(error)}; install the same version there"
-            ) from error
+            refuse("one worker", NO_LARIAT + first_line(error))  # it joined a moment ago
         ticket.failures += 1
         if ticket.failures >= FAILURES:
             raise error
@@ -305,6 +320,12 @@ class DaskCrew:
         for _ in range(times):
             ticket.deaths += 1
             self._deaths.died()
+        if self._deaths.nobody_lives(ticket.deaths):
+            raise InputError(
+                f"workers must live through their work, but they died {MOST} times and finished "
+                "none, as those do whose memory is too small: give them more; the same command "
+                "goes on from here"
+            )
         if ticket.deaths < self._deaths.allowed(ticket.deaths):
             self._say(f"the worker {ticket.began_on or ''} died; what it was doing is done again")
             round_.again.appendleft(ticket)

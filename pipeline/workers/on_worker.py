@@ -16,10 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import InputError
 from pipeline.process import CORES
 from pipeline.provenance import processor, program, versions
 from pipeline.workers.packed import Packed
+from pipeline.workers.same_program import OTHER_CODE, differences, refuse
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -52,7 +52,9 @@ def carry_out(order: Order, packed: Packed) -> tuple[Any, str]:
     worker = get_worker()
     with _one_at_a_time:
         worker.log_event(order.topic, {"key": order.key, BEGAN: worker.address})
-        _check_program(order, worker.address)
+        if order.program != program():  # it joined after all others were asked
+            other = differences(versions(), order.versions) or OTHER_CODE
+            refuse(f"the worker {worker.address}", other)
         prepare(worker.state.nthreads)
         do, job = pickle.loads(order.work)
         if packed.fingerprint not in _unpacked:
@@ -60,21 +62,6 @@ def carry_out(order: Order, packed: Packed) -> tuple[Any, str]:
             _unpacked[packed.fingerprint] = packed.unpacked()
         result = do(_unpacked[packed.fingerprint], job, _teller(worker, order))
     return result, processor()
-
-
-def _check_program(order: Order, address: str) -> None:
-    if order.program == program():
-        return
-    theirs, ours = versions(), order.versions
-    other = [
-        f"{name} {theirs.get(name, 'none')} in place of {version}"
-        for name, version in ours.items()
-        if theirs.get(name) != version
-    ]
-    raise InputError(
-        "workers must have the program of the process that starts the study, but the worker "
-        f"{address} has {', '.join(other) or 'other code of Lariat'}; install the same there"
-    )
 
 
 def prepare(cores: int) -> None:

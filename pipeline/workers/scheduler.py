@@ -6,6 +6,7 @@ import gc
 import importlib.util
 import logging
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.process import cores, first_line, part_name
 from pipeline.workers.cluster_file import ClusterFile, read_cluster_file
 from pipeline.workers.crew import Crew, Here
 from pipeline.workers.dask_crew import Cluster, DaskCrew, Say
+from pipeline.workers.same_program import ask_scheduler
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -91,7 +93,9 @@ def _quiet() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Mismatched versions found")
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
@@ -187,6 +191,7 @@ class _Running:
     def connect(self) -> Client:
         from distributed import Client
 
+        ask_scheduler(self._address, CONNECT_SECONDS)
         return Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)
 
     def mend(self, workers: int) -> None:

@@ -111,12 +111,16 @@ class Trials:
         self.numbers: dict[ReplicateKey, int] = {}
         self.next_number = 0
         self._adding = False
-        self._read_numbers()
+        self._read_numbers(of_earlier_starts=True)
 
-    def _read_numbers(self) -> None:
+    def _read_numbers(self, of_earlier_starts: bool = False) -> None:
+        # Networks that an earlier start gave up get a new trial.
         # Trials are over when they are added, so that those seen before are as they were.
         for trial in self._study.get_trials(deepcopy=False)[self.next_number :]:
             self.next_number = max(self.next_number, trial.number + 1)
+            is_given_up = trial.state == TrialState.FAIL and trial.user_attrs.get(_KEY) == ""
+            if is_given_up and of_earlier_starts:
+                continue
             if (key := _replicate_key(trial)) is not None:
                 self.numbers.setdefault(key, trial.number)
         self._adding = False

@@ -332,7 +332,7 @@ class DaskCrew:
             return None
         reason = (
             f"its worker died {ticket.deaths} times while it trained, as one does whose memory is "
-            "too small"
+            "too small; the same command trains it again"
         )
         return Done(ticket.job, None, given_up=reason)
 

@@ -41,6 +41,7 @@ from pipeline.networks import LAMBDAS_OF, REGULARIZERS
 from pipeline.process import write_whole
 from pipeline.search_space import OBJECTIVES, load_search_space
 from pipeline.serving import open_fileset
+from pipeline.words import MLFLOW_RUN
 
 ASK, BY_TABLE = "ask", "by-table"
 """What a parameter says that is not given: asked at a terminal; named after the table."""
@@ -340,7 +341,7 @@ def _command(place: Path) -> str:
     """What runs the study, from the folder where this process works."""
     if Path.cwd() == PROJECT:
         called = place.stem if place.parent == Path(FOLDER) else str(place)
-        return f"mlflow run . --env-manager local -P study={shlex.quote(called)}"
+        return f"{MLFLOW_RUN} -P study={shlex.quote(called)}"
     script = os.path.relpath(PROJECT / "scripts/search.py")
     return f"python {shlex.quote(script)} --study {shlex.quote(str(place))}"
 

@@ -45,7 +45,7 @@ class _Parser(argparse.ArgumentParser):
 def parse(entry_point: str, description: str | None, argv: list[str] | None = None) -> dict:
     """Options of an MLproject entry point → name: value, without those that were not given."""
     project = Path(__file__).resolve().parents[1] / "MLproject"
-    declared = yaml.safe_load(project.read_text())["entry_points"][entry_point]["parameters"]
+    declared = yaml.safe_load(project.read_text("utf-8"))["entry_points"][entry_point]["parameters"]
     parser = _Parser(description=description, allow_abbrev=False)
     for name, parameter in declared.items():
         default = str(parameter["default"])

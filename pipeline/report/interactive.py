@@ -16,6 +16,7 @@ from bokeh.embed import components
 from bokeh.layouts import gridplot, row
 from bokeh.models import (
     BasicTicker,
+    BasicTickFormatter,
     ColumnDataSource,
     FixedTicker,
     HoverTool,
@@ -153,6 +154,8 @@ def _drawn(described: Axes, x_range: object, width: float, height: float) -> fig
         axis.axis_label_text_font_style, axis.axis_label_text_font_size = "normal", "12px"
         axis.axis_label_text_color = axis.major_label_text_color = INK
         axis.minor_tick_line_color = None
+    if described.log_x:  # 0.001, not 1.000e−3
+        plot.xaxis.formatter = BasicTickFormatter(power_limit_low=-5)
     if described.ticks:
         plot.xaxis.ticker = FixedTicker(ticks=list(described.ticks))
     if described.counts:

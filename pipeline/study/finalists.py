@@ -34,7 +34,7 @@ from pipeline.serving import (
 )
 from pipeline.tracking import VARIANTS_FOLDER, Origin, StudyRun, param_text
 from pipeline.tracking import models as model_store
-from pipeline.words import listed, metric_words
+from pipeline.words import MLFLOW_RUN, listed, metric_words
 
 MOST_MODELS = 6
 SCORES = re.compile(r"(val|test|train)_")
@@ -149,7 +149,7 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
         page = f"#/experiments/{run.experiment_id}/models/{ids[champion.rank]}"
         usage = f'`mlflow.pyfunc.load_model("{uri}").predict(table)`'
         if not champion.from_table:
-            usage = f"`mlflow run . -e predict -P model={uri} -P data=… -P genotypes=… -P id=…`"
+            usage = f"`{MLFLOW_RUN} -e predict -P model={uri} -P data=… -P genotypes=… -P id=…`"
         lines.insert(
             0,
             f"Champion: [{champion.network.name}]({page}), [version {version}](#/models/{name}"

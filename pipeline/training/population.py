@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -200,7 +201,7 @@ class Part:
         state = self.state
         if isinstance(state.encoder, optimizer.Encoder):
             if self._resting is None:
-                self._resting = RestingEncoder(setting, self.initial_encodings, state.encoder)
+                self._resting = self._all_moving(state.encoder)
             weights = state.first.numpy()[:, :, setting.places.encodings]
             moves = np.any(weights != 0.0, axis=1)
             moves[len(self.networks) :] = False  # slots without a network
@@ -222,6 +223,23 @@ class Part:
         self.state = state
         return EpochResult(*(x.numpy()[: len(self.networks)] for x in result))
 
+    def _all_moving(self, encoder: optimizer.Encoder) -> RestingEncoder:
+        (n, validation, _), program = (
+            self.setting.data.rows,
+            self.setting.program(len(encoder.scale)),
+        )
+        relationship = self.setting.constants.relationship[: n + validation]
+        assert program.learned is not None
+        learned = partial(program.learned, relationship)
+        return RestingEncoder(encoder, self.initial_encodings[: n + validation], learned)
+
+    def encoder_of(self, slot: int) -> tuple[np.ndarray, np.ndarray] | tuple[()]:
+        """C (n, d) and a (1,) of one network after an epoch; () without genotypes."""
+        if self._resting is None:
+            return ()
+        scale = self._resting.moving_encoder.scale.numpy()[slot]
+        return self._resting.coefficients(slot), scale.copy()
+
     def gathered(self) -> optimizer.State:
         """The state, with the whole encoder as it is after the last epoch."""
         if self._resting is not None:
@@ -241,17 +259,10 @@ class Snapshots:
 
     def keep(self, part: Part, slots: np.ndarray) -> None:
         """Remember the networks in these slots as they are now."""
-        if not len(slots):
-            return
-        state = part.gathered()
-        encoder = state.encoder
-        first, later = state.first.numpy()[slots], state.later.numpy()[slots]
-        if isinstance(encoder, optimizer.Encoder):
-            coefficients = tf.gather(encoder.coefficients, slots, axis=1).numpy()
-            scale = encoder.scale.numpy()[slots]
-        for i, network in enumerate(part.networks[slots]):
-            learned = () if encoder == () else (coefficients[:, i], scale[i])
-            self.kept[network] = (first[i], later[i], learned)
+        first, later = part.state.first.numpy(), part.state.later.numpy()
+        for slot in slots:
+            state = first[slot].copy(), later[slot].copy(), part.encoder_of(slot)
+            self.kept[part.networks[slot]] = state
 
     def of(self, network: int) -> tuple[Weights, tuple]:
         """Weights of one network, and of its encoder C (n, d) and a (); () without genotypes."""

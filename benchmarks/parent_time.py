@@ -98,7 +98,9 @@ def main(networks: int) -> None:
     os.chdir(place)
     data = PROJECT / "data/framingham.csv"
     Path("parent.yaml").write_text(STUDY.format(data=data, configurations=networks // 10))
-    run.train_elsewhere = at_once
+    import parent_time  # workers import it by this name
+
+    run.train_elsewhere = parent_time.at_once
     for owner, name, step in (
         (Sampling, "next", "ask"),
         (DaskCrew, "_fill", "group and send"),

@@ -1,9 +1,9 @@
 """Both servers of a study stop in its middle: `servers_away.py [SECONDS]`, 60 unless given.
 
-A study records into an `mlflow server` on PostgreSQL and tells its trials to PostgreSQL. Once it has
-recorded networks, PostgreSQL is stopped as if its machine had failed, and started again after so
-many seconds; then the `mlflow server` is. Counted is what both stores have at the end: each network
-must be there once, as a run and as a trial that name each other.
+A study records into an `mlflow server` on PostgreSQL and tells its trials to PostgreSQL. Once it
+has recorded networks, PostgreSQL is stopped as if its machine had failed, and started again after
+so many seconds; then the `mlflow server` is. Counted is what both stores have at the end: each
+network must be there once, as a run and as a trial that name each other.
 """
 
 from __future__ import annotations

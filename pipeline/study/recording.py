@@ -210,7 +210,8 @@ def outcome_of(result: NetworkResult, run_id: str, objective: str) -> Outcome:
     if result.failure is None:
         variables = result.inputs.penalized
         score = score_of(result.metrics, objective, result.solution or "", variables)
-    return Outcome(result.params, score, result.failure, run_id, result.trial)
+    given_up = result.failure is not None and not result.key
+    return Outcome(result.params, score, result.failure, run_id, result.trial, given_up)
 
 
 def _was_given_up(run: StoredRun) -> bool:
@@ -227,4 +228,4 @@ def outcome_of_run(run: StoredRun, objective: str) -> Outcome:
         score = score_of(run.metrics, objective, tags.get("solution", ""), variables)
     params = params_from_texts(run.params, tags.get("text_params", ""))
     trial = int(tags["trial"]) if "trial" in tags else None
-    return Outcome(params, score, tags.get("failure"), run.run_id, trial)
+    return Outcome(params, score, tags.get("failure"), run.run_id, trial, _was_given_up(run))

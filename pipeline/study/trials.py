@@ -32,6 +32,8 @@ from pipeline.tracking import (
 
 RESAMPLE = "resample"
 _FAILURE, _SOLUTION, _RUN = "failure", "solution", "run_id"
+_GIVEN_UP = "given_up"
+"""Of a failed trial: no worker lived to train its network."""
 Direction = Literal["minimize", "maximize"]
 
 
@@ -118,8 +120,7 @@ class Trials:
         # Trials are over when they are added, so that those seen before are as they were.
         for trial in self._study.get_trials(deepcopy=False)[self.next_number :]:
             self.next_number = max(self.next_number, trial.number + 1)
-            is_given_up = trial.state == TrialState.FAIL and trial.user_attrs.get(_KEY) == ""
-            if is_given_up and of_earlier_starts:
+            if of_earlier_starts and _GIVEN_UP in trial.user_attrs:
                 continue
             if (key := _replicate_key(trial)) is not None:
                 self.numbers.setdefault(key, trial.number)
@@ -151,6 +152,8 @@ class Trials:
         values = None
         if outcome.score is None or not math.isfinite(outcome.score.score):
             attributes[_FAILURE] = outcome.failure or "no score"
+            if outcome.is_given_up:
+                attributes[_GIVEN_UP] = "yes"
         else:
             values = [outcome.score.score]
             if KEPT in self.space.objectives:

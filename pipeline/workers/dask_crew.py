@@ -300,6 +300,8 @@ class DaskCrew:
         if isinstance(error, KilledWorker):
             return self._died(round_, ticket, error.allowed_failures + 1)
         if isinstance(error, (FutureCancelledError, TimeoutError, OSError)):
+            if self._is_gone(ticket.began_on):  # the last worker, and with it what all share
+                return self._died(round_, ticket, 1)
             round_.again.append(ticket)  # its result, or what it needs, went with a worker
             return None
         if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("pipeline"):
@@ -310,6 +312,15 @@ class DaskCrew:
         self._say(f"an error on a worker, {first_line(error)}: the job is sent again")
         round_.again.append(ticket)
         return None
+
+    def _is_gone(self, worker: str | None) -> bool:
+        """Whether a job began on a worker that the scheduler, which answers, does not have now."""
+        if worker is None or self._client is None:
+            return False
+        try:
+            return worker not in self._client.nthreads()
+        except OSError:
+            return False
 
     def _died(self, round_: _Round, ticket: _Ticket, times: int) -> Done | None:
         """Its worker died; a job that had not begun has no part in that."""

@@ -20,6 +20,7 @@ from pipeline.networks import types as training_types
 from pipeline.networks.network import Architecture, initial_weights
 from pipeline.networks.types import Schedule, TrainingData
 from pipeline.study import populations
+from pipeline.training import population as parts
 from pipeline.training.training import Population
 
 PENALTIES_WITH_ZEROS = {
@@ -373,6 +374,32 @@ def test_any_batch_size_and_one_network_alone(batch_size, genetic_dimensions):
 def test_a_batch_larger_than_the_rows_is_all_rows():
     large, whole = (train(small(), [spec()], batch_size=b)[0] for b in (10_000, ROWS[0]))
     assert np.array_equal(large.predictions, whole.predictions)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3])
+def test_parts_have_every_network_once_and_equal_numbers_of_them(monkeypatch, cores):
+    monkeypatch.setattr(parts, "cores", lambda: cores)
+    setting = Population(small(), architecture(small()), [spec()], Schedule()).setting
+    shapes = set()
+    for networks in range(1, 150):
+        groups = setting.split(np.arange(networks) + 7)
+        assert sorted(np.concatenate(groups)) == list(range(7, networks + 7))
+        counts = [len(group) for group in groups]
+        assert max(counts) - min(counts) <= 1 and max(counts) <= setting.most
+        assert len({setting.slots(count) for count in counts}) <= 2
+        shapes |= {setting.slots(count) for count in counts}
+    assert len(shapes) <= 8  # each is compiled
+
+
+@pytest.mark.parametrize(
+    ("networks", "most"), [(0, 5), (1, 5), (5, 5), (6, 5), (160, 128), (23, 4)]
+)
+def test_populations_are_as_few_and_as_equal_as_can_be(networks, most):
+    slices = training_types.split_networks(networks, most)
+    assert [i for s in slices for i in range(networks)[s]] == list(range(networks))
+    counts = [s.stop - s.start for s in slices]
+    assert len(counts) == -(-networks // most)
+    assert not counts or max(counts) <= most and max(counts) - min(counts) <= 1
 
 
 @pytest.mark.parametrize(

@@ -189,10 +189,10 @@ def ours(genotypes: str) -> dict:
     from rich.console import Console
 
     from pipeline.report import HeatMap, page
-    from pipeline.study import run
+    from pipeline.study import appraising, finalists, run
     from pipeline.study.recording import Recorder
     from pipeline.study.trials import Trials
-    from pipeline.tracking import RunStore
+    from pipeline.tracking import RunStore, StudyRun, reader
     from pipeline.training.training import Population
 
     assert all((bokeh.embed, matplotlib.figure, mlflow.tracking, optuna, tensorflow))
@@ -207,6 +207,14 @@ def ours(genotypes: str) -> dict:
         (page, "write_report", "report"),
         (run, "_with_variants", "weights of variants"),
         (run, "_genotypes", "genotypes"),
+        (Trials, "__init__", "Optuna"),
+        (run, "make_storage", "Optuna"),
+        (reader, "load_study", "networks read again"),
+        (run, "with_appraisal", "appraisal"),
+        (appraising, "fit_baselines", "baselines"),
+        (finalists, "log_finalists", "models"),
+        (StudyRun, "finish", "results into the study's run"),
+        (run, "_train_all", "around training"),
         (run, "_complete", "what is between"),
     ):
         parts.watch(owner, name, words)

@@ -392,17 +392,6 @@ def test_parts_have_every_network_once_and_equal_numbers_of_them(monkeypatch, co
 
 
 @pytest.mark.parametrize(
-    ("networks", "most"), [(0, 5), (1, 5), (5, 5), (6, 5), (160, 128), (23, 4)]
-)
-def test_populations_are_as_few_and_as_equal_as_can_be(networks, most):
-    slices = training_types.split_networks(networks, most)
-    assert [i for s in slices for i in range(networks)[s]] == list(range(networks))
-    counts = [s.stop - s.start for s in slices]
-    assert len(counts) == -(-networks // most)
-    assert not counts or max(counts) <= most and max(counts) - min(counts) <= 1
-
-
-@pytest.mark.parametrize(
     ("sizes", "dimensions", "batch"), [((50,), 0, 128), ((50, 20), 5, 64), ((4000,), 0, 128)]
 )
 def test_the_tensors_of_a_part_fit_its_bytes_and_those_of_one_more_network_do_not(
@@ -426,7 +415,7 @@ def test_the_tensors_of_a_part_fit_its_bytes_and_those_of_one_more_network_do_no
 
 
 @pytest.mark.parametrize(("networks", "most"), [(20, 7), (7, 7), (8, 7), (3, 1), (513, 512)])
-def test_a_population_that_is_too_large_is_split_into_full_ones_and_the_rest(
+def test_a_population_that_is_too_large_is_split_into_as_few_and_equal_ones_as_can_be(
     monkeypatch, networks, most
 ):
     monkeypatch.setattr(populations, "networks_at_once", lambda *_: most)
@@ -437,11 +426,13 @@ def test_a_population_that_is_too_large_is_split_into_full_ones_and_the_rest(
     )
     replicates = [populations.Replicate(configuration, seed) for seed in range(networks)]
     people = SimpleNamespace(training_data=lambda *_: None, outputs=1)
-    parts = [p.replicates for p in populations.populations(replicates, people, "val_auroc")]
-    assert [r for part in parts for r in part] == replicates
-    sizes = [len(part) for part in parts]
-    assert len(parts) == -(-networks // most)
-    assert set(sizes[:-1]) <= {most} and 1 <= sizes[-1] <= most
+    found = [p.replicates for p in populations.populations(replicates, people, "val_auroc")]
+    assert [r for part in found for r in part] == replicates
+    slices = training_types.split_networks(networks, most)
+    assert [len(part) for part in found] == [each.stop - each.start for each in slices]
+    sizes = [len(part) for part in found]
+    assert len(found) == -(-networks // most)
+    assert max(sizes) <= most and max(sizes) - min(sizes) <= 1
 
 
 def test_any_batch_seed_of_31_bits_trains_with_dropout():

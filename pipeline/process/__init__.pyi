@@ -16,6 +16,7 @@ from .files import sweep as sweep
 from .files import sweep_cache as sweep_cache
 from .files import whole_file as whole_file
 from .files import write_whole as write_whole
+from .garbage import seldom_searched as seldom_searched
 from .long_calls import add_products as add_products
 from .long_calls import factor as factor
 from .long_calls import solve as solve

@@ -18,9 +18,8 @@ from pipeline.inspection import (
     BEST_ROLE,
     EXCHANGEABLE,
     Solution,
-    best_row,
+    best_configuration,
     by_configuration,
-    configuration_table,
     solutions_of,
 )
 from pipeline.report import Summary
@@ -96,10 +95,8 @@ def champion_network(results: StudyResults, cohort: Cohort) -> NetworkResult | N
 
 def best_networks(results: StudyResults) -> tuple[NetworkResult, ...]:
     """Those of the best configuration."""
-    best = best_row(configuration_table(results), results.record.maximize)
-    if best is None:
-        return ()
-    return by_configuration(results.networks)[int(best["configuration"])]
+    best = best_configuration(results)
+    return () if best is None else by_configuration(results.networks)[best]
 
 
 def _of_solutions(solutions: Sequence[Solution], cohort: Cohort) -> list[Finalist]:

@@ -202,7 +202,7 @@ def outcome_of(result: NetworkResult, run_id: str, objective: str) -> Outcome:
     if result.failure is None:
         variables = result.inputs.penalized
         score = score_of(result.metrics, objective, result.solution or "", variables)
-    return Outcome(result.params, score, result.failure, result.key, run_id, result.trial)
+    return Outcome(result.params, score, result.failure, run_id, result.trial)
 
 
 def outcome_of_run(run: StoredRun, objective: str) -> Outcome:
@@ -213,5 +213,4 @@ def outcome_of_run(run: StoredRun, objective: str) -> Outcome:
         score = score_of(run.metrics, objective, tags.get("solution", ""), variables)
     params = params_from_texts(run.params, tags.get("text_params", ""))
     trial = int(tags["trial"]) if "trial" in tags else None
-    key = tags.get("network_key", "")
-    return Outcome(params, score, tags.get("failure"), key, run.run_id, trial)
+    return Outcome(params, score, tags.get("failure"), run.run_id, trial)

@@ -28,7 +28,7 @@ from pipeline.genetics import (
     on_all_cores,
 )
 from pipeline.inspection import of_the_table, solution_label
-from pipeline.process import private_folder, sweep, sweep_cache
+from pipeline.process import private_folder, seldom_searched, sweep, sweep_cache
 from pipeline.progress import BlockProgress, StudyProgress
 from pipeline.report import TAG, Summary, outcome_links, report_folder, solutions_table, views_of
 from pipeline.report import page as report
@@ -75,6 +75,7 @@ CACHED = (
 
 
 @server_trouble_as_a_sentence()
+@seldom_searched()
 def run_study(
     study: str,
     *,

@@ -68,7 +68,7 @@ def outcome(tracking: str, storage: str) -> tuple[Counter, Counter, bool]:
     """(configuration, seed) of runs and of trials, and whether each names the other."""
     import optuna
 
-    from pipeline.tracking import load_study
+    from pipeline.tracking.reader import load_study
 
     networks = load_study("away", tracking).networks
     (name,) = optuna.get_all_study_names(storage)

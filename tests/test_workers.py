@@ -141,9 +141,26 @@ def test_a_job_that_kills_its_worker_is_given_up_after_three_deaths(crew) -> Non
     assert "its worker died" in given_up.given_up
 
 
-def test_an_error_of_a_job_is_raised_after_its_third(crew) -> None:
-    with pytest.raises(ArithmeticError, match="job 0 cannot be"):
-        list(crew.each(fail, {}, [0]))
+@pytest.mark.parametrize(
+    ("job", "kind", "words"),
+    [
+        (0, ArithmeticError, "job 0 cannot be"),
+        (1, RecursionError, "maximum recursion depth"),  # its traceback is too much for Dask
+        (2, RuntimeError, "Unspeakable: no pickle"),
+        (
+            3,
+            InputError,
+            r"workers must be able to .* but tls://\S+ says: .*No space left on device",
+        ),
+    ],
+)
+def test_an_error_of_a_job_is_raised_after_its_third(
+    crew, job: int, kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind, match=words) as raised:
+        list(crew.each(fail, {}, [job]))
+    if kind is not InputError:
+        assert "small_jobs.py" in "".join(raised.value.__notes__)
     assert [d.job for d in crew.each(double, {"number": 1}, [5])] == [5]  # and the crew goes on
 
 
@@ -637,7 +654,7 @@ import os, signal, time
 from pathlib import Path
 from pipeline.study import work
 
-train = work.train
+train = work.__dict__.setdefault("really_train", work.train)  # it may be loaded twice
 
 
 def deadly(population, *others, **named):

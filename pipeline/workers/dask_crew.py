@@ -23,7 +23,7 @@ from pipeline.process import first_line
 from pipeline.provenance import program, versions
 from pipeline.workers.crew import Do, Done, Job, Tell
 from pipeline.workers.deaths import MOST, Deaths
-from pipeline.workers.on_worker import BEGAN, SHARE, Order, carry_out
+from pipeline.workers.on_worker import BEGAN, SHARE, Broken, Order, carry_out
 from pipeline.workers.packed import Packed
 from pipeline.workers.same_program import NO_LARIAT, check_programs, refuse
 
@@ -281,7 +281,7 @@ class DaskCrew:
         """What became of a job; None where it is sent again."""
         assert ticket.future is not None
         try:
-            result, processor = ticket.future.result(timeout=RESULT_SECONDS)
+            done = ticket.future.result(timeout=RESULT_SECONDS)
         except BaseException as error:
             if not isinstance(error, Exception) and type(error).__name__ != "FutureCancelledError":
                 raise  # asked to stop
@@ -289,14 +289,15 @@ class DaskCrew:
         finally:
             ticket.future = None
         self._deaths.ended()
+        if isinstance(done, Broken):
+            return self._broken(round_, ticket, pickle.loads(done.error))
+        result, processor = done
         return Done(ticket.job, result, processor=processor)
 
     def _failed(self, round_: _Round, ticket: _Ticket, error: BaseException) -> Done | None:
         from distributed import KilledWorker
         from distributed.client import FutureCancelledError
 
-        if isinstance(error, InputError):
-            raise error
         if isinstance(error, KilledWorker):
             return self._died(round_, ticket, error.allowed_failures + 1)
         if isinstance(error, (FutureCancelledError, TimeoutError, OSError)):
@@ -306,8 +307,19 @@ class DaskCrew:
             return None
         if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("pipeline"):
             refuse("one worker", NO_LARIAT + first_line(error))  # it joined a moment ago
+        return self._broken(round_, ticket, error)
+
+    def _broken(self, round_: _Round, ticket: _Ticket, error: BaseException) -> Done | None:
+        """A job's own error: sent again, for what is wrong with one worker; raised at last."""
+        if isinstance(error, InputError):
+            raise error
         ticket.failures += 1
         if ticket.failures >= FAILURES:
+            if isinstance(error, OSError):
+                raise InputError(
+                    f"workers must be able to read and write their files, but {ticket.began_on} "
+                    f"says: {first_line(error)}; mend it there, and the same command goes on"
+                ) from error
             raise error
         self._say(f"an error on a worker, {first_line(error)}: the job is sent again")
         round_.again.append(ticket)

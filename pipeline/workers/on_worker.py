@@ -11,6 +11,7 @@ import pickle
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,9 +45,39 @@ class Order:
     work: bytes
 
 
-def carry_out(order: Order, packed: Packed) -> tuple[Any, str]:
-    """(result, processor of this machine) of a job. InputError where this worker has another
-    program than the process that asks."""
+@dataclass(frozen=True)
+class Broken:
+    """error: of a job, pickled, with its traceback as a note."""
+
+    error: bytes
+
+    @classmethod
+    def of(cls, error: Exception) -> Broken:
+        """One that cannot be pickled is told in words."""
+        error.add_note("".join(traceback.format_exception(error)))
+        try:
+            pickled = pickle.dumps(error.with_traceback(None))
+            pickle.loads(pickled)
+        except Exception:
+            told = RuntimeError(f"{type(error).__name__}: {error}")
+            told.add_note("".join(error.__notes__))
+            pickled = pickle.dumps(told)
+        return cls(pickled)
+
+
+def carry_out(order: Order, packed: Packed) -> tuple[Any, str] | Broken:
+    """(result, processor of this machine) of a job, or its error.
+
+    An error is a result: one that is raised here, and its traceback, need not reach the process
+    that asks, which would wait for ever. It is an InputError where this worker has another program.
+    """
+    try:
+        return _carried_out(order, packed)
+    except Exception as error:
+        return Broken.of(error)
+
+
+def _carried_out(order: Order, packed: Packed) -> tuple[Any, str]:
     from distributed import get_worker
 
     worker = get_worker()

@@ -23,7 +23,16 @@ import pandas as pd
 import psutil
 import pytest
 from small_jobs import die, die_always, double, fail, held, wait
-from study_runs import PROJECT, environment, of_kind, run_here, start, trials, working_in
+from study_runs import (
+    PROJECT,
+    environment,
+    of_kind,
+    run_here,
+    start,
+    study_run,
+    trials,
+    working_in,
+)
 from tiny_study import write_study
 
 from pipeline.data import load_cohort, read_table
@@ -688,9 +697,10 @@ def test_networks_whose_worker_dies_are_failed_trials_that_the_same_command_trie
         assert all(run.tags["failure"].startswith(reason) for run in failed)
         states = Counter(trial.state.name for trial in trials(tmp_path))
         assert states == {"COMPLETE": 8, "FAIL": 4}
-        page = (tmp_path / "reports/tiny/report.md").read_text()
-        assert f"4 of 12 networks failed: 4 × {reason}" in page
-        assert "the same command trains it again" in page
+        page = (tmp_path / "reports/tiny/report.html").read_text()
+        for shown in (page, study_run(tmp_path).tags["mlflow.note.content"]):
+            assert f"4 of 12 networks failed: 4 × {reason}" in shown
+            assert "the same command trains it again" in shown
         (dask.scratch / "deadly").unlink()
         out = run_here(tmp_path, "tiny.yaml", scheduler=dask.address)
     assert "trained again: 4 networks whose workers died" in out

@@ -2,8 +2,8 @@
 
 Operations of this size use a second core badly when they are split over both, so each core has a
 part of its own. Networks stand in slots; slots without one repeat the last network, and some at the
-end are always unused (`spare_networks`). A part has FEW, MIDDLING or `networks_of_a_part` slots
-and the spare ones: in all these shapes a network's arithmetic is the same, digit by digit.
+end are always unused (`spare_networks`). A part has FEW slots or a multiple of SLOTS_AT_ONCE, and
+the spare ones: in all these shapes a network's arithmetic is the same, digit by digit.
 
 Shapes: K slots, N people (n training rows first), p first-layer columns, d encoder outputs.
 """
@@ -44,10 +44,11 @@ from pipeline.training import tensors
 from pipeline.training.own_rows import Ownership
 from pipeline.training.resting_encoder import RestingEncoder
 
-FEW, MIDDLING = 3, 16
-"""Networks of a part, besides the most that it can have: so that few do not pay for many."""
+FEW, SLOTS_AT_ONCE = 3, 8
+"""Networks of a part are FEW, or a multiple from the second on, for each of which a program is
+compiled when it is first needed: so that few do not pay for many."""
 
-STEP_SLOTS = 8
+STEP_SLOTS = 16
 """What a step costs besides its slots, in slots."""
 
 
@@ -84,24 +85,33 @@ class Setting:
         return networks_of_a_part(self.data, self.architecture, self.schedule)
 
     @property
-    def sizes(self) -> tuple[int, int, int]:
-        """FEW, MIDDLING and the most networks of a part, none above the most."""
-        return min(FEW, self.most), min(MIDDLING, self.most), self.most
+    def sizes(self) -> list[int]:
+        """Networks that a part has slots for, in rising order."""
+        multiples = range(2 * SLOTS_AT_ONCE, self.most, SLOTS_AT_ONCE)
+        return [size for size in (FEW, *multiples) if size < self.most] + [self.most]
+
+    def _size(self, networks: int) -> int:
+        """The least that so many networks fit in."""
+        return next(size for size in self.sizes if networks <= size)
 
     def split(self, networks: np.ndarray) -> list[np.ndarray]:
-        """Networks → those of each part, so that the cores are done soonest."""
+        """Networks → those of each part, so that the cores are done soonest.
 
-        def time(size: int) -> tuple[int, int]:
-            parts = -(-len(networks) // size)
+        Parts take turns: neighbors tend to be alike, and the parts are to cost the same.
+        """
+        if not len(networks):
+            return []
+
+        def time(parts: int) -> tuple[int, int]:
+            size = self._size(-(-len(networks) // parts))
             return -(-parts // cores()) * (size + STEP_SLOTS), parts
 
-        size = min(self.sizes, key=time)
-        return [networks[i : i + size] for i in range(0, len(networks), size)]
+        parts = min({-(-len(networks) // size) for size in self.sizes}, key=time)
+        return [networks[i::parts] for i in range(parts)]
 
     def slots(self, networks: int) -> int:
-        """Of a part of so many networks: FEW, MIDDLING or the most, and the spare ones."""
-        size = next(size for size in self.sizes if networks <= size)
-        return size + spare_networks(self.architecture)
+        """Of a part of so many networks, the spare ones too."""
+        return self._size(networks) + spare_networks(self.architecture)
 
     def program(self, slots: int) -> Program:
         columns = self.constants.columns.shape[1]

@@ -166,7 +166,8 @@ def encoder_step(
     second = BETA_2 * encoder.second + (1.0 - BETA_2) * tf.nn.relu(square) / rank
     # In the product's own memory, which nothing else reads; tensor_scatter_nd_add takes three times
     # as long, and waits for the one thread that all parts would share for it.
-    momentum = tf.raw_ops.InplaceAdd(x=BETA_1 * encoder.momentum, i=batch, v=delta)
+    rows = tf.cast(batch, tf.int32)
+    momentum = tf.raw_ops.InplaceAdd(x=BETA_1 * encoder.momentum, i=rows, v=delta)
     scale = decayed_scale(encoder.scale, learning_rate, weight_decay)
     size = learning_rate[:, None] / (tf.sqrt(second * rates.second) + EPSILON)
     size *= rates.momentum / scale

@@ -35,7 +35,7 @@ from pipeline.report import page as report
 from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
-from pipeline.study.appraising import appraisal_tables, with_appraisal
+from pipeline.study.appraising import appraisal_tables, begin_baselines, with_appraisal
 from pipeline.study.identity import Keys, command_of, record_of, shown_params, study_id_of
 from pipeline.study.lock import StorageLock, alone
 from pipeline.study.needs import require_memory_to_train
@@ -162,6 +162,7 @@ def _complete(
     """Train what is missing, and write the report; all locks are held."""
     if again := recorder.restore():
         console.print(f"trained again: {again} networks whose workers died", highlight=False)
+    baselines = begin_baselines(space, people, CACHE)
     _train_all(space, people, recorder, crew, console)
     crew.rest()
     recorder.finish(lambda what: console.print(f"waiting for {what}", markup=False))
@@ -173,7 +174,7 @@ def _complete(
     results = of_the_table(every)
     if people.genotypes is not None:
         results = _with_variants(results, people.genotypes, run, console)
-    results = with_appraisal(results, space, people, run, CACHE, console)
+    results = with_appraisal(results, space, people, run, CACHE, console, baselines)
     _finish(replace(results, networks=every.networks), run, people.cohort, folder, console)
 
 

@@ -175,10 +175,11 @@ def measured(folder: Path, address: str, runs: int) -> Iterator[tuple[str, float
     yield from pages(address)
     with training(folder, environment, "long.yaml"):
         yield told("report of the newest, while a study runs", report, "--study", "other")
+        yield from pages(address, ", while a study runs")
         yield told("a second study, while one runs", search, "--study", "third.yaml")
 
 
-def pages(address: str) -> Iterator[tuple[str, float, float, float]]:
+def pages(address: str, when: str = "") -> Iterator[tuple[str, float, float, float]]:
     """What MLflow's pages ask: a first page of all runs, and of one study's."""
     from mlflow.tracking import MlflowClient
 
@@ -192,7 +193,7 @@ def pages(address: str) -> Iterator[tuple[str, float, float, float]]:
         started, used = time.perf_counter(), time.process_time()
         page = client.search_runs([experiment], condition, max_results=100)
         assert len(page) == 100
-        yield what, time.perf_counter() - started, time.process_time() - used, 0.0
+        yield what + when, time.perf_counter() - started, time.process_time() - used, 0.0
 
 
 def prepared(folder: Path, uri: str, runs: int) -> None:

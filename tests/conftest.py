@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import shutil
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +15,13 @@ with suppress(ImportError):
 import pytest
 from study_runs import run_here
 from tiny_study import write_study
+
+DASK_FOLDER = "DASK_TEMPORARY_DIRECTORY"
+"""Where Dask's workers have their folders; of Dask's own choice all tests' would be in one."""
+
+if DASK_FOLDER not in os.environ:
+    os.environ[DASK_FOLDER] = tempfile.mkdtemp(prefix="lariat-dask-")
+    atexit.register(shutil.rmtree, os.environ[DASK_FOLDER], ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

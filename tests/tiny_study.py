@@ -36,3 +36,8 @@ def write_study(folder: Path, name: str = "tiny", **changes: object) -> str:
         frame.to_csv(table, index=False)
     (folder / f"{name}.yaml").write_text(STUDY.format(**settings))
     return f"{name}.yaml"
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    """Every table of its report, by name."""
+    return {p.name: p.read_bytes() for p in (folder / "reports/tiny").glob("*.csv")}

@@ -15,7 +15,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+import pandas as pd
+from measure import HERE, write
+
 SEEDS = 10
 
 
@@ -37,14 +39,12 @@ def recorded(folder: Path) -> int:
 
 
 def main(networks: int) -> int:
-    """Prints a row for every tenth of the networks, and the whole; the command's exit status."""
+    """Writes a row for every tenth of the networks, and the whole; the command's exit status."""
     with tempfile.TemporaryDirectory() as place:
-        folder, started, wanted = Path(place), time.monotonic(), networks // 10
+        folder, started, wanted, rows = Path(place), time.monotonic(), networks // 10, []
         command = [sys.executable, HERE.parent / "scripts/search.py", "--study", "group_lasso"]
         command += ["--genotypes", "none", "--configurations", str(networks // SEEDS)]
         command += ["--seeds", str(SEEDS), "--epochs", "2"]
-        print("| networks | seconds | resident MiB | open files | threads |")
-        print("| --- | --- | --- | --- | --- |", flush=True)
         with (folder / "log.txt").open("w") as log:
             study = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
             while study.poll() is None:
@@ -54,14 +54,24 @@ def main(networks: int) -> int:
                     with suppress(OSError, TypeError):  # it has just ended
                         resident, files, threads = seen(study.pid)
                         seconds = time.monotonic() - started
-                        row = f"| {done} | {seconds:.0f} | {resident:.0f} | {files} | {threads} |"
-                        print(row, flush=True)
+                        rows.append((done, f"{seconds:.0f}", f"{resident:.0f}", files, threads))
+                        print(rows[-1], flush=True)
                     wanted = done + networks // 10
-        size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6
-        print(f"status {study.returncode}, {time.monotonic() - started:.0f} s, {size:.0f} MB")
         if study.returncode:
             print((folder / "log.txt").read_text()[-2000:])
-        return study.returncode
+            return study.returncode
+        size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6
+        write(
+            "A long study",
+            "long_study.py",
+            f"{networks // SEEDS} configurations × {SEEDS} seeds of the bundled table without "
+            f"genotypes, two epochs each: {time.monotonic() - started:.0f} s in all with the "
+            f"report, {size:.0f} MB on disk.",
+            pd.DataFrame(
+                rows, columns=["networks", "seconds", "resident MiB", "open files", "threads"]
+            ),
+        )
+        return 0
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -151,11 +152,16 @@ def bare_fit(x, y, seed: int) -> float:
 
 
 class Breakdown:
-    """Wall and processor seconds within functions; what one calls of another is counted there."""
+    """Wall and processor seconds within functions; what one calls of another is counted there.
+
+    Of the main thread, whose processor seconds are the whole process's: others help it. What runs
+    in a thread beside it is counted in `beside`, and for the main thread is where it waits.
+    """
 
     def __init__(self) -> None:
         self.wall: dict[str, float] = defaultdict(float)
         self.processor: dict[str, float] = defaultdict(float)
+        self.beside: dict[str, float] = defaultdict(float)
         self._open: list[list[float]] = []
 
     def watch(self, owner: object, name: str, words: str) -> None:
@@ -163,6 +169,12 @@ class Breakdown:
         inner = getattr(owner, name)
 
         def counted(*arguments, **named):
+            if threading.current_thread() is not threading.main_thread():
+                began = time.thread_time()
+                try:
+                    return inner(*arguments, **named)
+                finally:
+                    self.beside[words] += time.thread_time() - began
             wall, processor = time.perf_counter(), time.process_time()
             self._open.append([0.0, 0.0])
             try:
@@ -188,11 +200,11 @@ def ours(genotypes: str) -> dict:
     import tensorflow
     from rich.console import Console
 
-    from pipeline.report import HeatMap, page
-    from pipeline.study import run
+    from pipeline.report import page
+    from pipeline.study import appraising, finalists, run
     from pipeline.study.recording import Recorder
     from pipeline.study.trials import Trials
-    from pipeline.tracking import RunStore
+    from pipeline.tracking import RunStore, StudyRun, reader
     from pipeline.training.training import Population
 
     assert all((bokeh.embed, matplotlib.figure, mlflow.tracking, optuna, tensorflow))
@@ -201,12 +213,20 @@ def ours(genotypes: str) -> dict:
         (Population, "epoch", "epochs"),
         (Population, "finish", "finish and predictions"),
         (Recorder, "record", "recording"),
-        (HeatMap, "png", "heat maps"),
+        (Recorder, "_pictures", "heat maps"),
         (Trials, "add", "Optuna"),
         (RunStore, "__init__", "tracking store made"),
         (page, "write_report", "report"),
         (run, "_with_variants", "weights of variants"),
         (run, "_genotypes", "genotypes"),
+        (Trials, "__init__", "Optuna"),
+        (run, "make_storage", "Optuna"),
+        (reader, "load_study", "networks read again"),
+        (run, "with_appraisal", "appraisal"),
+        (appraising, "fit_baselines", "baselines"),
+        (finalists, "log_finalists", "models"),
+        (StudyRun, "finish", "results into the study's run"),
+        (run, "_train_all", "around training"),
         (run, "_complete", "what is between"),
     ):
         parts.watch(owner, name, words)
@@ -217,7 +237,7 @@ def ours(genotypes: str) -> dict:
     taken = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - used}
     parts.wall["what is before"] = taken["seconds"] - sum(parts.wall.values())
     parts.processor["what is before"] = taken["cpu"] - sum(parts.processor.values())
-    return taken | {"wall": parts.wall, "processor": parts.processor}
+    return taken | {"wall": parts.wall, "processor": parts.processor, "beside": parts.beside}
 
 
 PARTS = {f.__name__: f for f in (hand, neighbours, ours)}
@@ -254,7 +274,11 @@ def everything() -> None:
         rows.append((f"ours, {name}", f"{our['seconds']:.1f}", f"{our['cpu']:.1f}", said))
         where = sorted(our["wall"], key=our["wall"].get, reverse=True)
         parts = (f"{w} {our['wall'][w]:.1f} ({our['processor'][w]:.1f})" for w in where)
-        words.append(f"Of ours, {name}, seconds (processor seconds): {', '.join(parts)}.")
+        beside = (f"{w} ({seconds:.1f})" for w, seconds in our["beside"].items())
+        words.append(
+            f"Of ours, {name}, seconds (processor seconds): {', '.join(parts)}. In a thread beside "
+            f"training, and in its processor seconds: {', '.join(beside) or 'nothing'}."
+        )
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
     write(
         "A whole study",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
 import os
 import signal
 import sys
@@ -43,7 +45,7 @@ class _Parser(argparse.ArgumentParser):
 def parse(entry_point: str, description: str | None, argv: list[str] | None = None) -> dict:
     """Options of an MLproject entry point → name: value, without those that were not given."""
     project = Path(__file__).resolve().parents[1] / "MLproject"
-    declared = yaml.safe_load(project.read_text())["entry_points"][entry_point]["parameters"]
+    declared = yaml.safe_load(project.read_text("utf-8"))["entry_points"][entry_point]["parameters"]
     parser = _Parser(description=description, allow_abbrev=False)
     for name, parameter in declared.items():
         default = str(parameter["default"])
@@ -92,6 +94,28 @@ def import_tensorflow() -> None:
             os.close(error_output)
 
 
+_IN_ASCII = {
+    "λ": "lambda", "Φ": "Phi", "±": "+/-", "≤": "<=", "≥": ">=", "→": "->", "·": "-", "×": "x",
+    "–": "-", "−": "-", "…": "...", "•": "*", "²": "2", "½": "1/2", "─": "-", "━": "-", "╌": "-",
+}  # fmt: skip
+
+
+def _without_odd_signs(error: UnicodeError) -> tuple[str, int]:
+    """What takes the place of signs that a terminal's encoding has not; as `codecs` asks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(_IN_ASCII.get(sign, "?") for sign in text), error.end
+
+
+def write_in_any_encoding() -> None:
+    """Let standard output and error take every sign, on a terminal of Latin-1 or ASCII too."""
+    codecs.register_error("lariat", _without_odd_signs)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="lariat")
+
+
 def guarded(run: Callable[[], object], goes_on: str = GOES_ON) -> None:
     """Run, and turn whatever ends it into one sentence and an exit status.
 
@@ -100,6 +124,7 @@ def guarded(run: Callable[[], object], goes_on: str = GOES_ON) -> None:
 
     goes_on: what the same command does after a stop.
     """
+    write_in_any_encoding()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's hardware notes
     # Each core trains networks of its own (pipeline.training.training).
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")

@@ -196,6 +196,12 @@ class NetworkResult:
         """The name of the network's run."""
         return network_name(self.params)
 
+    @cached_property
+    def kept(self) -> Mapping[str, Mapping[str, bool]]:
+        """`best` and `last`, where there are weights → `kept_variables`."""
+        layers = {"best": self.first_layer, "last": self.first_layer_final}
+        return {e: kept_variables(w, self.inputs) for e, w in layers.items() if w is not None}
+
 
 @dataclass(frozen=True)
 class StudyRecord:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from pipeline.results import StudyRecord
 
+MLFLOW_RUN = "mlflow run . --env-manager local"
+"""The beginning of a command that works in the environment where this process works."""
+
 METRIC_WORDS = {
     "auroc": "AUROC",
     "average_precision": "average precision",

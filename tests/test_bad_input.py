@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from study_runs import command, files_of, run_here
+from study_runs import PROJECT, command, files_of, run_here
 
 from pipeline.errors import InputError
 from pipeline.study import run as search
@@ -216,3 +219,12 @@ def test_a_folder_that_is_closed_to_writing_is_refused(
     # The administrator may write everywhere, so the system's answer is put in.
     monkeypatch.setattr(search.os, "access", lambda path, mode: False)
     assert "output must be a folder that can be written to" in refused(folder)
+
+
+def test_a_terminal_of_ascii_shows_every_sign() -> None:
+    # The words are the interpreter's own: what it wrote before would have ended in a traceback.
+    told = "from pipeline.command_line import guarded; guarded(lambda: print('λ ≤ 0.1 ± é'))"
+    command = [sys.executable, "-c", told]
+    given = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=given, check=False)
+    assert (done.returncode, done.stdout) == (0, "lambda <= 0.1 +/- ?\n")

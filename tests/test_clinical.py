@@ -88,6 +88,26 @@ def test_predictions_that_separate_the_classes_have_an_intercept_and_no_slope() 
     assert expit(z + shift).mean() == pytest.approx(0.5)
 
 
+def test_resamples_far_from_the_rows_as_they_are_have_their_own_fits() -> None:
+    """Also where a step from the fit of all rows would go astray, or where there is no fit."""
+    y, z = logistic_people(200)
+    times = np.zeros((len(y), 4), int)
+    times[:, 0] = 1 + 50 * ((y == 1) & (z < -2))  # mostly cases of small risk
+    times[:, 1] = 1 + 3000 * ((y == 0) & (z < 0))  # hardly a case
+    times[:, 2] = y == 1  # no others
+    times[:, 3] = (y == 1) == (z > z.mean())  # what separates them
+    found = calibration.of_risks(y, z, times)
+    for b in range(2):
+        design = sm.add_constant(z)
+        family = sm.families.Binomial()
+        fitted = sm.GLM(y, design, family, freq_weights=times[:, b]).fit(tol=1e-12)
+        shift = sm.GLM(y, design[:, :1], family, offset=z, freq_weights=times[:, b]).fit(tol=1e-12)
+        assert found["calibration_slope"][b] == pytest.approx(fitted.params[1], rel=1e-6)
+        assert found["calibration_intercept"][b] == pytest.approx(shift.params[0], rel=1e-6)
+    assert np.isnan(found["calibration_slope"][2:]).all()
+    assert np.isnan(found["calibration_intercept"]).tolist() == [False, False, True, False]
+
+
 def test_quantities_are_calibrated_by_least_squares() -> None:
     rng = np.random.default_rng(4)
     f = rng.normal(1000, 3, 80)

@@ -14,6 +14,7 @@ from study_runs import of_kind, run_here, working_in
 from test_filesets import write as write_fileset
 
 from pipeline.drafting import new_study, strengths
+from pipeline.drafting.columns import likely_case
 from pipeline.drafting.questions import Questions
 from pipeline.drafting.text import scalar
 from pipeline.errors import InputError
@@ -131,6 +132,42 @@ def test_small_tables_get_steps_enough_and_large_ones_not_too_many() -> None:
         steps = -(-rows // found.batch_size)
         assert 60 <= found.epochs <= 200 and steps <= 400
         assert steps * found.epochs >= min(1200, 200 * -(-rows // 16))
+
+
+def test_columns_that_cannot_be_read_are_left_out_all_at_once(tmp_path: Path, quick) -> None:
+    # Two columns of dates and one with a word among numbers; a German yes and no.
+    frame = table()
+    days = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(PEOPLE), "D")
+    frame["visit"], frame["seen"] = days.strftime("%d.%m.%Y"), days.strftime("%Y-%m-%d")
+    frame["crp"] = ["n.d."] * 9 + [f"{i / 7:.2f}" for i in range(PEOPLE - 9)]
+    frame["ill"] = frame["ill"].map({"yes": "Ja", "no": "Nein"})
+    frame.to_csv(tmp_path / "people.csv", index=False)
+    said = io.StringIO()
+    console = Console(file=said, width=400)
+    with working_in(tmp_path):
+        place = new_study(
+            "people.csv", "ill", "mine.yaml", console=console, questions=Questions(console, False)
+        )
+    space = load_search_space(str(tmp_path / place))
+    assert {"visit", "seen", "crp"} <= set(space.drop)
+    assert space.case == "Ja"  # not the second in the alphabet
+    assert "n.d." not in (tmp_path / place).read_text()  # what is somebody's stays in the table
+    for name in ("visit", "seen", "crp"):
+        assert f"left out: {name}: a column" in said.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("labels", "case"),
+    [
+        (("Ja", "Nein"), "Ja"),
+        (("control", "case"), "case"),
+        (("dead", "survived"), "dead"),
+        (("M", "F"), None),
+        (("positive", "ill"), None),
+    ],
+)
+def test_a_word_says_which_class_is_the_case(labels: tuple[str, str], case: str | None) -> None:
+    assert likely_case(labels) == case
 
 
 def test_a_file_that_exists_is_replaced_only_when_told(tmp_path: Path, quick) -> None:

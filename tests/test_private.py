@@ -63,7 +63,9 @@ def test_the_record_has_names_of_files_and_no_folder(folder: Path) -> None:
     run = study_run(folder)
     record = json.loads((run.artifacts / "study/record.json").read_text())
     assert record["settings"]["data"] == "people.csv"
-    assert record["command"] == "mlflow run . -P study=ask.yaml -P data=people.csv"
+    assert (
+        record["command"] == "mlflow run . --env-manager local -P study=ask.yaml -P data=people.csv"
+    )
     for path in [p for p in run.artifacts.parents[1].rglob("*") if p.is_file()]:
         assert b"home of anna" not in path.read_bytes(), path
     for database in ("mlflow.db", "trials.db"):

@@ -269,8 +269,9 @@ def test_trials_of_a_growing_study_fit_into_one_optuna_study(study):
             record.add_trial(
                 optuna.trial.create_trial(value=0.5, params=params, distributions=kinds)
             )
-    names = ("lambda_l1", "lambda_l2", "lambda_group")
-    assert {"regularizer", "inputs", "seed", "configuration", "epochs", *names} <= set(
+    lambdas = {name for name in record.trials[0].params if name.startswith("lambda_")}
+    assert lambdas == {name for name in space.space if name.startswith("lambda_")}
+    assert {"regularizer", "inputs", "seed", "configuration", "epochs"} <= set(
         record.trials[0].params
     )
     assert len(distributions(space)["regularizer"].choices) == 6

@@ -8,6 +8,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.search_space.space import Range
 from pipeline.search_space.study_file import PROJECT, load_search_space
+from pipeline.search_space.yaml12 import find_study
 
 STUDY = """\
 # Is lambda read?
@@ -471,3 +472,15 @@ def test_how_a_table_is_read_can_be_said_at_a_command_line():
     assert "person" not in plain and space.identity()["person"] == "who"
     with pytest.raises(InputError, match=r"`numbers` must be 1,234.5 or 1.234,5"):
         load_search_space("group_lasso", {"numbers": "german"})
+
+
+def test_a_study_is_found_in_the_working_folder_too(tmp_path: Path, monkeypatch) -> None:
+    # As where the package is installed, and search_spaces/ is the person's own.
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"`study` must be a path to a .yaml file that exists"):
+        find_study("mine", tmp_path / "nowhere")
+    (tmp_path / "search_spaces").mkdir()
+    (tmp_path / "search_spaces/mine.yaml").write_text("# ?\n")
+    assert find_study("mine", tmp_path / "nowhere") == Path("search_spaces/mine.yaml")
+    with pytest.raises(InputError, match=r"one of mine, or a path .* got 'min'; did you mean"):
+        find_study("min", tmp_path / "nowhere")

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +19,21 @@ from study_runs import PATIENCE_SECONDS, PROJECT, environment, start
 
 from pipeline import command_line
 from pipeline.errors import InputError
-from pipeline.process import faults, stopping
+from pipeline.process import Beside, faults, stopping
 from pipeline.process.masking import has_password, masked
 
 AFTER_A_STOP = "stopped; the same command goes on from here\n"
 ENDS = [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+
+
+def test_what_is_done_beside_gives_its_result_or_raises_its_error() -> None:
+    went_on = threading.Event()
+    begun = Beside(lambda: went_on.wait(PATIENCE_SECONDS) and threading.current_thread().daemon)
+    assert not begun.is_done
+    went_on.set()
+    assert begun.result() is True
+    with pytest.raises(ZeroDivisionError):
+        Beside(lambda: 1 / 0).result()
 
 
 def wait_until(true: Callable[[], bool], process: subprocess.Popen) -> None:

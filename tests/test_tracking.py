@@ -243,6 +243,24 @@ def compare_writers(
                 ), table
             assert written[0]["runs"]
             assert written[0]["inputs"]
+        compare_searches(study)
+
+
+def compare_searches(study: tracking.StudyRun) -> None:
+    """Runs read as rows are those that MLflow's search finds, with all that they have, in its
+    order: with no number, infinite, without an end, deleted, and of two experiments."""
+    store, client = study.store, RunStore(study.store.uri, bulk=False)
+    other = store.experiment_id("another")
+    half = store.start(other, "half", {"kind": "network", "empty": ""})
+    store.update(half.run_id, params={"a b/ü": "1"}, metrics=[("m/%", math.nan, 5, 1)])
+    gone = store.start(study.experiment_id, "gone", {"kind": "network"})
+    store.client.delete_run(gone.run_id)
+    for experiments in ([study.experiment_id], [study.experiment_id, other], [other], []):
+        for tags in ([("kind", "network")], [("kind", "")], [("empty", "")],
+                     [("kind", "network"), ("solution", "")], [("kind", "nothing")]):  # fmt: skip
+            rows, runs = (s.search(experiments, *tags) for s in (store, client))
+            assert repr(rows) == repr(runs)
+    assert len(store.search([study.experiment_id, other], ("kind", "network"))) == 5
 
 
 def test_a_database_of_a_version_that_was_not_compared_is_written_by_the_client(

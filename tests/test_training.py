@@ -20,6 +20,7 @@ from pipeline.networks import types as training_types
 from pipeline.networks.network import Architecture, initial_weights
 from pipeline.networks.types import Schedule, TrainingData
 from pipeline.study import populations
+from pipeline.training import population as parts
 from pipeline.training.training import Population
 
 PENALTIES_WITH_ZEROS = {
@@ -375,6 +376,21 @@ def test_a_batch_larger_than_the_rows_is_all_rows():
     assert np.array_equal(large.predictions, whole.predictions)
 
 
+@pytest.mark.parametrize("cores", [1, 2, 3])
+def test_parts_have_every_network_once_and_equal_numbers_of_them(monkeypatch, cores):
+    monkeypatch.setattr(parts, "cores", lambda: cores)
+    setting = Population(small(), architecture(small()), [spec()], Schedule()).setting
+    shapes = set()
+    for networks in range(1, 150):
+        groups = setting.split(np.arange(networks) + 7)
+        assert sorted(np.concatenate(groups)) == list(range(7, networks + 7))
+        counts = [len(group) for group in groups]
+        assert max(counts) - min(counts) <= 1 and max(counts) <= setting.most
+        assert len({setting.slots(count) for count in counts}) <= 2
+        shapes |= {setting.slots(count) for count in counts}
+    assert len(shapes) <= 8  # each is compiled
+
+
 @pytest.mark.parametrize(
     ("sizes", "dimensions", "batch"), [((50,), 0, 128), ((50, 20), 5, 64), ((4000,), 0, 128)]
 )
@@ -399,7 +415,7 @@ def test_the_tensors_of_a_part_fit_its_bytes_and_those_of_one_more_network_do_no
 
 
 @pytest.mark.parametrize(("networks", "most"), [(20, 7), (7, 7), (8, 7), (3, 1), (513, 512)])
-def test_a_population_that_is_too_large_is_split_into_full_ones_and_the_rest(
+def test_a_population_that_is_too_large_is_split_into_as_few_and_equal_ones_as_can_be(
     monkeypatch, networks, most
 ):
     monkeypatch.setattr(populations, "networks_at_once", lambda *_: most)
@@ -410,11 +426,13 @@ def test_a_population_that_is_too_large_is_split_into_full_ones_and_the_rest(
     )
     replicates = [populations.Replicate(configuration, seed) for seed in range(networks)]
     people = SimpleNamespace(training_data=lambda *_: None, outputs=1)
-    parts = [p.replicates for p in populations.populations(replicates, people, "val_auroc")]
-    assert [r for part in parts for r in part] == replicates
-    sizes = [len(part) for part in parts]
-    assert len(parts) == -(-networks // most)
-    assert set(sizes[:-1]) <= {most} and 1 <= sizes[-1] <= most
+    found = [p.replicates for p in populations.populations(replicates, people, "val_auroc")]
+    assert [r for part in found for r in part] == replicates
+    slices = training_types.split_networks(networks, most)
+    assert [len(part) for part in found] == [each.stop - each.start for each in slices]
+    sizes = [len(part) for part in found]
+    assert len(found) == -(-networks // most)
+    assert max(sizes) <= most and max(sizes) - min(sizes) <= 1
 
 
 def test_any_batch_seed_of_31_bits_trains_with_dropout():

@@ -8,6 +8,7 @@ from .described import described as described
 from .files import read_table as read_table
 from .kinds import Hints as Hints
 from .kinds import is_quantity as is_quantity
+from .kinds import unreadable as unreadable
 from .outcome import BINARY as BINARY
 from .outcome import REGRESSION as REGRESSION
 from .outcome import explains_itself as explains_itself

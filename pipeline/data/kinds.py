@@ -46,6 +46,19 @@ class Hints:
         return tuple(str(x) for key in ("", name) for x in self.missing.get(key, ()))
 
 
+class Unreadable(InputError):
+    """A column that holds neither numbers nor categories as it stands. `why` names no value."""
+
+    def __init__(self, sentence: str, why: str) -> None:
+        super().__init__(sentence)
+        self.why = why
+
+
+def unreadable(table: Table, names: Sequence[str], hints: Hints) -> dict[str, Unreadable]:
+    """Those of the columns that a table is refused for → why."""
+    return _sorted_out(table, names, hints)[2]
+
+
 def columns_of(
     table: Table, names: Sequence[str], hints: Hints
 ) -> tuple[dict[str, Column], list[str]]:
@@ -55,14 +68,11 @@ def columns_of(
     (codes) and what the study names. Text is a column of numbers where every value is one in one
     notation; of two that fit, the one whose decimal mark the table's other columns have.
     """
-    column_of: dict[str, Column] = {}
-    undecided: dict[str, list[Notation]] = {}
-    for name in names:
-        column = _by_type(table, name, hints)
-        if column is None:
-            column = _of_text(table, name, hints, undecided)
-        if column is not None:
-            column_of[name] = column
+    column_of, undecided, refused = _sorted_out(table, names, hints)
+    if refused:
+        first, *others = refused.items()
+        also = "; refused too: " + named(f"{name} ({e.why})" for name, e in others)
+        raise Unreadable(f"{first[1]}{also if others else ''}", first[1].why)
     marks = {table.decimal} | {_decimal_mark(column) for column in column_of.values()}
     marks.discard("")
     notes = []
@@ -88,6 +98,24 @@ def columns_of(
     if odd:
         notes.append(f"{named(odd)}: odd spaces and the typographic minus are read as such")
     return columns, _how_read(columns) + notes + _codes_note(table, columns, hints)
+
+
+def _sorted_out(
+    table: Table, names: Sequence[str], hints: Hints
+) -> tuple[dict[str, Column], dict[str, list[Notation]], dict[str, Unreadable]]:
+    """By name: what a column is, notations of which several fit, and why it cannot be read."""
+    column_of: dict[str, Column] = {}
+    undecided: dict[str, list[Notation]] = {}
+    refused: dict[str, Unreadable] = {}
+    for name in names:
+        try:
+            column = _by_type(table, name, hints) or _of_text(table, name, hints, undecided)
+        except Unreadable as error:
+            refused[name] = error
+            continue
+        if column is not None:
+            column_of[name] = column
+    return column_of, undecided, refused
 
 
 def _has_odd_signs(table: Table, column: Column) -> bool:
@@ -124,9 +152,10 @@ def _by_type(table: Table, name: str, hints: Hints) -> Column | None:
     kind = pd.api.types.infer_dtype(values, skipna=True)
     missing = hints.missing_of(name)
     if kind in ("bytes", "complex") or (kind == "mixed" and not _plain(values)):
-        raise InputError(
+        raise Unreadable(
             f"a column must hold numbers, text or true and false, but {name} of {table.source} "
-            "holds something else; convert it, or name it under drop"
+            "holds something else; convert it, or name it under drop",
+            "neither numbers nor text",
         )
     if name in hints.categories or kind in ("categorical", "boolean"):
         return Column(name, CATEGORY, missing=missing)
@@ -280,11 +309,12 @@ def _codes_note(table: Table, columns: Mapping[str, Column], hints: Hints) -> li
     ]
 
 
-def _dates(table: Table, name: str) -> InputError:
-    return InputError(
+def _dates(table: Table, name: str) -> Unreadable:
+    return Unreadable(
         f"a column must hold numbers or categories, but {name} of {table.source} holds dates or "
         "times; name it under dates to take it as a number of years, write it as a number (an age, "
-        "days since …), or name it under drop"
+        "days since …), or name it under drop",
+        "dates; name it under dates to take it as years",
     )
 
 
@@ -303,14 +333,15 @@ def _check_text(table: Table, name: str, missing: Sequence[str]) -> None:
         if not len(odd):
             raise _two_ways(table, name, distinct)
         value = repr(values[odd[0]][:40])
-        raise InputError(
+        raise Unreadable(
             f"a column of numbers must hold nothing else, but {name} of {table.source} has {value} "
             f"in {table.place(odd[0])}; write missing values as NA or name them under missing, or "
-            f"name {name} under categories or drop"
+            f"name {name} under categories or drop",
+            "numbers and text; name what means missing under missing",
         )
 
 
-def _two_ways(table: Table, name: str, distinct: pd.Series) -> InputError:
+def _two_ways(table: Table, name: str, distinct: pd.Series) -> Unreadable:
     """Numbers throughout, and not written in one way: names two that differ."""
     first = distinct.iloc[0]
     fits = candidates([first])
@@ -318,10 +349,11 @@ def _two_ways(table: Table, name: str, distinct: pd.Series) -> InputError:
         (t for t in distinct if not any(n.number(t) is not None for n in fits)), distinct.iloc[-1]
     )
     rows = [int(table.frame.index[table.frame[name] == text][0]) for text in (first, other)]
-    return InputError(
+    return Unreadable(
         f"all numbers of a column must be written in one way, but {name} of {table.source} has "
         f"{first[:40]!r} in {table.place(rows[0])} and {other[:40]!r} in {table.place(rows[1])}; "
-        f"write them alike, or name {name} under categories or drop"
+        f"write them alike, or name {name} under categories or drop",
+        "numbers that are not written in one way",
     )
 
 

@@ -19,6 +19,13 @@ from pipeline.results import Inputs
 FEWEST_CODES, MOST_CODES = 3, 12
 """Whole numbers of so many distinct values may be codes."""
 
+_CASES = {
+    "yes", "y", "true", "ja", "oui", "sí", "si", "sim", "да", "case", "cases", "patient",
+    "affected", "diseased", "disease", "sick", "ill", "positive", "pos", "+", "abnormal",
+    "malignant", "dead", "died", "death", "deceased", "event", "relapse", "recurrence",
+}  # fmt: skip
+"""Labels that are a case where the other of two is none of them; a person may say otherwise."""
+
 _STEM = re.compile(r"^(.+?)[_.=:\s-]+([^_.=:]+)$")
 
 
@@ -40,6 +47,12 @@ def left_out(cohort: Cohort, names: Iterable[str]) -> dict[str, str]:
         for name in names
         if name not in variables
     }
+
+
+def likely_case(labels: Sequence[str]) -> str | None:
+    """The one of two labels that means a case by the word, if just one does."""
+    cases = [label for label in labels if label.strip().casefold() in _CASES]
+    return cases[0] if len(cases) == 1 else None
 
 
 def possible_codes(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, int]:

@@ -16,15 +16,18 @@ from pipeline.data import (
     BINARY,
     REGRESSION,
     Cohort,
+    Hints,
     Table,
     explains_itself,
     load_cohort,
     named,
     read_table,
     require_known,
+    unreadable,
 )
 from pipeline.drafting.columns import (
     left_out,
+    likely_case,
     one_hot_groups,
     possible_codes,
     variable_notes,
@@ -38,6 +41,7 @@ from pipeline.networks import LAMBDAS_OF, REGULARIZERS
 from pipeline.process import write_whole
 from pipeline.search_space import OBJECTIVES, load_search_space
 from pipeline.serving import open_fileset
+from pipeline.words import MLFLOW_RUN
 
 ASK, BY_TABLE = "ask", "by-table"
 """What a parameter says that is not given: asked at a terminal; named after the table."""
@@ -58,6 +62,7 @@ class _Roles:
     categories: tuple[str, ...]
     groups: dict[str, tuple[str, ...]]
     codes: dict[str, int]
+    refused: dict[str, str]
 
 
 def new_study(
@@ -96,6 +101,8 @@ def new_study(
     roles = _roles(
         table, target, task, case, _names(categories), _names(drop), id_column, questions
     )
+    for name, sentence in roles.refused.items():
+        console.print(f"left out: {name}: {sentence}", markup=False, highlight=False)
     chosen = _regularizers(regularizer, questions)
 
     about = ""
@@ -201,17 +208,20 @@ def _roles(
     require_known(id_columns(id_column), list(frame.columns), "id", table.source)
     *family_id, person_id = id_columns(id_column) or (None,)
     columns = [c for c in frame.columns if c not in (target, *family_id, person_id)]
+    # A person hears of all columns that cannot be read at once, and has a file to mend it in.
+    refused = unreadable(table, [c for c in columns if c not in drop], Hints(categories))
     proposed_cohort = load_cohort(
         table,
         target,
         task=task,
         case=None if case in (ASK, "none") else case,
         categories=categories,
-        drop=(*drop, *family_id),
+        drop=(*drop, *family_id, *refused),
         identifier=person_id,
     )
     dropped = dict.fromkeys(drop, "as asked") | dict.fromkeys(family_id, "ids of families")
-    seeming = left_out(proposed_cohort, [c for c in columns if c not in drop])
+    dropped |= {name: error.why for name, error in refused.items()}
+    seeming = left_out(proposed_cohort, [c for c in columns if c not in dropped])
     not_variables = questions.some_of("These seem to be no variables; leave out", seeming, seeming)
     dropped |= {name: seeming[name] for name in not_variables}
     keep = tuple(name for name in seeming if name not in not_variables)
@@ -234,18 +244,20 @@ def _roles(
         categories,
         {name: groups[name] for name in chosen_groups},
         {name: count for name, count in codes.items() if name not in named_codes},
+        {name: str(error) for name, error in refused.items()},
     )
 
 
 def _case(case: str, cohort: Cohort, questions: Questions) -> str | None:
-    """The label of the case: as given, or as a person says where the labels do not; else None."""
+    """The label of the case: as given, as a person says, or as its word does; else None."""
     if case not in (ASK, "none"):
         return case
     if cohort.task != BINARY or explains_itself(cohort.classes):
         return None
     labels = [str(label) for label in cohort.classes]
-    answer = questions.one_of(f"Which is a case, {named(labels)}?", labels, labels[1])
-    return answer if questions.attached else None
+    likely = likely_case(labels)
+    answer = questions.one_of(f"Which is a case, {named(labels)}?", labels, likely or labels[1])
+    return answer if questions.attached else likely
 
 
 def _regularizers(regularizer: str, questions: Questions) -> tuple[str, ...]:
@@ -329,7 +341,7 @@ def _command(place: Path) -> str:
     """What runs the study, from the folder where this process works."""
     if Path.cwd() == PROJECT:
         called = place.stem if place.parent == Path(FOLDER) else str(place)
-        return f"mlflow run . --env-manager local -P study={shlex.quote(called)}"
+        return f"{MLFLOW_RUN} -P study={shlex.quote(called)}"
     script = os.path.relpath(PROJECT / "scripts/search.py")
     return f"python {shlex.quote(script)} --study {shlex.quote(str(place))}"
 

@@ -92,7 +92,8 @@ def study_text(draft: Draft) -> str:
 
 def _opening(draft: Draft) -> list[str]:
     networks = draft.configurations * draft.seeds * len(draft.regularizers)
-    lines = _comment(f"Which variables does a network need to predict {draft.target}?")
+    asked = draft.target.rstrip("?")
+    lines = _comment(f"Which variables does a network need to predict {asked}?")
     lines += _comment(
         f"Written by new_study from {draft.source}: {draft.rows} rows, {len(draft.variables)} "
         f"variables, {networks} networks."

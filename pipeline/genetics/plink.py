@@ -30,7 +30,7 @@ def write_blocks(
 
     people: within-family ids, or family and within-family ids with a tab between.
     """
-    with open(f"{prefix}.fam", "w") as fam:
+    with open(f"{prefix}.fam", "w", encoding="utf-8") as fam:
         for person in people:
             family, tab, name = person.rpartition("\t")
             fam.write(f"{family if tab else 0} {name} 0 0 0 -9\n")

@@ -189,7 +189,7 @@ def write_simulated(
         header_facts = {"simulation": SIMULATION_VERSION, **asdict(simulation)}
         header = "chromosome\tposition\tid\tallele\tcontrol_frequency\teffect\n"
         text = f"# {json.dumps(header_facts)}\n{header}{causal.getvalue()}"
-        Path(f"{part}{CAUSAL_SUFFIX}").write_text(text)
+        Path(f"{part}{CAUSAL_SUFFIX}").write_text(text, "utf-8")
         Path(f"{prefix}.bed").unlink(missing_ok=True)
 
 

@@ -1,5 +1,6 @@
 from .configurations import OPPOSED as OPPOSED
 from .configurations import best_by_inputs_and_regularizer as best_by_inputs_and_regularizer
+from .configurations import best_configuration as best_configuration
 from .configurations import best_row as best_row
 from .configurations import configuration_row as configuration_row
 from .configurations import configuration_table as configuration_table

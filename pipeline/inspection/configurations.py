@@ -56,7 +56,7 @@ def configuration_row(
     number: int, networks: Sequence[NetworkResult], record: StudyRecord, metrics: Sequence[str]
 ) -> dict[str, Any]:
     """Parameters and, over the finished networks, means, deviations and solutions."""
-    finished = [n for n in networks if n.failure is None]
+    finished = _finished(networks)
     params = networks[0].params
     row: dict[str, Any] = {
         "configuration": number,
@@ -68,9 +68,7 @@ def configuration_row(
         "finished": len(finished),
         "failed": len(networks) - len(finished),
     }
-    objective = spread([n.metrics.get(record.objective, np.nan) for n in finished])
-    row |= {"objective_mean": objective.mean, "objective_sd": objective.sd}
-    row["scored"] = objective.networks
+    row |= _objective(finished, record)
     for name in [f"{p}{s}_{m}" for p in ("", "final_") for s in SPLITS for m in metrics]:
         value = spread([n.metrics.get(name, np.nan) for n in finished])
         row |= {f"{name}_mean": value.mean, f"{name}_sd": value.sd}
@@ -85,7 +83,7 @@ def configuration_row(
         row[f"solutions_{epoch}"] = len(groups)
         row[f"entropy_{epoch}_bits"] = entropy_bits([s.label for s in groups for _ in s.networks])
         row[f"opposed_{epoch}"] = opposed_share(groups)
-    means = [s.score(record.objective).mean for s in solutions_of(finished, record.objective)]
+    means = [solution.score(record.objective).mean for solution in groups]  # at the last epoch
     row["solution_gap"] = float(np.ptp(means)) if np.isfinite(means).all() and means else 0.0
     row["families"] = len(families_of(networks[0]))
     return row
@@ -98,6 +96,25 @@ def configuration_table(results: StudyResults) -> pd.DataFrame:
     return pd.DataFrame(
         [configuration_row(c, group, results.record, metrics) for c, group in groups.items()]
     )
+
+
+def best_configuration(results: StudyResults) -> int | None:
+    """The number of `best_row` of the configurations; None when nothing finished."""
+    rows = [
+        {"configuration": number, **_objective(_finished(group), results.record)}
+        for number, group in by_configuration(results.networks).items()
+    ]
+    best = best_row(pd.DataFrame(rows), results.record.maximize)
+    return None if best is None else int(best["configuration"])
+
+
+def _finished(networks: Sequence[NetworkResult]) -> list[NetworkResult]:
+    return [n for n in networks if n.failure is None]
+
+
+def _objective(finished: Sequence[NetworkResult], record: StudyRecord) -> dict[str, float]:
+    of = spread([n.metrics.get(record.objective, np.nan) for n in finished])
+    return {"objective_mean": of.mean, "objective_sd": of.sd, "scored": of.networks}
 
 
 def row_spread(row: Mapping[str, Any] | pd.Series, name: str) -> Spread:

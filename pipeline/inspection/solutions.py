@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline.inspection.stability import death_epoch
 from pipeline.metrics import bootstrap
-from pipeline.results import ANCESTRY, NetworkResult, kept_variables
+from pipeline.results import ANCESTRY, NetworkResult
 
 EXCHANGEABLE = ("genetic",)
 ADJUSTING = (ANCESTRY,)
@@ -67,10 +67,9 @@ def family_totals(network: NetworkResult) -> dict[str, int]:
 
 def kept_names(network: NetworkResult, epoch: str = "last") -> dict[str, tuple[str, ...]] | None:
     """Family → the variables kept at the best or last epoch; None where weights are missing."""
-    layer = network.first_layer if epoch == "best" else network.first_layer_final
-    if layer is None:
+    kept = network.kept.get(epoch)
+    if kept is None:
         return None
-    kept = kept_variables(layer, network.inputs)
     family_of = network.inputs.family_of
     return {
         family: tuple(v for v, is_kept in kept.items() if is_kept and family_of[v] == family)

@@ -24,51 +24,17 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from pipeline.metrics.bootstrap import interval
+from pipeline.metrics.logistic import intercepts, logistic_fits
 
 BINS, FEWEST_ROWS, FEWEST_OF_A_CLASS = 10, 10, 5
 KNOTS = (0.1, 0.5, 0.9)
 """Quantiles of the log-odds at which the curve may bend (Harrell, Regression Modeling Strategies,
 2015, section 2.4)."""
 
-_BLOCK, _STEPS, _CONVERGED, _LARGEST = 2**21, 60, 1e-9, 40.0
-
 
 def once(rows: int) -> np.ndarray:
     """(n, 1) of ones: the rows as they are, each once."""
     return np.ones((rows, 1), np.float32)
-
-
-def logistic_fits(design: np.ndarray, outcome: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """(B, q) coefficients of P(y) = σ(X·β) fitted to every resample, by Newton's method.
-
-    design X (n, q), its columns of size about 1; outcome (n,) 0/1. nan where there is no finite
-    maximum, as where a column separates the classes.
-    """
-    block = max(_BLOCK // max(len(outcome), 1), 1)
-    parts = [
-        _newton(design, outcome, times[:, start : start + block].astype(np.float64))
-        for start in range(0, max(times.shape[1], 1), block)
-    ]
-    return np.concatenate(parts)
-
-
-def _newton(design: np.ndarray, outcome: np.ndarray, times: np.ndarray) -> np.ndarray:
-    rows, columns = design.shape
-    products = (design[:, :, None] * design[:, None, :]).reshape(rows, -1)
-    beta, settled = np.zeros((columns, times.shape[1])), np.zeros(times.shape[1], bool)
-    for _ in range(_STEPS):
-        p = expit(design @ beta)
-        slope = design.T @ (times * (outcome[:, None] - p))  # (q, B)
-        curvature = (products.T @ (times * p * (1.0 - p))).T.reshape(-1, columns, columns)
-        curvature += 1e-10 * np.eye(columns)
-        step = np.linalg.solve(curvature, slope.T[:, :, None])[:, :, 0].T
-        length = np.abs(step).max(axis=0)
-        beta += step * np.minimum(1.0, 2.0 / np.maximum(length, 1e-300))
-        settled = length < _CONVERGED
-        if np.all(settled | (np.abs(beta).max(axis=0) > _LARGEST)):
-            break
-    known = settled & (np.abs(beta).max(axis=0) <= _LARGEST)
-    return np.where(known, beta, np.nan).T
 
 
 def of_risks(outcome: np.ndarray, logits: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
@@ -78,7 +44,7 @@ def of_risks(outcome: np.ndarray, logits: np.ndarray, times: np.ndarray) -> dict
     """
     logits = np.asarray(logits, np.float64)
     spread = float(logits.std())
-    intercept = _intercepts(logits, outcome, times)
+    intercept = intercepts(logits, outcome, times)
     slope = np.full(times.shape[1], np.nan)
     if np.ptp(logits) > 1e-9:
         design = np.column_stack([np.ones(len(logits)), (logits - logits.mean()) / spread])
@@ -105,39 +71,6 @@ def of_quantities(
     if np.ptp(predicted) == 0:
         slope = np.full(len(total), np.nan)
     return {"mean_error": mean(outcome - predicted), "calibration_slope": slope}
-
-
-def _intercepts(logits: np.ndarray, outcome: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """(B,) the a at which the mean of σ(a + z) is the share of cases; nan with one class alone."""
-    block = max(_BLOCK // max(len(outcome), 1), 1)
-    starts = range(0, max(times.shape[1], 1), block)
-    return np.concatenate(
-        [_intercepts_of(logits, outcome, times[:, s : s + block].astype(float)) for s in starts]
-    )
-
-
-def _intercepts_of(logits: np.ndarray, outcome: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """By Newton's steps, halving the interval that holds the root where a step would leave it."""
-    total = times.sum(axis=0)
-    cases = outcome.astype(np.float64) @ times
-    # Far enough out that everyone is predicted to be no case, and a case.
-    low = np.full(len(total), min(-50.0, -30.0 - float(logits.max())))
-    high = np.full(len(total), max(50.0, 30.0 - float(logits.min())))
-    shift = np.zeros(len(total))
-    for _ in range(200):
-        p = expit(logits[:, None] + shift)
-        excess = np.einsum("nb,nb->b", times, p) - cases
-        slope = np.einsum("nb,nb->b", times, p * (1.0 - p))
-        low, high = np.where(excess < 0, shift, low), np.where(excess < 0, high, shift)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            newton = shift - excess / slope
-        inside = (newton > low) & (newton < high)
-        following = np.where(inside, newton, 0.5 * (low + high))
-        done = np.abs(following - shift) < 1e-10
-        shift = following
-        if done.all():
-            break
-    return np.where((cases > 0) & (cases < total), shift, np.nan)
 
 
 def values_of(resampled: Mapping[str, np.ndarray]) -> dict[str, float]:

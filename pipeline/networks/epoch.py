@@ -104,15 +104,14 @@ class Program(NamedTuple):
     predict(first, later, encoder, own rows, initial encodings, constants, start, stop)
     → (K, o, stop − start)
 
-    known_after(known, changed, rests, initial encodings, coefficients, relationship) as `resting`
-    has it, or None without genotypes
+    learned(relationship, coefficients) as `resting` has it, or None without genotypes
 
     own rows are `OwnRows`, or () where every network trains on all rows.
     """
 
     train_epoch: Callable
     predict: Callable
-    known_after: Callable | None
+    learned: Callable | None
 
 
 def tensor_specs(
@@ -158,6 +157,7 @@ def tensor_specs(
         "moving encoder": resting.encoder_specs(slots) if d else (),
         "moving": resting.Moving.specs(slots, d) if d else (),
         "known": spec(None, slots * d),
+        "coefficients": spec(None, None),
         "constants": Constants(
             data_spec(None, columns),
             data_spec(architecture.outputs, None),
@@ -352,13 +352,11 @@ def program(
         # TensorFlow's as they are written, and Python is not translated, which takes 2 s.
         return tf.function(function, input_signature=taken, autograph=False).get_concrete_function()
 
-    known_after = None
+    learned = None
     if genetic:
-        changes = [specs["known"], specs["moving"], tf.TensorSpec([None], tf.bool)]
-        tensors = [specs["initial"], state.encoder.coefficients, data.relationship]
-        known_after = compiled(resting.known_after, [*changes, *tensors])
+        learned = compiled(resting.learned, [data.relationship, specs["coefficients"]])
     return Program(
         compiled(train_epoch, [*epoch_specs, position, position]),
         compiled(predict, [*parts, position, position]),
-        known_after,
+        learned,
     )

@@ -28,6 +28,11 @@ from pipeline.networks.network import WIDEST_PANEL
 PAIRS_AT_ONCE = WIDEST_PANEL
 
 
+def whole_panels(pairs: np.ndarray) -> np.ndarray:
+    """At least one pair, and the last of them again up to a multiple of PAIRS_AT_ONCE."""
+    return np.append(pairs, np.repeat(pairs[-1:], -len(pairs) % PAIRS_AT_ONCE))
+
+
 class Moving(NamedTuple):
     """Which pairs move: pairs (A,) their numbers network·d + dimension, the last one repeated to
     fill up, networks (A,) of them, and place (J,) of each pair among them, A of one that rests."""
@@ -40,11 +45,10 @@ class Moving(NamedTuple):
     def where(cls, chosen: np.ndarray) -> Moving:
         """Of chosen (K, d) bool."""
         pairs = np.flatnonzero(chosen)
-        count = PAIRS_AT_ONCE * max(1, -(-len(pairs) // PAIRS_AT_ONCE))
-        place = np.full(chosen.size, count)
+        filled = whole_panels(pairs if len(pairs) else np.zeros(1, int))
+        place = np.full(chosen.size, len(filled))
         place[pairs] = np.arange(len(pairs))
-        pairs = np.append(pairs, np.repeat(pairs[-1:] if len(pairs) else [0], count - len(pairs)))
-        arrays = pairs, pairs // chosen.shape[1], place
+        arrays = filled, filled // chosen.shape[1], place
         return cls(*(tf.constant(array, tf.int32) for array in arrays))
 
     @classmethod
@@ -55,78 +59,15 @@ class Moving(NamedTuple):
 
 
 def encoder_specs(slots: int) -> optimizer.Encoder:
-    """Shapes of `of_moving` in a compiled program."""
+    """Shapes of the moving pairs' encoder in a compiled program: A networks of one dimension each,
+    but the scale (K, 1) is that of all networks."""
     dual = tf.TensorSpec([None, None, 1])
     return optimizer.Encoder(dual, dual, tf.TensorSpec([None, 1]), tf.TensorSpec([slots, 1]))
 
 
-def initial_known(initial: tf.Tensor, people: int) -> tf.Tensor:
-    """(people, J): E₀ (N, K, d) of the first people, in the layout of `known`."""
-    return _flat(initial[:people], initial.shape[1] * initial.shape[2])
-
-
-def known_after(
-    known: tf.Tensor,
-    changed: Moving,
-    rests: tf.Tensor,
-    initial: tf.Tensor,
-    coefficients: tf.Tensor,
-    relationship: tf.Tensor,
-) -> tf.Tensor:
-    """known (m, J) with the pairs that changed: E₀ + K·C of one that rests now (rests (A,) bool),
-    E₀ of one that moves now. coefficients C (n, K, d), initial E₀ (N, K, d), relationship (N, n).
-    """
-    pairs, people = known.shape[1], tf.shape(known)[0]
-    some = tf.gather(_flat(coefficients, pairs), changed.pairs, axis=1)
-    learned = tf.matmul(relationship[:people], some)
-    start = tf.gather(_flat(initial[:people], pairs), changed.pairs, axis=1)
-    values = start + tf.where(rests[None, :], learned, 0.0)
-    return _with_columns(known, values, changed)
-
-
-def _with_columns(whole: tf.Tensor, values: tf.Tensor, chosen: Moving) -> tf.Tensor:
-    """whole (m, J) with values (m, A) in the chosen columns."""
-    count = tf.shape(values)[1]
-    values = tf.gather(values, tf.minimum(chosen.place, count - 1), axis=1)
-    return tf.where((chosen.place < count)[None, :], values, whole)
-
-
-def _flat(tensor: tf.Tensor, pairs: int) -> tf.Tensor:
-    """(m, K, d) → (m, J)."""
-    return tf.reshape(tensor, [-1, pairs])
-
-
-def of_moving(encoder: optimizer.Encoder, moving: Moving) -> optimizer.Encoder:
-    """Of (n, K, d) the pairs that move, as A networks of one dimension each; the scale (K, 1) is
-    that of all networks."""
-    pairs = encoder.coefficients.shape[1] * encoder.coefficients.shape[2]
-
-    def some(tensor):
-        return tf.gather(_flat(tensor, pairs), moving.pairs, axis=1)[:, :, None]
-
-    second = tf.gather(tf.reshape(encoder.second, [pairs]), moving.pairs)[:, None]
-    return optimizer.Encoder(
-        some(encoder.coefficients), some(encoder.momentum), second, encoder.scale
-    )
-
-
-def with_moved(
-    encoder: optimizer.Encoder, moved: optimizer.Encoder, moving: Moving
-) -> optimizer.Encoder:
-    """The whole encoder (n, K, d) after those that move."""
-    shape = tf.shape(encoder.coefficients)
-    pairs = encoder.coefficients.shape[1] * encoder.coefficients.shape[2]
-
-    def merged(before, after):
-        whole = _with_columns(_flat(before, pairs), after[..., 0], moving)
-        return tf.reshape(whole, tf.shape(before))
-
-    return optimizer.Encoder(
-        merged(encoder.coefficients, moved.coefficients),
-        merged(encoder.momentum, moved.momentum),
-        tf.reshape(merged(encoder.second[None], moved.second[None]), shape[1:]),
-        moved.scale,
-    )
+def learned(relationship: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
+    """K·C (m, A) of m people: relationship (m, n), coefficients (n, A), A whole panels."""
+    return tf.matmul(relationship, coefficients)
 
 
 def encode(

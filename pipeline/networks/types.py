@@ -16,7 +16,7 @@ from pipeline.networks.network import Architecture, Weights
 from pipeline.networks.regularizers import TOLERANCE
 from pipeline.process import cores
 
-PART_BYTES, MOST_OF_A_PART = 32 * 2**20, 32
+PART_BYTES, MOST_OF_A_PART = 32 * 2**20, 64
 """Bytes that one training step of a part may touch, and the most networks of a part: with more, a
 step's tensors leave the caches, and with fewer its small operations weigh more."""
 
@@ -264,6 +264,7 @@ def networks_at_once(
 
 
 def split_networks(networks: int, most: int) -> list[slice]:
-    """All networks in populations of `most` networks, and a smaller last one: parts have a fixed
-    number of slots, so full ones cost least."""
-    return [slice(start, min(start + most, networks)) for start in range(0, networks, most)]
+    """All networks in as few populations of at most `most` as there can be, of equal sizes but for
+    one network: so that their parts have the same number of slots, and one program does for all."""
+    parts = np.array_split(np.arange(networks), -(-networks // most)) if networks else []
+    return [slice(int(part[0]), int(part[-1]) + 1) for part in parts]

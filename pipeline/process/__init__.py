@@ -3,7 +3,8 @@
 `memory` says how much there is and `cores` how many of them, `places` where the person stands,
 `files` writes whole files or none, `stopping` ends within seconds when asked to, `long_calls` does
 linear algebra during which it can, `faults` tells the errors of a disk from those of the program,
-`masking` takes passwords out of text, and `drivers` loads a database's driver while it can be.
+`masking` takes passwords out of text, `drivers` loads a database's driver while it can be,
+`garbage` has Python look for lost cycles less often, and `beside` does something in a thread.
 Nothing here knows of networks or tables.
 """
 

@@ -1,3 +1,4 @@
+from .beside import Beside as Beside
 from .cores import CORES as CORES
 from .cores import cores as cores
 from .drivers import driver_is_late as driver_is_late
@@ -15,7 +16,9 @@ from .files import private_folder as private_folder
 from .files import sweep as sweep
 from .files import sweep_cache as sweep_cache
 from .files import whole_file as whole_file
+from .files import write_all_whole as write_all_whole
 from .files import write_whole as write_whole
+from .garbage import seldom_searched as seldom_searched
 from .long_calls import add_products as add_products
 from .long_calls import factor as factor
 from .long_calls import solve as solve

@@ -10,7 +10,7 @@ import tempfile
 import time
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -78,6 +78,14 @@ def whole_file(path: str | Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _renamed(path, mode) as handle:
+        yield handle
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def _renamed(path: Path, mode: int) -> Iterator[BinaryIO]:
+    """As `whole_file`, where the folder is there; its entry is not brought to the disk."""
     unfinished_path = path.parent / part_name()
     exclusively = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with unfinished(lambda: unfinished_path.unlink(missing_ok=True)):
@@ -86,13 +94,24 @@ def whole_file(path: str | Path, mode: int = 0o666) -> Iterator[BinaryIO]:
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(unfinished_path, path)
-    _sync_folder(path.parent)
 
 
 def write_whole(path: str | Path, content: bytes, mode: int = 0o666) -> None:
     """The content as the file `path`, as `whole_file` does."""
     with whole_file(path, mode) as handle:
         handle.write(content)
+
+
+def write_all_whole(folder: str | Path, files: Mapping[str, bytes]) -> None:
+    """`write_whole` for files by their path in the folder; each folder is synced once."""
+    parents = dict.fromkeys((Path(folder) / name).parent for name in files)
+    for parent in parents:
+        parent.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        with _renamed(Path(folder) / name, 0o666) as handle:
+            handle.write(content)
+    for parent in parents:
+        _sync_folder(parent)
 
 
 @contextmanager

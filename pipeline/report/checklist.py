@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.report.appraisal_words import baseline_sentence
 from pipeline.report.summary import Summary, all_families
-from pipeline.words import listed, metric_words
+from pipeline.words import MLFLOW_RUN, listed, metric_words
 
 DONE, PART, OPEN = "from the study", "in part", "open"
 
@@ -158,7 +158,7 @@ def _updating(r: _Record) -> Filled:
 def _calculated(r: _Record) -> Filled:
     return DONE, (
         "By the forward pass of the kept model; code and preprocessing are in it, and "
-        "mlflow run . -e predict applies it."
+        f"{MLFLOW_RUN} -e predict applies it."
     )
 
 

@@ -20,6 +20,7 @@ from pipeline.report.raster import (
     ZERO,
     ZEROED,
     ZEROED_LINE,
+    common_ink,
     fitted,
     font,
     png_of,
@@ -151,7 +152,6 @@ class HeatMap:
         self.cell_height = int(np.clip(cells_height * r // max(self.rows, 1), 1, 16 * r))
         self.font, self.bold, self.small = font(11 * r), font(13 * r, bold=True), font(10 * r)
         self.line = 13 * r  # height of a line of names
-        self._numbers: dict[str, np.ndarray] = {}
         self._lay_out()
         self._draw_names()
         self._draw_base()
@@ -298,10 +298,7 @@ class HeatMap:
                 put(canvas, ink, middle - ink.shape[0] // 2, left)
 
     def _number(self, text: str, faint: bool) -> np.ndarray:
-        """A number's ink; they are many, and the same ones come again."""
-        if text not in self._numbers:
-            self._numbers[text] = text_ink(text, self.small, FAINT if faint else 0.85)
-        return self._numbers[text]
+        return common_ink(text, self.small, FAINT if faint else 0.85)
 
     def _draw_scale(self, canvas: np.ndarray, scale: float) -> None:
         """The ramp's numbers: its ends, 0, and powers of ten where there is room."""
@@ -330,7 +327,7 @@ class HeatMap:
     ) -> None:
         r, room = self.ratio, self.width - 14 * self.ratio
         heading, _, rest = title.partition(" · ")
-        put(canvas, text_ink(fitted(heading, self.bold, room), self.bold), 6 * r, 6 * r)
+        put(canvas, common_ink(fitted(heading, self.bold, room), self.bold), 6 * r, 6 * r)
         zeroed, others = words
         lines = wrapped(f"{rest} · {zeroed}" if rest else zeroed, self.font, room, lines=2)
         for i, line in enumerate(lines):
@@ -344,7 +341,7 @@ class HeatMap:
         if beyond:
             note += f" · {beyond:,} beyond the scale, largest {sizes.max():.2g}"
         note = others or note
-        put(canvas, text_ink(fitted(note, self.small, room - left), self.small, 0.75),
+        put(canvas, common_ink(fitted(note, self.small, room - left), self.small, 0.75),
             top + 30 * r, left)  # fmt: skip
 
     def pixels(

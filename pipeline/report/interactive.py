@@ -11,15 +11,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from bokeh.document import Document
 from bokeh.embed import components
 from bokeh.layouts import gridplot, row
 from bokeh.models import (
     BasicTicker,
+    BasicTickFormatter,
     ColumnDataSource,
     FixedTicker,
     HoverTool,
     Model,
+    MultiLine,
+    Quad,
     Range1d,
+    Scatter,
+    Segment,
+    VArea,
 )
 from bokeh.models.annotations import Label, Title
 from bokeh.models.renderers import GlyphRenderer
@@ -47,6 +54,10 @@ def script_of_the_library() -> str:
 
 def embedded(plots: Mapping[str, Model]) -> tuple[str, dict[str, str]]:
     """One script without its tag, and name → the element that it fills."""
+    document = Document()
+    with document.models.freeze():  # what belongs to it is looked up once, not for every root
+        for plot in plots.values():
+            document.add_root(plot)
     script, elements = components(dict(plots), wrap_script=False)
     return script, elements
 
@@ -65,6 +76,8 @@ def _source(columns: Mapping[str, Any], tips: Tips) -> ColumnDataSource:
 
 
 def _draw_mark(plot: figure, mark: object) -> GlyphRenderer | None:
+    """A mark as one glyph: `figure`'s own methods would add looks of it for when others are
+    selected and for when it is muted, which nothing here does."""
     if isinstance(mark, Lines):
         source = _source(
             {
@@ -73,27 +86,33 @@ def _draw_mark(plot: figure, mark: object) -> GlyphRenderer | None:
             },
             mark.tips,
         )
-        return plot.multi_line(
-            "xs", "ys", source=source, color=mark.color, alpha=mark.alpha, line_dash=mark.dash,
+        return plot.add_glyph(source, MultiLine(
+            xs="xs", ys="ys", line_color=mark.color, line_alpha=mark.alpha, line_dash=mark.dash,
             line_width=mark.width,
-        )  # fmt: skip
+        ))  # fmt: skip
     if isinstance(mark, Points):
-        return plot.scatter(
-            "x", "y", source=_source({"x": mark.x, "y": mark.y}, mark.tips),
-            marker=_MARKERS[mark.marker], size=mark.size * _MARK_PIXELS, alpha=mark.alpha,
+        return plot.add_glyph(_source({"x": mark.x, "y": mark.y}, mark.tips), Scatter(
+            x="x", y="y", marker=_MARKERS[mark.marker], size=mark.size * _MARK_PIXELS,
             line_color=mark.color if mark.hollow else "white", line_width=1.6 if mark.hollow else 1,
             fill_color="white" if mark.hollow else mark.color,
-        )  # fmt: skip
+            line_alpha=mark.alpha, fill_alpha=mark.alpha,
+        ))  # fmt: skip
     if isinstance(mark, Spans):
-        return plot.segment(mark.x, mark.low, mark.x, mark.high, color=mark.color)
+        source = ColumnDataSource({"x": mark.x, "low": mark.low, "high": mark.high})
+        glyph = Segment(x0="x", y0="low", x1="x", y1="high", line_color=mark.color)
+        return plot.add_glyph(source, glyph)
     if isinstance(mark, Band):
-        plot.varea(mark.x, mark.low, mark.high, color=mark.color, alpha=0.16)
+        source = ColumnDataSource({"x": mark.x, "low": mark.low, "high": mark.high})
+        plot.add_glyph(
+            source, VArea(x="x", y1="low", y2="high", fill_color=mark.color, fill_alpha=0.16)
+        )
         return None
     if isinstance(mark, Boxes):
-        columns = {"left": mark.left, "right": mark.right, "bottom": mark.bottom, "top": mark.top}
-        return plot.quad(
-            "left", "right", "top", "bottom", source=_source(columns, mark.tips), color=mark.color,
-            line_color="white",
+        sides = {"left": mark.left, "right": mark.right, "bottom": mark.bottom, "top": mark.top}
+        return plot.add_glyph(
+            _source(sides, mark.tips),
+            Quad(left="left", right="right", bottom="bottom", top="top", fill_color=mark.color,
+                 line_color="white"),
         )  # fmt: skip
     if isinstance(mark, Note):
         plot.add_layout(Label(
@@ -135,6 +154,8 @@ def _drawn(described: Axes, x_range: object, width: float, height: float) -> fig
         axis.axis_label_text_font_style, axis.axis_label_text_font_size = "normal", "12px"
         axis.axis_label_text_color = axis.major_label_text_color = INK
         axis.minor_tick_line_color = None
+    if described.log_x:  # 0.001, not 1.000e−3
+        plot.xaxis.formatter = BasicTickFormatter(power_limit_low=-5)
     if described.ticks:
         plot.xaxis.ticker = FixedTicker(ticks=list(described.ticks))
     if described.counts:

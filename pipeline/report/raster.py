@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import io
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,14 @@ def text_ink(text: str, font: ImageFont.FreeTypeFont, darkness: float = 1.0) -> 
     rows = min(coverage.shape[0], box.shape[0] - top)
     box[top : top + rows, max(left, 0) :] = coverage[:rows]
     return (WHITE + np.round(box * darkness * (GREYS - 1))).astype(np.uint8)
+
+
+@lru_cache(maxsize=1024)
+def common_ink(text: str, font: ImageFont.FreeTypeFont, darkness: float = 1.0) -> np.ndarray:
+    """`text_ink` of what picture after picture has; read-only."""
+    ink = text_ink(text, font, darkness)
+    ink.flags.writeable = False
+    return ink
 
 
 def fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:

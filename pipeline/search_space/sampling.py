@@ -350,13 +350,14 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     """What the params of the study's persistent trials are recorded under.
 
     They hold for every configuration and seed of the study, also when both grow: the regularizer
-    over all six, a lambda from 0 to its largest value, any seed, any configuration, and every
-    other searched key as it is searched (and as the constant where a configuration has no use of
-    it).
+    over all six, a lambda of the space from 0 to its largest value, any seed, any configuration,
+    and every other searched key as it is searched (and as the constant where a configuration has
+    no use of it). A param costs three statements in every trial: lambdas that no configuration has
+    are left out.
     """
     recorded: dict[str, BaseDistribution] = {"regularizer": CategoricalDistribution(REGULARIZERS)}
-    for name in LAMBDAS:
-        values = space.space.get(name, (0.0,))
+    for name in (name for name in LAMBDAS if name in space.space):
+        values = space.space[name]
         recorded[name] = FloatDistribution(
             0.0, values.high if isinstance(values, Range) else max(values)
         )

@@ -80,19 +80,22 @@ def shown(path: Path) -> str:
 
 
 def find_study(study: str, directory: Path) -> Path:
-    """The file of a study given by its name in `directory`, or by a path to a .yaml file.
+    """The file of a study: by its name in `directory`, else in `search_spaces` of the working
+    folder, or by a path to a .yaml file.
 
     Raises InputError naming the known studies if there is no such file.
     """
+    folders = (directory, Path("search_spaces"))
     is_path = study.endswith((".yaml", ".yml")) or "/" in study or os.sep in study
-    path = Path(study).expanduser() if is_path else directory / f"{study}.yaml"
-    if path.is_file():
-        return path
-    known = sorted(file.stem for file in directory.glob("*.yaml"))
+    places = [Path(study).expanduser()] if is_path else [f / f"{study}.yaml" for f in folders]
+    for place in places:
+        if place.is_file():
+            return place
+    known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
     near = did_you_mean(Path(study).stem, known)
+    named = f"one of {', '.join(known)}, or " if known else ""
     raise InputError(
-        f"`study` must be one of {', '.join(known)}, or a path to a .yaml file that exists, "
-        f"but got {study!r}{near or '.'}"
+        f"`study` must be {named}a path to a .yaml file that exists, but got {study!r}{near or '.'}"
     )
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ from pipeline.data import BINARY, REGRESSION, Cohort, Described, bands, cut_at_q
 from pipeline.genetics import Encoders, Genotypes, dual_of, training_cholesky
 from pipeline.inspection import of_the_table, solution_label
 from pipeline.metrics import score
+from pipeline.process import Beside
 from pipeline.progress import BlockProgress
 from pipeline.results import NetworkResult, StudyResults
 from pipeline.search_space import SearchSpace
@@ -45,6 +46,9 @@ from pipeline.training import genetic_draws
 MOST_NETWORKS = 30
 """Networks of the best configuration that are appraised: the champion, and the first by seed."""
 
+MOST_CELLS_BESIDE = 20_000_000
+"""Of the table and of relationships: those of baselines that are fitted while networks train."""
+
 MOST_CLASSES, CODES = 6, 6
 SHOWN = ("performance", "operating_points", "baselines", "groups", "table_one")
 
@@ -56,9 +60,10 @@ def with_appraisal(
     run: StudyRun,
     cache: Path,
     console: Console,
+    begun: Beside[list[Baseline]] | None = None,
 ) -> StudyResults:
     """The results with their appraisal, which is recorded in the study's run; as they are where no
-    network can be."""
+    network can be. begun: what `begin_baselines` returned."""
     of_table = of_the_table(results)
     champion = champion_network(of_table, people.cohort)
     if champion is None:
@@ -78,7 +83,7 @@ def with_appraisal(
         metric=space.objective.removeprefix("val_"),
         networks=networks,
         champion=champion.name,
-        opponents=_opponents(space, people, cache, console) if space.baselines else (),
+        opponents=_opponents(space, people, cache, console, begun) if space.baselines else (),
         thresholds=thresholds_of(space, cohort) if cohort.task == BINARY else (),
         groupings=groupings_of(space, cohort),
         people_table=people_table(cohort),
@@ -156,23 +161,33 @@ def thresholds_of(space: SearchSpace, cohort: Cohort) -> tuple[float, ...]:
     return tuple(dict.fromkeys(t for t in rounded if 0 < t < 1))
 
 
+def begin_baselines(space: SearchSpace, people: People, cache: Path) -> Beside | None:
+    """Fit the baselines beside training, which leaves a core idle now and then; None where they
+    are kept, not wanted, or so large that both would need much memory."""
+    if not space.baselines:
+        return None
+    data = people.of_baselines(space.inputs, space.objective.removeprefix("val_"))
+    cells = data.columns.size + (0 if data.relationship is None else data.relationship.size)
+    if cells > MOST_CELLS_BESIDE or KeptBaselines(cache).read(_baselines_key(people, data)):
+        return None
+    return Beside(partial(fit_baselines, data))
+
+
 def _opponents(
-    space: SearchSpace, people: People, cache: Path, console: Console
+    space: SearchSpace, people: People, cache: Path, console: Console, begun: Beside | None
 ) -> Sequence[Opponent]:
-    """The baselines: kept ones where nothing that decides them has changed, else fitted now."""
+    """The baselines: kept ones where nothing that decides them has changed, else those begun, or
+    fitted now."""
     metric = space.objective.removeprefix("val_")
     data = people.of_baselines(space.inputs, metric)
     kept, key = KeptBaselines(cache), _baselines_key(people, data)
     baselines = kept.read(key)
     if baselines is None:
-        start = time.monotonic()
         with BlockProgress(console, "baselines", "models") as progress:
-            baselines = fit_baselines(data, progress.done)
+            baselines = begun.result() if begun else fit_baselines(data, progress.done)
         kept.keep(key, baselines)
-        console.print(
-            f"baselines: {len(baselines)} models in {time.monotonic() - start:.1f} s",
-            highlight=False,
-        )
+        seconds = sum(baseline.seconds for baseline in baselines)
+        console.print(f"baselines: {len(baselines)} models in {seconds:.1f} s", highlight=False)
     truth = data.outcome[data.validation]
     return [_opponent(baseline, metric, truth, data.task) for baseline in baselines]
 

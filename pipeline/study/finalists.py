@@ -18,9 +18,8 @@ from pipeline.inspection import (
     BEST_ROLE,
     EXCHANGEABLE,
     Solution,
-    best_row,
+    best_configuration,
     by_configuration,
-    configuration_table,
     solutions_of,
 )
 from pipeline.report import Summary
@@ -35,7 +34,7 @@ from pipeline.serving import (
 )
 from pipeline.tracking import VARIANTS_FOLDER, Origin, StudyRun, param_text
 from pipeline.tracking import models as model_store
-from pipeline.words import listed, metric_words
+from pipeline.words import MLFLOW_RUN, listed, metric_words
 
 MOST_MODELS = 6
 SCORES = re.compile(r"(val|test|train)_")
@@ -96,10 +95,8 @@ def champion_network(results: StudyResults, cohort: Cohort) -> NetworkResult | N
 
 def best_networks(results: StudyResults) -> tuple[NetworkResult, ...]:
     """Those of the best configuration."""
-    best = best_row(configuration_table(results), results.record.maximize)
-    if best is None:
-        return ()
-    return by_configuration(results.networks)[int(best["configuration"])]
+    best = best_configuration(results)
+    return () if best is None else by_configuration(results.networks)[best]
 
 
 def _of_solutions(solutions: Sequence[Solution], cohort: Cohort) -> list[Finalist]:
@@ -152,7 +149,7 @@ def log_finalists(run: StudyRun, summary: Summary, cohort: Cohort) -> tuple[str,
         page = f"#/experiments/{run.experiment_id}/models/{ids[champion.rank]}"
         usage = f'`mlflow.pyfunc.load_model("{uri}").predict(table)`'
         if not champion.from_table:
-            usage = f"`mlflow run . -e predict -P model={uri} -P data=… -P genotypes=… -P id=…`"
+            usage = f"`{MLFLOW_RUN} -e predict -P model={uri} -P data=… -P genotypes=… -P id=…`"
         lines.insert(
             0,
             f"Champion: [{champion.network.name}]({page}), [version {version}](#/models/{name}"

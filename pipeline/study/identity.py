@@ -18,6 +18,7 @@ from pipeline.results import THE_TABLE, StudyRecord
 from pipeline.search_space import SearchSpace, as_recorded
 from pipeline.study.people import GENETIC, People
 from pipeline.study.replicates import Replicate
+from pipeline.words import MLFLOW_RUN
 
 
 def study_id_of(space: SearchSpace, cohort: Cohort, genotypes: Genotypes | None) -> str:
@@ -125,7 +126,7 @@ def command_of(study: str, overrides: Mapping[str, object]) -> str:
     networks train decides nothing."""
     parameters = {"study": study, **overrides}
     parameters.pop("scheduler", None)
-    return "mlflow run . " + " ".join(
+    return f"{MLFLOW_RUN} " + " ".join(
         f"-P {key}={shlex.quote(Path(str(value)).name if key in _FILES else str(value))}"
         for key, value in parameters.items()
     )

@@ -35,7 +35,7 @@ def alone(study_id: str, folder: Path) -> Iterator[None]:
     note = folder / f"{study_id}.holder"
     try:
         with file_lock(path, 0.0):
-            note.write_text(Holder.this().text())
+            note.write_text(Holder.this().text(), "utf-8")
             try:
                 yield
             finally:
@@ -43,7 +43,7 @@ def alone(study_id: str, folder: Path) -> Iterator[None]:
                     note.unlink()
     except Timeout:
         with suppress(OSError):
-            raise refusal("here", Holder.read(note.read_text())) from None
+            raise refusal("here", Holder.read(note.read_text("utf-8"))) from None
         raise refusal("here", None) from None
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from pipeline.data import BINARY
 from pipeline.inspection import (
-    best_row,
+    best_configuration,
     configuration_table,
     of_resamples,
     of_the_table,
@@ -279,9 +279,7 @@ def _row(name: str, estimate: Estimate, networks: int) -> dict:
 
 def _best(gathered: Gathered) -> list[NetworkResult]:
     """The finished networks of the table's best configuration."""
-    record = gathered.results.record
-    best = best_row(configuration_table(of_the_table(gathered.results)), record.maximize)
-    number = None if best is None else int(best["configuration"])
+    number = best_configuration(of_the_table(gathered.results))
     return [n for n in gathered.table if n.configuration == number]
 
 

@@ -94,11 +94,14 @@ def populations(
 
 
 def _sizes(networks: int, at_once: int, crew: Crew | None) -> Iterator[int]:
-    """How many networks each next population has: full ones while all workers get one."""
+    """How many networks each next population has: of one worker as equal as can be; of several
+    full ones while all get one."""
     while networks:
         workers = 1 if crew is None else crew.size
-        if networks >= workers * at_once or workers == 1:
-            counts = [min(at_once, networks)]
+        if workers == 1:
+            counts = [-(-networks // -(-networks // at_once))]
+        elif networks >= workers * at_once:
+            counts = [at_once]
         else:
             counts = [len(part) for part in np.array_split(np.arange(networks), workers)]
         for count in filter(None, counts):

@@ -7,10 +7,12 @@ the next start adds it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from pipeline.errors import InputError
 from pipeline.inspection import solution_label
+from pipeline.process import cores
 from pipeline.provenance import made_with, processor
 from pipeline.report import HeatMap
 from pipeline.results import NetworkResult, ReplicateKey, StudyRecord
@@ -110,7 +112,7 @@ class Recorder:
             )
             for i, result in enumerate(results)
         ]
-        ids = self._run.record_all([(result, self._heat_maps(result)) for result in numbered])
+        ids = self._run.record_all(list(zip(numbered, self._pictures(numbered), strict=True)))
         outcomes = [
             outcome_of(result, run_id, self.scores.space.objective)
             for result, run_id in zip(numbered, ids, strict=True)
@@ -173,6 +175,11 @@ class Recorder:
         renumbered = {o.run_id: numbers[o.run_id] for o in outcomes if numbers[o.run_id] != o.trial}
         self._run.store.set_tag("trial", {run_id: str(n) for run_id, n in renumbered.items()})
 
+    def _pictures(self, results: Sequence[NetworkResult]) -> list[dict[str, bytes]]:
+        """Heat maps of each; pictures are packed without Python's lock, several at once."""
+        with ThreadPoolExecutor(cores()) as pool:
+            return list(pool.map(self._heat_maps, results))
+
     def _heat_maps(self, result: NetworkResult) -> dict[str, bytes]:
         if result.first_layer is None or result.first_layer_final is None:
             return {}
@@ -202,7 +209,7 @@ def outcome_of(result: NetworkResult, run_id: str, objective: str) -> Outcome:
     if result.failure is None:
         variables = result.inputs.penalized
         score = score_of(result.metrics, objective, result.solution or "", variables)
-    return Outcome(result.params, score, result.failure, result.key, run_id, result.trial)
+    return Outcome(result.params, score, result.failure, run_id, result.trial)
 
 
 def outcome_of_run(run: StoredRun, objective: str) -> Outcome:
@@ -213,5 +220,4 @@ def outcome_of_run(run: StoredRun, objective: str) -> Outcome:
         score = score_of(run.metrics, objective, tags.get("solution", ""), variables)
     params = params_from_texts(run.params, tags.get("text_params", ""))
     trial = int(tags["trial"]) if "trial" in tags else None
-    key = tags.get("network_key", "")
-    return Outcome(params, score, tags.get("failure"), key, run.run_id, trial)
+    return Outcome(params, score, tags.get("failure"), run.run_id, trial)

@@ -28,14 +28,14 @@ from pipeline.genetics import (
     on_all_cores,
 )
 from pipeline.inspection import of_the_table, solution_label
-from pipeline.process import private_folder, sweep, sweep_cache
+from pipeline.process import private_folder, seldom_searched, sweep, sweep_cache
 from pipeline.progress import BlockProgress, StudyProgress
 from pipeline.report import TAG, Summary, outcome_links, report_folder, solutions_table, views_of
 from pipeline.report import page as report
 from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
-from pipeline.study.appraising import appraisal_tables, with_appraisal
+from pipeline.study.appraising import appraisal_tables, begin_baselines, with_appraisal
 from pipeline.study.identity import Keys, command_of, record_of, shown_params, study_id_of
 from pipeline.study.lock import StorageLock, alone
 from pipeline.study.needs import require_memory_to_train
@@ -75,6 +75,7 @@ CACHED = (
 
 
 @server_trouble_as_a_sentence()
+@seldom_searched()
 def run_study(
     study: str,
     *,
@@ -160,6 +161,7 @@ def _complete(
 ) -> None:
     """Train what is missing, and write the report; all locks are held."""
     recorder.restore()
+    baselines = begin_baselines(space, people, CACHE)
     _train_all(space, people, recorder, crew, console)
     crew.rest()
     recorder.finish(lambda what: console.print(f"waiting for {what}", markup=False))
@@ -171,7 +173,7 @@ def _complete(
     results = of_the_table(every)
     if people.genotypes is not None:
         results = _with_variants(results, people.genotypes, run, console)
-    results = with_appraisal(results, space, people, run, CACHE, console)
+    results = with_appraisal(results, space, people, run, CACHE, console, baselines)
     _finish(replace(results, networks=every.networks), run, people.cohort, folder, console)
 
 

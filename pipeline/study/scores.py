@@ -33,7 +33,6 @@ class Outcome(NamedTuple):
     params: Params
     score: Score | None
     failure: str | None
-    key: str
     run_id: str
     trial: int | None = None
 

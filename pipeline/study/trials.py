@@ -31,7 +31,7 @@ from pipeline.tracking import (
 )
 
 RESAMPLE = "resample"
-_FAILURE, _SOLUTION, _RUN, _KEY = "failure", "solution", "run_id", "network_key"
+_FAILURE, _SOLUTION, _RUN = "failure", "solution", "run_id"
 Direction = Literal["minimize", "maximize"]
 
 
@@ -143,7 +143,7 @@ class Trials:
             for name, distribution in distributions_of(self.space).items()
             if name in outcome.params or name != RESAMPLE  # the table's own networks have none
         }
-        attributes = {_RUN: outcome.run_id, _KEY: outcome.key}
+        attributes = {_RUN: outcome.run_id}
         values = None
         if outcome.score is None or not math.isfinite(outcome.score.score):
             attributes[_FAILURE] = outcome.failure or "no score"

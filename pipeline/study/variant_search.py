@@ -32,9 +32,8 @@ from pipeline.genetics import (
     training_cholesky,
 )
 from pipeline.inspection import (
-    best_row,
+    best_configuration,
     by_configuration,
-    configuration_table,
     kept_counts,
     solutions_of,
 )
@@ -59,11 +58,10 @@ def _representatives(
     if not networks:
         return []
     record = results.record
-    table = configuration_table(StudyResults(record, tuple(networks)))
-    best = best_row(table, record.maximize)
+    best = best_configuration(StudyResults(record, tuple(networks)))
     if best is None:
         return []
-    of_the_best = by_configuration(networks)[int(best["configuration"])]
+    of_the_best = by_configuration(networks)[best]
     return [s.representative for s in solutions_of(of_the_best, record.objective, "best")]
 
 

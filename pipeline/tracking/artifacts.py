@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
-from pipeline.process import abandoned, part_name, write_whole
+from pipeline.process import abandoned, part_name
 
 
 @contextmanager
@@ -45,12 +45,6 @@ def remove_orphans(location: str, is_unknown: Callable[[str], bool]) -> int:
                 removed += 1
         note.unlink(missing_ok=True)
     return removed
-
-
-def write_into(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Files by their path in the folder, each whole or not at all."""
-    for name, content in files.items():
-        write_whole(folder / name, content)
 
 
 def read_from(folder: Path) -> dict[str, bytes]:

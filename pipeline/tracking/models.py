@@ -30,6 +30,7 @@ from mlflow.types.schema import (
     Schema,
     TensorSpec,
 )
+from mlflow.utils import environment
 
 from pipeline.serving import GENOTYPES, NO_GENOTYPES
 from pipeline.tracking.store import RunStore
@@ -82,9 +83,19 @@ class ModelToLog:
     dataset: tuple[str, str] | None = None
 
 
+_REMARK = "warn_dependency_requirement_mismatches"
+
+
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without MLflow's remarks on examples and on what it does next."""
+    """Without MLflow's remarks on examples and on what it does next.
+
+    To remark that a requirement is not what is installed it reads the lists of all files of all
+    packages, half a second; those listed here are the installed ones.
+    """
+    remark = getattr(environment, _REMARK, None)
+    if remark is not None:
+        setattr(environment, _REMARK, lambda requirements: None)
     loggers = [logging.getLogger(name) for name in ("mlflow.models", "mlflow.pyfunc", "mlflow")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -94,6 +105,8 @@ def _quietly() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        if remark is not None:
+            setattr(environment, _REMARK, remark)
 
 
 def _requirements(genotypes: bool) -> list[str]:

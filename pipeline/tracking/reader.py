@@ -24,6 +24,7 @@ from pipeline.tracking.writer import (
     STUDY,
     complete_runs,
 )
+from pipeline.words import MLFLOW_RUN
 
 DOWNLOADS = 8  # at once, where artifacts come over a network
 SHOWN_STUDIES = 20
@@ -105,7 +106,7 @@ def _chosen(store: RunStore, wanted: str | None) -> StoredRun:
 def _by_its_id(studies: Sequence[StoredRun], wanted: str, uri: str) -> StoredRun:
     if not studies:
         raise InputError(
-            f"there is no study in {uri} yet: `mlflow run . -P study=group_lasso` makes one"
+            f"there is no study in {uri} yet: `{MLFLOW_RUN} -P study=group_lasso` makes one"
         )
     by_name = [run for run in studies if wanted == run.tags.get("study")]
     by_id = [

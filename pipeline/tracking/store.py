@@ -22,8 +22,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.errors import InputError
-from pipeline.process import HIDDEN, masked, sweep
-from pipeline.tracking.artifacts import intended, read_from, remove_orphans, write_into
+from pipeline.process import HIDDEN, masked, sweep, write_all_whole
+from pipeline.tracking.artifacts import intended, read_from, remove_orphans
 from pipeline.tracking.availability import require_answer
 from pipeline.tracking.connecting import connect
 from pipeline.tracking.format import (
@@ -59,7 +59,7 @@ for _name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
 
 EXPERIMENT_KIND, MODEL_TRAINING = "mlflow.experimentKind", "custom_model_development"
 PAGE_RUNS = 1_000
-CALLERS = 8  # at once, of a server
+CALLERS = 8  # at once, of a server or a disk
 
 
 class RunStore:
@@ -154,13 +154,15 @@ class RunStore:
                     pool.map(lambda run: self._add_by_calls(experiment_id, run, dataset), runs)
                 )
         run_ids = [uuid.uuid4().hex for _ in runs]
-        with intended(self._location(experiment_id), run_ids):
+        location = self._location(experiment_id)
+        addresses = [append_to_uri_path(location, run_id, "artifacts") for run_id in run_ids]
+        with intended(location, run_ids):
+            with ThreadPoolExecutor(
+                CALLERS
+            ) as pool:  # a disk brings several at once as fast as one
+                list(pool.map(self._write_files, addresses, [run.files for run in runs]))
             rows = []
-            for run_id, run in zip(run_ids, runs, strict=True):
-                artifact_uri = append_to_uri_path(
-                    self._location(experiment_id), run_id, "artifacts"
-                )
-                self._write_files(artifact_uri, run.files)
+            for run_id, run, artifact_uri in zip(run_ids, runs, addresses, strict=True):
                 params = clipped(run.params, MAX_PARAM_CHARACTERS)
                 tags = clipped(self._system_tags(run.name) | dict(run.tags), MAX_TAG_CHARACTERS)
                 columns = run_columns(run, run_id, int(experiment_id), artifact_uri, self.user)
@@ -283,10 +285,13 @@ class RunStore:
         if not files:
             return
         if is_local_uri(artifact_uri):
-            write_into(Path(local_file_uri_to_path(artifact_uri)), files)
+            write_all_whole(Path(local_file_uri_to_path(artifact_uri)), files)
             return
-        with tempfile.TemporaryDirectory() as folder:
-            write_into(Path(folder), files)
+        with tempfile.TemporaryDirectory() as folder:  # on its way: it need not outlast anything
+            for name, content in files.items():
+                place = Path(folder) / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
             self._repository(artifact_uri).log_artifacts(folder)
 
     def get(self, run_id: str) -> StoredRun | None:
@@ -310,6 +315,8 @@ class RunStore:
         A database has an index on the names of tags and none on their values: name a tag first
         that few runs have.
         """
+        if self._sql is not None and largest is None:
+            return self._sql.search(experiment_ids, tags) if experiment_ids else []
         condition = " AND ".join(
             f"tags.`{tag}` = '{value}'" if value else f"tags.`{tag}` != ''" for tag, value in tags
         )

@@ -19,7 +19,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.tracking.format import LARGEST_FLOAT
-from pipeline.tracking.records import NewRun
+from pipeline.tracking.records import NewRun, StoredRun
+from pipeline.tracking.store_search import find_runs
 
 COMPARED_VERSIONS = {"dc11669786a5"}
 """`alembic_version` of databases on which a test compares, row for row and in all tables, what is
@@ -133,6 +134,12 @@ class SqlRuns:
             write("tags", [{"run": run_id} for run_id in values], tags.delete().where(which))
             write("tags", [{"key": key, "value": v, "run_uuid": run} for run, v in values.items()])
 
+    def search(
+        self, experiment_ids: Sequence[str], tags: Sequence[tuple[str, str]]
+    ) -> list[StoredRun]:
+        """As `find_runs`."""
+        return find_runs(self._engine, self._tables, experiment_ids, tags)
+
     def _link(self, write, run_id: str, experiment_id: int, name: str, digest: str) -> None:
         datasets = self._tables["datasets"].c
         which = (datasets.experiment_id == experiment_id) & (datasets.name == name)
@@ -163,8 +170,7 @@ class _Writer:
         self._begin()
 
     def _begin(self) -> None:
-        self.connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-        self.connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        """What a transaction begins with."""
 
     def __call__(self, table: str, rows: Sequence[dict], statement: Any = None) -> None:
         if rows:
@@ -172,10 +178,26 @@ class _Writer:
             self.connection.execute(statement, rows)
 
 
-class _PostgresWriter(_Writer):
-    def _begin(self) -> None:
-        pass
+class _SqliteWriter(_Writer):
+    """Rows go to the driver as they are: SQLAlchemy takes longer over each than SQLite."""
 
+    def _begin(self) -> None:
+        self.connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+        self.connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+
+    def __call__(self, table: str, rows: Sequence[dict], statement: Any = None) -> None:
+        if statement is not None or not rows:
+            super().__call__(table, rows, statement)
+            return
+        names = list(rows[0])
+        columns, values = ", ".join(f'"{n}"' for n in names), ", ".join("?" * len(names))
+        self.connection.exec_driver_sql(
+            f'INSERT INTO "{table}" ({columns}) VALUES ({values})',
+            [tuple(row[name] for name in names) for row in rows],
+        )
+
+
+class _PostgresWriter(_Writer):
     def __call__(self, table: str, rows: Sequence[dict], statement: Any = None) -> None:
         raw = self.connection.connection.cursor()
         if statement is not None or not rows or not hasattr(raw, "copy"):  # of another driver
@@ -187,7 +209,7 @@ class _PostgresWriter(_Writer):
                 copy.write_row([row[name] for name in names])
 
 
-WRITERS = {"sqlite": _Writer, "postgresql": _PostgresWriter}
+WRITERS = {"sqlite": _SqliteWriter, "postgresql": _PostgresWriter}
 """SQLAlchemy's name of a database → how rows come into it."""
 
 

@@ -2,8 +2,8 @@
 
 Operations of this size use a second core badly when they are split over both, so each core has a
 part of its own. Networks stand in slots; slots without one repeat the last network, and some at the
-end are always unused (`spare_networks`). A part has FEW, MIDDLING or `networks_of_a_part` slots
-and the spare ones: in all these shapes a network's arithmetic is the same, digit by digit.
+end are always unused (`spare_networks`). A part has FEW slots or a multiple of SLOTS_AT_ONCE, and
+the spare ones: in all these shapes a network's arithmetic is the same, digit by digit.
 
 Shapes: K slots, N people (n training rows first), p first-layer columns, d encoder outputs.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -43,10 +44,11 @@ from pipeline.training import tensors
 from pipeline.training.own_rows import Ownership
 from pipeline.training.resting_encoder import RestingEncoder
 
-FEW, MIDDLING = 3, 16
-"""Networks of a part, besides the most that it can have: so that few do not pay for many."""
+FEW, SLOTS_AT_ONCE = 3, 8
+"""Networks of a part are FEW, or a multiple from the second on, for each of which a program is
+compiled when it is first needed: so that few do not pay for many."""
 
-STEP_SLOTS = 8
+STEP_SLOTS = 16
 """What a step costs besides its slots, in slots."""
 
 
@@ -83,24 +85,33 @@ class Setting:
         return networks_of_a_part(self.data, self.architecture, self.schedule)
 
     @property
-    def sizes(self) -> tuple[int, int, int]:
-        """FEW, MIDDLING and the most networks of a part, none above the most."""
-        return min(FEW, self.most), min(MIDDLING, self.most), self.most
+    def sizes(self) -> list[int]:
+        """Networks that a part has slots for, in rising order."""
+        multiples = range(2 * SLOTS_AT_ONCE, self.most, SLOTS_AT_ONCE)
+        return [size for size in (FEW, *multiples) if size < self.most] + [self.most]
+
+    def _size(self, networks: int) -> int:
+        """The least that so many networks fit in."""
+        return next(size for size in self.sizes if networks <= size)
 
     def split(self, networks: np.ndarray) -> list[np.ndarray]:
-        """Networks → those of each part, so that the cores are done soonest."""
+        """Networks → those of each part, so that the cores are done soonest.
 
-        def time(size: int) -> tuple[int, int]:
-            parts = -(-len(networks) // size)
+        Parts take turns: neighbors tend to be alike, and the parts are to cost the same.
+        """
+        if not len(networks):
+            return []
+
+        def time(parts: int) -> tuple[int, int]:
+            size = self._size(-(-len(networks) // parts))
             return -(-parts // cores()) * (size + STEP_SLOTS), parts
 
-        size = min(self.sizes, key=time)
-        return [networks[i : i + size] for i in range(0, len(networks), size)]
+        parts = min({-(-len(networks) // size) for size in self.sizes}, key=time)
+        return [networks[i::parts] for i in range(parts)]
 
     def slots(self, networks: int) -> int:
-        """Of a part of so many networks: FEW, MIDDLING or the most, and the spare ones."""
-        size = next(size for size in self.sizes if networks <= size)
-        return size + spare_networks(self.architecture)
+        """Of a part of so many networks, the spare ones too."""
+        return self._size(networks) + spare_networks(self.architecture)
 
     def program(self, slots: int) -> Program:
         columns = self.constants.columns.shape[1]
@@ -200,7 +211,7 @@ class Part:
         state = self.state
         if isinstance(state.encoder, optimizer.Encoder):
             if self._resting is None:
-                self._resting = RestingEncoder(setting, self.initial_encodings, state.encoder)
+                self._resting = self._all_moving(state.encoder)
             weights = state.first.numpy()[:, :, setting.places.encodings]
             moves = np.any(weights != 0.0, axis=1)
             moves[len(self.networks) :] = False  # slots without a network
@@ -222,6 +233,23 @@ class Part:
         self.state = state
         return EpochResult(*(x.numpy()[: len(self.networks)] for x in result))
 
+    def _all_moving(self, encoder: optimizer.Encoder) -> RestingEncoder:
+        (n, validation, _), program = (
+            self.setting.data.rows,
+            self.setting.program(len(encoder.scale)),
+        )
+        relationship = self.setting.constants.relationship[: n + validation]
+        assert program.learned is not None
+        learned = partial(program.learned, relationship)
+        return RestingEncoder(encoder, self.initial_encodings[: n + validation], learned)
+
+    def encoder_of(self, slot: int) -> tuple[np.ndarray, np.ndarray] | tuple[()]:
+        """C (n, d) and a (1,) of one network after an epoch; () without genotypes."""
+        if self._resting is None:
+            return ()
+        scale = self._resting.moving_encoder.scale.numpy()[slot]
+        return self._resting.coefficients(slot), scale.copy()
+
     def gathered(self) -> optimizer.State:
         """The state, with the whole encoder as it is after the last epoch."""
         if self._resting is not None:
@@ -241,17 +269,10 @@ class Snapshots:
 
     def keep(self, part: Part, slots: np.ndarray) -> None:
         """Remember the networks in these slots as they are now."""
-        if not len(slots):
-            return
-        state = part.gathered()
-        encoder = state.encoder
-        first, later = state.first.numpy()[slots], state.later.numpy()[slots]
-        if isinstance(encoder, optimizer.Encoder):
-            coefficients = tf.gather(encoder.coefficients, slots, axis=1).numpy()
-            scale = encoder.scale.numpy()[slots]
-        for i, network in enumerate(part.networks[slots]):
-            learned = () if encoder == () else (coefficients[:, i], scale[i])
-            self.kept[network] = (first[i], later[i], learned)
+        first, later = part.state.first.numpy(), part.state.later.numpy()
+        for slot in slots:
+            state = first[slot].copy(), later[slot].copy(), part.encoder_of(slot)
+            self.kept[part.networks[slot]] = state
 
     def of(self, network: int) -> tuple[Weights, tuple]:
         """Weights of one network, and of its encoder C (n, d) and a (); () without genotypes."""

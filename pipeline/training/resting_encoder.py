@@ -1,19 +1,19 @@
 """The encoder of a part between its epochs: which dimensions move, and the whole of it on demand.
 
-Shapes: K slots, d encoder outputs, n training rows, N people.
+What moves is in the program's tensors, what rests in arrays that are changed in place: so a change
+of a few dimensions costs what these cost, and not what all do.
+
+Shapes: K slots, d encoder outputs, J = K·d pairs, A of them moving, n training rows, m people.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline.networks import Encodings, optimizer, resting
-
-if TYPE_CHECKING:
-    from pipeline.training.population import Setting
 
 
 class RestingEncoder:
@@ -22,46 +22,81 @@ class RestingEncoder:
     that goes on from a checkpoint or with other networks beside it.
     """
 
-    def __init__(self, setting: Setting, initial: tf.Tensor, encoder: optimizer.Encoder):
-        """initial E₀ (N, K, d), encoder C (n, K, d)."""
-        n, validation, _ = setting.data.rows
-        self._setting, self._initial, self._encoder = setting, initial, encoder
-        self._moves = np.ones(encoder.second.shape, bool)
+    def __init__(self, encoder: optimizer.Encoder, initial: tf.Tensor, learned: Callable):
+        """encoder of n × K × d; initial E₀ (m, K, d); learned: coefficients (n, A) → K·C (m, A)."""
+        self._shape, self._learned = tuple(encoder.second.shape), learned
+        pairs = encoder.second.shape.num_elements()
+        self._initial = initial.numpy().reshape(-1, pairs)
+        self._known = self._initial.copy()
+        self._known_tensor = tf.constant(self._known)
+        # C and its moments; of pairs that move, those of the program count.
+        self._dual = [
+            np.ascontiguousarray(each.numpy().reshape(-1, pairs).T)  # (J, n)
+            for each in (encoder.coefficients, encoder.momentum)
+        ]
+        self._second = encoder.second.numpy().ravel()
+        self._moves = np.zeros(self._shape, bool)
         self._moving = resting.Moving.where(self._moves)
-        self._known = resting.initial_known(initial, n + validation)
-        self._of_moving, self._merged = resting.of_moving(encoder, self._moving), True
-
-    @property
-    def moving_encoder(self) -> optimizer.Encoder:
-        """Of the pairs that move, as the program takes it and gives it back."""
-        return self._of_moving
-
-    @moving_encoder.setter
-    def moving_encoder(self, encoder: optimizer.Encoder) -> None:
-        self._of_moving, self._merged = encoder, False
-
-    def whole(self) -> optimizer.Encoder:
-        """(n, K, d) of all dimensions."""
-        if not self._merged:
-            self._encoder = resting.with_moved(self._encoder, self._of_moving, self._moving)
-            self._merged = True
-        return self._encoder
+        empty = tf.zeros([len(self._dual[0][0]), 1, 1])
+        self.moving_encoder = optimizer.Encoder(empty, empty, empty[:, 0], encoder.scale)
+        self._move(np.ones(self._shape, bool))
 
     def prepared(self, moves: np.ndarray) -> Encodings:
         """Of an epoch in which these dimensions move, (K, d) bool."""
-        changed = moves != self._moves
-        if changed.any():
-            encoder, which = self.whole(), resting.Moving.where(changed)
-            known_after = self._setting.program(len(moves)).known_after
-            assert known_after is not None
-            self._known = known_after(
-                self._known,
-                which,
-                tf.gather(tf.constant(~moves.ravel()), which.pairs),
-                self._initial,
-                encoder.coefficients,
-                self._setting.constants.relationship,
-            )
-            self._moves, self._moving = moves, resting.Moving.where(moves)
-            self._of_moving = resting.of_moving(encoder, self._moving)
-        return Encodings(self._moving, self._known)
+        rest = np.flatnonzero(self._moves & ~moves)
+        again = np.flatnonzero(moves & ~self._moves)
+        if len(rest):
+            self._take(rest)
+            some = np.ascontiguousarray(self._dual[0][resting.whole_panels(rest)].T)
+            learned = self._learned(tf.constant(some)).numpy()[:, : len(rest)]
+            self._known[:, rest] = self._initial[:, rest] + learned
+        if len(again):
+            self._known[:, again] = self._initial[:, again]
+        if len(rest) or len(again):
+            self._move(moves)
+            self._known_tensor = tf.constant(self._known)
+        return Encodings(self._moving, self._known_tensor)
+
+    def _take(self, pairs: np.ndarray) -> None:
+        """Into the arrays: these pairs, which move."""
+        at, (*dual, second, _) = self._moving.place.numpy()[pairs], self.moving_encoder
+        for array, tensor in zip(self._dual, dual, strict=True):
+            array[pairs] = np.take(tensor.numpy()[:, :, 0], at, axis=1).T
+        self._second[pairs] = second.numpy()[at, 0]
+
+    def _move(self, moves: np.ndarray) -> None:
+        """Have these pairs move: those that did as they are now, the others as in the arrays."""
+        moving = resting.Moving.where(moves)
+        pairs = moving.pairs.numpy()
+        came = ~self._moves.ravel()[pairs]
+        at = np.where(came, 0, self._moving.place.numpy()[pairs])
+        *dual, second, scale = self.moving_encoder
+        coefficients, momentum = (np.take(each.numpy()[:, :, 0], at, axis=1) for each in dual)
+        for array, some in zip(self._dual, (coefficients, momentum), strict=True):
+            some[:, came] = array[pairs[came]].T
+        some_second = np.where(came, self._second[pairs], second.numpy()[at, 0])
+        self.moving_encoder = optimizer.Encoder(
+            tf.constant(coefficients[:, :, None]),
+            tf.constant(momentum[:, :, None]),
+            tf.constant(some_second[:, None]),
+            scale,
+        )
+        self._moves, self._moving = moves, moving
+
+    def whole(self) -> optimizer.Encoder:
+        """(n, K, d) of all dimensions."""
+        self._take(np.flatnonzero(self._moves))
+        coefficients, momentum = (
+            tf.constant(np.ascontiguousarray(each.T).reshape(-1, *self._shape))
+            for each in self._dual
+        )
+        second = tf.constant(self._second.reshape(self._shape))
+        return optimizer.Encoder(coefficients, momentum, second, self.moving_encoder.scale)
+
+    def coefficients(self, slot: int) -> np.ndarray:
+        """C (n, d) of one network."""
+        pairs = np.arange(slot * self._shape[1], (slot + 1) * self._shape[1])
+        moving = pairs[self._moves[slot]]
+        if len(moving):
+            self._take(moving)
+        return np.ascontiguousarray(self._dual[0][pairs].T)

@@ -52,6 +52,7 @@ from pipeline.solvers.problem import (
     uphill,
     variable_norms,
 )
+from pipeline.solvers.walk import Walk
 
 ROUNDING = 2.0**-24
 """Half a unit in the last place of float32: rounding moves W_u by up to so much of its length."""
@@ -65,6 +66,10 @@ WITH_MOMENTUM, WITHOUT, MOST_STEPS = 12, 4, 48
 SHORTER, MUCH, MOST_TRIALS = 0.25, 1e-6, 8
 """Share of its length that a step keeps where the objective rose; what a first step may raise it,
 as those after it may lower it again; and how many first steps are tried."""
+
+INNER, STEPS_ALONG, WALKS_ALONG = 0.3, 60, 8
+"""Share of the tolerance to which W is moved among the points of its kinks; evaluations for that,
+until a weight becomes 0; and how often it goes on from there."""
 
 NEWTON_STEPS, RESIDUAL_NEWTON_STEPS = 6, 15
 """Newton steps at most for the multipliers of a step, and for those of the residual."""
@@ -120,6 +125,16 @@ def _proximal_steps(
 
 def _projected(first: np.ndarray, pairs: Pairs, multipliers: np.ndarray) -> np.ndarray:
     """W moved as little as possible to z_ui = 0 of all pairs with 0 < σ < c; zeros stay zero."""
+    rows, gram = _held(first, pairs, multipliers)
+    for _ in range(2):  # the second time corrects the rounding of the first
+        away = np.matmul(rows, first[:, :, None])
+        first = first - np.matmul(rows.transpose(0, 2, 1), np.linalg.solve(gram, away))[:, :, 0]
+    return first
+
+
+def _held(first: np.ndarray, pairs: Pairs, multipliers: np.ndarray):
+    """The rows (h, m, p) of all pairs with 0 < σ < c, padded with rows of zeros, in the weights
+    that are not zero, and their products (h, m, m), lifted a little to be regular."""
     inside = (multipliers > 0.0) & (multipliers < pairs.slopes)
     m = int(inside.sum(axis=1).max(initial=0))
     chosen = np.argsort(~inside, axis=1, kind="stable")[:, :m]
@@ -130,10 +145,7 @@ def _projected(first: np.ndarray, pairs: Pairs, multipliers: np.ndarray) -> np.n
     diagonal = gram[:, np.arange(m), np.arange(m)]
     lifted = diagonal + 1e-12 * diagonal.max(axis=1, initial=0.0, keepdims=True) + 1e-300
     gram[:, np.arange(m), np.arange(m)] = np.where(held, lifted, 1.0)
-    for _ in range(2):  # the second time corrects the rounding of the first
-        away = np.matmul(rows, first[:, :, None])
-        first = first - np.matmul(rows.transpose(0, 2, 1), np.linalg.solve(gram, away))[:, :, 0]
-    return first
+    return rows, gram
 
 
 class Certificate(NamedTuple):
@@ -288,7 +300,29 @@ def _settled(
         residual = kkt_residual(last, problem, tolerance)
         if residual < smallest:
             best, smallest = last, residual
+        if smallest.relative > tolerance:
+            walked = _along(current, kinks, tolerance, problem)
+            if (value_walked := objective(walked, problem)) < value:
+                current, value, with_momentum = walked, value_walked, 0
     return Settled(best, smallest, last, length)
+
+
+def _along(first: np.ndarray, kinks: tuple, tolerance: float, problem: Problem) -> np.ndarray:
+    """W moved among the points that lie on the same kinks (0 < σ < c), where F is smooth."""
+    for _ in range(WALKS_ALONG):
+        rows, gram = _held(first, *kinks)
+        solved = np.linalg.solve(gram, rows).transpose(0, 2, 1)  # (h, p, m)
+
+        def project(each: np.ndarray, rows=rows, solved=solved) -> np.ndarray:
+            return each - np.matmul(solved, np.matmul(rows, each[:, :, None]))[:, :, 0]
+
+        walk = Walk(_projected(first, *kinks), problem, np.float32)
+        walk.along(project, INNER * tolerance, STEPS_ALONG)
+        same = np.array_equal(walk.here.first != 0.0, first != 0.0)
+        first = walk.here.first
+        if same:
+            break
+    return first
 
 
 def _spread(part: np.ndarray, which: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -37,6 +37,11 @@ class Pairs:
         """Whether there are pairs."""
         return bool(len(self._s))
 
+    @property
+    def full(self) -> bool:
+        """Whether there are as many as are remembered."""
+        return len(self._s) == self._most
+
     def add(self, s: np.ndarray, y: np.ndarray) -> None:
         """A pair, where the function bends upwards along s; `step` is its sᵀy/yᵀy (Barzilai and
         Borwein 1988)."""

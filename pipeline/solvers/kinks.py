@@ -71,6 +71,9 @@ INNER, STEPS_ALONG, WALKS_ALONG = 0.3, 60, 8
 """Share of the tolerance to which W is moved among the points of its kinks; evaluations for that,
 until a weight becomes 0; and how often it goes on from there."""
 
+RISE = 1e-8
+"""Share of the objective that it may rise in a round: beside a minimum it is flat."""
+
 NEWTON_STEPS, RESIDUAL_NEWTON_STEPS = 6, 15
 """Newton steps at most for the multipliers of a step, and for those of the residual."""
 
@@ -270,14 +273,15 @@ def onto_kinks(
 def _settled(
     first: np.ndarray, tolerance: float, problem: Problem, length: float | None
 ) -> Settled:
-    """`onto_kinks` on all columns, by steps of this length or of 1/curvature.
+    """`onto_kinks` on all columns, by steps of 1/curvature, or little longer than this length.
 
     A step or a round after which the objective is higher crossed kinks that it did not look at: it
     is not taken, and the next steps are SHORTER.
     """
     current = best = last = first.astype(np.float64)
     smallest = Certificate(np.inf, np.inf)
-    length = length or 1.0 / (SAFETY * _curvature(current, problem))
+    longest = 1.0 / (SAFETY * _curvature(current, problem))
+    length = longest if length is None else min(longest, length / SHORTER)
     s, value, rough = None, objective(current, problem), problem.in_precision(np.float32)
     steps = with_momentum = 0
     while True:  # the first step alone says whether its length is far too long
@@ -291,7 +295,7 @@ def _settled(
         moved, kinks, s_after = _round(current, s, length, many, problem, rough)
         steps += sum(many)
         value_after = objective(moved, problem)
-        if not value_after <= value:
+        if not value_after <= value + RISE * abs(value):
             length, with_momentum = SHORTER * length, 0
             continue
         current, s, value = moved, s_after, value_after

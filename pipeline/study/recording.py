@@ -60,12 +60,20 @@ class Recorder:
         self._made_with = made_with(record.facts)
         self.study_id = record.study_id
 
-    def restore(self) -> None:
-        """Take up what earlier starts recorded; trials that the storage lacks are added."""
+    def restore(self) -> int:
+        """Take up what earlier starts recorded; trials that the storage lacks are added.
+
+        Returns how many networks are to be tried again, which were given up.
+        """
         self._run.discard_unfinished()
         self._run.delivery.take_up()
+        runs = self._run.recorded()
+        given_up = [run for run in runs if _was_given_up(run)]
+        self._run.discard(given_up)
         objective = self.scores.space.objective
-        self._keep([outcome_of_run(run, objective) for run in self._run.recorded()])
+        kept = [run for run in runs if not _was_given_up(run)]
+        self._keep([outcome_of_run(run, objective) for run in kept])
+        return len(given_up)
 
     def adopt(self, replicates: Iterable[tuple[Replicate, str]]) -> int:
         """Record networks that some study of this store has already; returns how many.
@@ -244,7 +252,14 @@ def outcome_of(result: NetworkResult, run_id: str, objective: str) -> Outcome:
     if result.failure is None:
         variables = result.inputs.penalized
         score = score_of(result.metrics, objective, result.solution or "", variables)
-    return Outcome(result.params, score, result.failure, run_id, result.trial)
+    given_up = result.failure is not None and not result.key
+    return Outcome(result.params, score, result.failure, run_id, result.trial, given_up)
+
+
+def _was_given_up(run: StoredRun) -> bool:
+    """Whether no worker lived to train it: it failed, and has no key, since nothing is known of the
+    network itself."""
+    return "failure" in run.tags and "network_key" not in run.tags
 
 
 def outcome_of_run(run: StoredRun, objective: str) -> Outcome:
@@ -255,4 +270,4 @@ def outcome_of_run(run: StoredRun, objective: str) -> Outcome:
         score = score_of(run.metrics, objective, tags.get("solution", ""), variables)
     params = params_from_texts(run.params, tags.get("text_params", ""))
     trial = int(tags["trial"]) if "trial" in tags else None
-    return Outcome(params, score, tags.get("failure"), run.run_id, trial)
+    return Outcome(params, score, tags.get("failure"), run.run_id, trial, _was_given_up(run))

@@ -162,7 +162,8 @@ def _complete(
     console: Console,
 ) -> None:
     """Train what is missing, and write the report; all locks are held."""
-    recorder.restore()
+    if again := recorder.restore():
+        console.print(f"trained again: {again} networks whose workers died", highlight=False)
     baselines = begin_baselines(space, people, CACHE)
     _train_all(space, people, recorder, crew, console)
     crew.rest()
@@ -291,13 +292,10 @@ def _record_done(
     if trained.predictions is not None:
         positions, by_row = trained.predictions
         Predictions(CACHE, keys.people).keep([keys.of(replicates[p]) for p in positions], by_row)
-    keyed = zip(trained.results, replicates, strict=True)
-    recorder.record(
-        [
-            replace(result, key=keys.of(replicate), processor=done.processor)
-            for result, replicate in keyed
-        ]
-    )
+    # A network without a key is no result: it is tried again, and no other study takes it over.
+    of_each = ["" if done.given_up else keys.of(replicate) for replicate in replicates]
+    keyed = zip(trained.results, of_each, strict=True)
+    recorder.record([replace(result, key=key, processor=done.processor) for result, key in keyed])
     progress.recorded(len(replicates), recorder.scores.best_mean())
 
 

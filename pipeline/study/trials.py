@@ -33,6 +33,8 @@ from pipeline.tracking import (
 
 RESAMPLE = "resample"
 _FAILURE, _SOLUTION, _RUN = "failure", "solution", "run_id"
+_GIVEN_UP = "given_up"
+"""Of a failed trial: no worker lived to train its network."""
 Direction = Literal["minimize", "maximize"]
 
 
@@ -113,12 +115,15 @@ class Trials:
         self.next_number = 0
         self._adding = False
         self._leaving = threading.Event()
-        self._read_numbers()
+        self._read_numbers(of_earlier_starts=True)
 
-    def _read_numbers(self) -> None:
+    def _read_numbers(self, of_earlier_starts: bool = False) -> None:
+        # Networks that an earlier start gave up get a new trial.
         # Trials are over when they are added, so that those seen before are as they were.
         for trial in self._study.get_trials(deepcopy=False)[self.next_number :]:
             self.next_number = max(self.next_number, trial.number + 1)
+            if of_earlier_starts and _GIVEN_UP in trial.user_attrs:
+                continue
             if (key := _replicate_key(trial)) is not None:
                 self.numbers.setdefault(key, trial.number)
         self._adding = False
@@ -155,6 +160,8 @@ class Trials:
         values = None
         if outcome.score is None or not math.isfinite(outcome.score.score):
             attributes[_FAILURE] = outcome.failure or "no score"
+            if outcome.is_given_up:
+                attributes[_GIVEN_UP] = "yes"
         else:
             values = [outcome.score.score]
             if KEPT in self.space.objectives:

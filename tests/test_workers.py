@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -709,6 +709,32 @@ def test_networks_whose_worker_dies_are_failed_trials_that_the_same_command_trie
     networks = of_kind(tmp_path, "network")
     assert {run.status for run in networks} == {"FINISHED"}
     assert len({run.tags["trial"] for run in networks}) == len(networks) == 12
+
+
+class Dying:
+    """A crew none of whose workers lives."""
+
+    size = cores = 1
+
+    def each(self, do, shared, jobs, on_progress=None) -> Iterator[Done]:
+        for job in jobs:
+            yield Done(job, None, given_up="its worker died 3 times")
+
+    def rest(self) -> None:
+        """There is nobody."""
+
+
+def test_a_study_all_of_whose_networks_lost_their_workers_ends_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = write_study(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.study.run.open_crew", lambda *_: nullcontext(Dying()))
+        with pytest.raises(InputError, match="those of all 2 networks died"):
+            run_here(tmp_path, study, scheduler="processes:1")
+    assert study_run(tmp_path).status == "FAILED"
+    assert "trained again: 2 networks" in run_here(tmp_path, study)
+    assert study_run(tmp_path).status == "FINISHED"
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,7 @@ def _train_all(
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     keys = Keys(people, space.objective)
     checkpoint = Checkpoint(CACHE / "checkpoints" / recorder.study_id)
+    lost = 0  # networks whose workers died
     shared: tuple[People, str] | None = None  # made once: it travels to each worker once
     with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(scores.by_configuration()):
@@ -275,6 +276,12 @@ def _train_all(
                 shared = shared or (people.for_workers(), space.objective)
                 for done_work in crew.each(train_elsewhere, shared, work, progress.training):
                     _record_done(done_work, people, keys, recorder, progress)
+                    lost += len(done_work.job.replicates) if done_work.given_up else 0
+    if wanted and lost == len(wanted):
+        raise InputError(
+            f"workers must live through their work, but those of all {lost} networks died, as they "
+            "do whose memory is too small: give them more; the same command trains them again"
+        )
 
 
 def _sayer(console: Console) -> Callable[[str], None]:

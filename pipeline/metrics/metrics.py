@@ -60,7 +60,7 @@ def auroc(outcome: np.ndarray, scores: np.ndarray) -> np.ndarray:
     The share of (case, control) pairs that the score orders rightly, ties counting half
     (Hanley and McNeil 1982).
     """
-    cases = scores[:, outcome == 1]
+    cases = np.sort(scores[:, outcome == 1], axis=1)  # in rising order they are found twice as fast
     controls = np.sort(scores[:, outcome == 0], axis=1)
     pairs = cases.shape[1] * controls.shape[1]
     if pairs == 0:

@@ -217,6 +217,7 @@ def ours(genotypes: str) -> dict:
         (Recorder, "record", "recording"),
         (Recorder, "_pictures", "heat maps"),
         (Trials, "add", "Optuna"),
+        (Recorder, "_wait_for_trials", "Optuna"),
         (RunStore, "__init__", "tracking store opened"),
         (page, "write_report", "report"),
         (run, "_with_variants", "weights of variants"),

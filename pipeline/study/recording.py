@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from pipeline.errors import InputError
 from pipeline.inspection import solution_label
-from pipeline.process import cores
+from pipeline.process import Beside, cores
 from pipeline.provenance import made_with, processor
 from pipeline.report import HeatMap
 from pipeline.results import NetworkResult, ReplicateKey, StudyRecord
@@ -54,6 +56,7 @@ class Recorder:
         self._frames: dict[tuple, HeatMap] = {}
         self._waiting: set[ReplicateKey] = set()  # networks whose runs a server lacks
         self._without_trials: list[Outcome] = []  # where the storage is away
+        self._telling: Beside[None] | None = None
         self._made_with = made_with(record.facts)
         self.study_id = record.study_id
 
@@ -110,6 +113,7 @@ class Recorder:
 
     def _record_some(self, results: Sequence[NetworkResult]) -> None:
         self._check_lock()
+        self._wait_for_trials()
         numbered = [
             replace(
                 result,
@@ -154,11 +158,13 @@ class Recorder:
         is waited for; InputError where they stay away, and then the next start delivers it."""
         self._run.delivery.finish(lambda trouble: on_wait(f"the tracking server, which {trouble}"))
         self._keep_what_arrived()
+        self._wait_for_trials()
         for attempt in attempts():
             if not self._without_trials:
                 break
             self._check_lock()
             self._keep([])
+            self._wait_for_trials()
             if self._without_trials and attempt == 0:
                 on_wait(f"the Optuna storage, which {self._storage_trouble}")
         if self._without_trials:
@@ -168,19 +174,48 @@ class Recorder:
             )
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
+        """Add their trials, in a thread: the next population trains meanwhile.
+
+        One batch at a time, so that trials come in the order of their runs. What is not added when
+        the process dies is at the next start.
+        """
         for outcome in outcomes:
             self.scores.add(outcome)
-        outcomes = [*self._without_trials, *outcomes]
+        self._wait_for_trials()
+        self._telling = Beside(partial(self._tell, [*self._without_trials, *outcomes]))
+
+    def _wait_for_trials(self) -> None:
+        """Until the trials of all that was kept are there; what went wrong is raised."""
+        if self._telling is not None:
+            try:
+                self._telling.result()
+            finally:
+                if self._telling.is_done:  # else a signal came, and `close` waits
+                    self._telling = None
+
+    def look(self) -> None:
+        """Raise what went wrong with trials, where that is known already."""
+        if self._telling is not None and self._telling.is_done:
+            self._wait_for_trials()
+
+    def close(self) -> None:
+        """Add no trial after the one that is being added, where the study ends early."""
+        self._trials.leave()
+        with suppress(Exception):  # the study ends for another reason
+            self._wait_for_trials()
+
+    def _tell(self, outcomes: Sequence[Outcome]) -> None:
         try:
             numbers = self._trials.add(outcomes)
         except Exception as error:
             trouble = server_trouble(error)
             if trouble is None:
                 raise
-            self._storage_trouble, self._without_trials = trouble, outcomes
+            self._storage_trouble, self._without_trials = trouble, list(outcomes)
             return
         self._without_trials = []
-        renumbered = {o.run_id: numbers[o.run_id] for o in outcomes if numbers[o.run_id] != o.trial}
+        known = [o for o in outcomes if o.run_id in numbers]  # not all, where the study is left
+        renumbered = {o.run_id: numbers[o.run_id] for o in known if numbers[o.run_id] != o.trial}
         self._run.store.set_tag("trial", {run_id: str(n) for run_id, n in renumbered.items()})
 
     def _pictures(self, results: Sequence[NetworkResult]) -> list[dict[str, bytes]]:

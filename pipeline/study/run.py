@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -146,7 +147,8 @@ def _run(
                 folder = report_folder(output, [run.about])
                 recorder = Recorder(run, record, trials, Scores(space), lock.check)
                 people = People(cohort, genotypes, resampled)
-                _complete(space, people, recorder, run, folder, crew, console)
+                with closing(recorder):
+                    _complete(space, people, recorder, run, folder, crew, console)
     return folder
 
 
@@ -320,12 +322,16 @@ def _train_one(
     def keep_predictions(usable: Sequence[Replicate], by_row: np.ndarray) -> None:
         predictions.keep([keys.of(replicate) for replicate in usable], by_row)
 
+    def at_epoch(epoch: int, *_: object) -> None:
+        recorder.look()
+        progress.training(epoch * share)
+
     share = len(replicates) / population.configuration.training.epochs
     results = train(
         population,
         people,
         space.objective,
-        lambda epoch, *_: progress.training(epoch * share),
+        at_epoch,
         lambda replicate, *learned: encoders.keep(keys.of(replicate), *learned),
         checkpoint,
         None if people.resampled is None else keep_predictions,

@@ -8,6 +8,7 @@ none is counted twice. By Optuna's public calls alone; numbers are the storage's
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -113,6 +114,7 @@ class Trials:
         self.numbers: dict[ReplicateKey, int] = {}
         self.next_number = 0
         self._adding = False
+        self._leaving = threading.Event()
         self._read_numbers(of_earlier_starts=True)
 
     def _read_numbers(self, of_earlier_starts: bool = False) -> None:
@@ -133,6 +135,8 @@ class Trials:
         missing = [outcome for outcome in outcomes if outcome.replicate_key not in self.numbers]
         self._adding = bool(missing)
         for outcome in missing:
+            if self._leaving.is_set():
+                break
             self._study.add_trial(self._trial(outcome))
         if missing:
             self._read_numbers()
@@ -141,6 +145,10 @@ class Trials:
             for o in outcomes
             if (key := o.replicate_key) in self.numbers
         }
+
+    def leave(self) -> None:
+        """From now on `add` adds nothing, also where it is at it in another thread."""
+        self._leaving.set()
 
     def _trial(self, outcome: Outcome) -> FrozenTrial:
         distributions = {

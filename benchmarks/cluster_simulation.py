@@ -164,10 +164,10 @@ def plot(table: pd.DataFrame, path: Path) -> None:
 
 # Milliseconds of the parent's processor for a network, measured on 2026-11-26: see docs/scaling.md.
 PARENTS = (
-    Parent("SQLite", 0.001, 0.014),
-    Parent("PostgreSQL and MLflow server", 0.001, 0.039),
-    Parent("straight into PostgreSQL", 0.001, 0.019),
-    Parent("straight, ten parents", 0.001, 0.019, parents=10),
+    Parent("SQLite", 0.0004, 0.0184),
+    Parent("PostgreSQL and MLflow server", 0.0004, 0.0436),
+    Parent("straight into PostgreSQL", 0.0004, 0.0226),
+    Parent("straight, ten parents", 0.0004, 0.0226, parents=10),
 )
 WORKS = (
     Work("bundled table, 0.25 s a network", 0.25, 0.5e6, population=64),

@@ -46,7 +46,7 @@ _SCHEDULER: dict[str, object] = {
 
 _LOGGERS = ("distributed", "distributed.scheduler", "distributed.nanny", "distributed.worker",
             "distributed.client", "distributed.core", "distributed.comm", "tornado.application",
-            "dask_jobqueue")  # fmt: skip
+            "dask_jobqueue", "asyncio")  # fmt: skip
 
 
 def check_scheduler(scheduler: str) -> None:
@@ -114,6 +114,7 @@ class _Processes:
     def __init__(self, workers: int):
         self.name, self._workers = f"processes:{workers}", workers
         self._cluster: Any = None
+        self._security: Any = None
         self._without_main = ExitStack()
         self._began = 0.0
 
@@ -122,7 +123,7 @@ class _Processes:
         from distributed import Client, Nanny, Scheduler, Security, SpecCluster
 
         if self._cluster is None:
-            security = Security.temporary()
+            self._security = security = Security.temporary()
             shared = {
                 "host": "127.0.0.1",
                 "protocol": "tls://",
@@ -147,7 +148,10 @@ class _Processes:
                 self._without_main.enter_context(_without_main())
                 self._cluster.scale(self._workers)
             self._began = time.monotonic()
-        return Client(self._cluster, set_as_default=False)
+        # Of the cluster itself, it would raise for a worker that dies while it starts.
+        return Client(
+            self._cluster.scheduler_address, security=self._security, set_as_default=False
+        )
 
     def mend(self, workers: int) -> None:
         """A worker that dies is started again by its nanny, unless it died while it started."""

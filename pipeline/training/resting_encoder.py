@@ -49,8 +49,10 @@ class RestingEncoder:
         again = np.flatnonzero(moves & ~self._moves)
         if len(rest):
             self._take(rest)
-            some = np.ascontiguousarray(self._dual[0][resting.whole_panels(rest)].T)
-            learned = self._learned(tf.constant(some)).numpy()[:, : len(rest)]
+            panels = resting.whole_panels(rest).reshape(-1, resting.PAIRS_AT_ONCE)
+            # One at a time: a wider product of so many people may round otherwise.
+            some = [self._learned(tf.constant(self._dual[0][each].T.copy())) for each in panels]
+            learned = np.concatenate(some, axis=1)[:, : len(rest)]
             self._known[:, rest] = self._initial[:, rest] + learned
         if len(again):
             self._known[:, again] = self._initial[:, again]

@@ -126,6 +126,15 @@ def saturation(work: Work, parent: Parent) -> float:
     return parent.parents * work.seconds / per_network
 
 
+def least_seconds(parent: Parent, workers: int = 100, wanted: float = 0.9) -> float:
+    """How long a network must train, in steps of 0.1 s, for so many workers to be used so well."""
+    for tenths in range(1, 1_000):
+        work = Work("", tenths / 10, 80e6)
+        if efficiency(workers, NETWORKS // 10, work, parent)[0] >= wanted:
+            return tenths / 10
+    return math.inf
+
+
 def plot(table: pd.DataFrame, path: Path) -> None:
     """Efficiency against workers: a panel for each kind of network, a line for each parent."""
     import matplotlib
@@ -180,6 +189,11 @@ def main() -> None:
     wide = wide.reset_index()
     wide["workers"] = wide["workers"].map("{:,}".format)
     print(as_markdown(wide))
+    for parent in PARENTS:
+        print(
+            f"{parent.name}: 100 workers are used to 0.9 by networks that train for "
+            f"{least_seconds(parent):.1f} s or more"
+        )
     for work in WORKS:
         for parent in PARENTS:
             print(f"{work.name}: {parent.name} saturates at {saturation(work, parent):.0f} workers")

@@ -124,8 +124,10 @@ def fill(uri: str, runs: int) -> None:
     engine.dispose()
 
 
-def command(folder: Path, environment: dict[str, str], *words: object) -> tuple[float, float, str]:
-    """(seconds, peak MiB, output) of a script of the project."""
+def command(
+    folder: Path, environment: dict[str, str], *words: object
+) -> tuple[float, float, float]:
+    """(seconds, processor seconds, peak MiB) of a script of the project."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *map(str, words)],
@@ -135,7 +137,8 @@ def command(folder: Path, environment: dict[str, str], *words: object) -> tuple[
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{words}: {out}")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024, out
+    used = usage.ru_utime + usage.ru_stime
+    return time.perf_counter() - started, used, usage.ru_maxrss / 1024
 
 
 @contextmanager
@@ -156,14 +159,13 @@ def training(folder: Path, environment: dict[str, str], study: str) -> Iterator[
         process.wait()
 
 
-def measured(folder: Path, address: str, runs: int) -> Iterator[tuple[str, float, float]]:
-    """(what, seconds, MiB) of what people do in the folder with this tracking store."""
+def measured(folder: Path, address: str, runs: int) -> Iterator[tuple[str, float, float, float]]:
+    """(what, seconds, processor seconds, MiB) of what people do there with this store."""
     environment = os.environ | {"MLFLOW_TRACKING_URI": address}
     search, report = HERE.parent / "scripts/search.py", HERE.parent / "scripts/report.py"
 
-    def told(what: str, *words: object) -> tuple[str, float, float]:
-        seconds, mib, _ = command(folder, environment, *words)
-        return what, seconds, mib
+    def told(what: str, *words: object) -> tuple[str, float, float, float]:
+        return what, *command(folder, environment, *words)
 
     yield told("the first study once more", search, "--study", "tiny.yaml")
     yield told("a new study of 2 networks", search, "--study", "other.yaml")
@@ -176,7 +178,7 @@ def measured(folder: Path, address: str, runs: int) -> Iterator[tuple[str, float
         yield told("a second study, while one runs", search, "--study", "third.yaml")
 
 
-def pages(address: str) -> Iterator[tuple[str, float, float]]:
+def pages(address: str) -> Iterator[tuple[str, float, float, float]]:
     """What MLflow's pages ask: a first page of all runs, and of one study's."""
     from mlflow.tracking import MlflowClient
 
@@ -187,10 +189,10 @@ def pages(address: str) -> Iterator[tuple[str, float, float]]:
         ("MLflow's first page", ""),
         ("MLflow's page of one study", f"tags.`mlflow.parentRunId` = '{parent}'"),
     ):
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         page = client.search_runs([experiment], condition, max_results=100)
         assert len(page) == 100
-        yield what, time.perf_counter() - started, 0.0
+        yield what, time.perf_counter() - started, time.process_time() - used, 0.0
 
 
 def prepared(folder: Path, uri: str, runs: int) -> None:
@@ -212,8 +214,8 @@ def prepared(folder: Path, uri: str, runs: int) -> None:
     print(f"filled in {time.perf_counter() - started:.0f} s", flush=True)
 
 
-def stores(runs: int) -> Iterator[tuple[str, str, float, float]]:
-    """(store, what, seconds, MiB)."""
+def stores(runs: int) -> Iterator[tuple[str, str, float, float, float]]:
+    """(store, what, seconds, processor seconds, MiB)."""
     with tempfile.TemporaryDirectory() as place:
         uri = f"sqlite:///{place}/mlflow.db"
         prepared(Path(place), uri, runs)
@@ -235,13 +237,13 @@ def main(runs: int) -> None:
     for row in stores(runs):
         print(row, flush=True)
         rows.append(row)
-    table = pd.DataFrame(rows, columns=["store", "what", "seconds", "peak MiB"])
+    table = pd.DataFrame(rows, columns=["store", "what", "seconds", "processor s", "peak MiB"])
     wide = table.pivot(index="what", columns="store").reindex(dict.fromkeys(table["what"]))
     wide.columns = [f"{store}, {name}" for name, store in wide.columns]
     words = (
         f"{runs:,} networks' runs in {runs // NETWORKS} studies of {TABLES} tables of people, each "
         "with the metrics of a network and without its curves. Seconds are of whole commands, "
-        "imports and all."
+        "imports and all; processor seconds are those of the command, without a server's."
     )
     write(f"A store with {runs:,} runs", "many_runs.py", words, wide.round(1).reset_index())
 

@@ -62,13 +62,15 @@ def at_once(shared, population, tell):
 
 
 class Clock:
-    """Seconds by step, without those of the steps within; of all threads.
+    """Seconds by step, without those of the steps within, of the main thread; and of others, that
+    is `beside` it, those of their processor.
 
-    Processor seconds are those that the whole process used meanwhile.
+    Processor seconds of the main thread's steps are those that the whole process used meanwhile.
     """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
+        self.beside: dict[str, float] = defaultdict(float)
         self.processor: dict[str, float] = defaultdict(float)
         self._within = threading.local()
 
@@ -78,6 +80,12 @@ class Clock:
 
         @functools.wraps(method)
         def timed(*given, **named):
+            if threading.current_thread() is not threading.main_thread():
+                began_beside = time.thread_time()
+                try:
+                    return method(*given, **named)
+                finally:
+                    self.beside[step] += time.thread_time() - began_beside
             above = getattr(self._within, "taken", (0.0, 0.0))
             self._within.taken, began = (0.0, 0.0), (time.perf_counter(), time.process_time())
             try:
@@ -103,7 +111,9 @@ def main(networks: int) -> None:
     os.chdir(place)
     data = PROJECT / "data/framingham.csv"
     Path("parent.yaml").write_text(STUDY.format(data=data, configurations=networks // 10))
-    run.train_elsewhere = at_once
+    import parent_time  # workers import it by this name
+
+    run.train_elsewhere = parent_time.at_once
     for owner, name, step in (
         (Sampling, "next", "ask"),
         (DaskCrew, "_fill", "group and send"),
@@ -115,6 +125,7 @@ def main(networks: int) -> None:
         (recording.Recorder, "_pictures", "draw heat maps"),
         (recording.Recorder, "record", "record"),
         (StudyRun, "record_all", "record"),
+        (recording.Recorder, "_wait_for_trials", "wait until it is told"),
         (Trials, "add", "tell"),
     ):
         clock.time(owner, name, step)
@@ -122,9 +133,9 @@ def main(networks: int) -> None:
     took: list[float] = []
 
     def timed_train_all(*given):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         train_all(*given)
-        took.append(time.perf_counter() - began)
+        took.extend((time.perf_counter() - began, time.process_time() - used))
         raise SystemExit  # no report is wanted
 
     run._train_all = timed_train_all
@@ -139,7 +150,10 @@ def main(networks: int) -> None:
     for step, seconds in sorted(clock.seconds.items(), key=lambda item: -item[1]):
         used = clock.processor[step]
         print(f"  {step:24} {1000 * seconds / networks:6.2f} ms ({1000 * used / networks:.2f})")
+    for step, seconds in clock.beside.items():
+        print(f"  {step + ', in a thread':24} ({1000 * seconds / networks:.2f})")
     print(f"  ({WAITING}: {waiting:.0f} s of {took[0]:.0f} s)")
+    print(f"  processor of the parent, its Dask scheduler too: {1000 * took[1] / networks:.1f} ms")
 
 
 if __name__ == "__main__":

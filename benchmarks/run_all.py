@@ -19,7 +19,8 @@ HERE = Path(__file__).resolve().parent
 SCRIPTS = (
     "whole_study.py", "keras_fit.py", "machine_share.py", "zeros.py", "first_network.py",
     "scaling.py", "wide_and_tall.py", "long_study.py", "resamples.py", "stability_path.py",
-    "genotypes.py", "lassonet_path.py", "worker_kills.py", "many_runs.py",
+    "genotypes.py", "lassonet_path.py", "workers.py", "worker_kills.py",
+    "servers_away.py", "many_runs.py",
 )  # fmt: skip
 
 

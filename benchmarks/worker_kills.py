@@ -1,12 +1,12 @@
-"""SIGKILLs of random workers at random times: `worker_kills.py [STUDY [KILLS [SECONDS]]]`.
+"""SIGKILLs of random workers at random times: `worker_kills.py [SEEDS [KILLS [SECONDS]]]`.
 
-A study runs with `scheduler: local`, and once more with `processes:2` while KILLS workers are
-killed, each SECONDS after the one before on average (exponential, so that some die together).
-Printed: both times, how many workers died in a population, and whether all tables of the report are
-the same files.
+A copy of the study group_lasso with so many seeds runs with `scheduler: local`, and once more with
+`processes:2` while KILLS workers are killed, each SECONDS after the one before on average
+(exponential, so that some die together). Compared are the tables of the reports, file by file.
 """
 
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import pandas as pd
 import psutil
+from measure import write
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT / "tests")]
@@ -25,13 +27,22 @@ from study_runs import environment  # noqa: E402
 WORKERS = 2
 
 
-def start(folder: Path, study: str, scheduler: str) -> subprocess.Popen:
+def copy_of_group_lasso(folder: Path, seeds: int) -> str:
+    """Its file in the folder, with so many seeds; returns what `--study` is given."""
+    text = (PROJECT / "search_spaces/group_lasso.yaml").read_text()
+    text, count = re.subn(r"(?m)^seeds: \d+$", f"seeds: {seeds}", text)
+    assert count == 1
+    folder.mkdir(parents=True)
+    (folder / "seeds.yaml").write_text(text)
+    return "./seeds.yaml"
+
+
+def start(folder: Path, study: str, scheduler: str, **more: str) -> subprocess.Popen:
     """The study, its words in a file."""
-    folder.mkdir()
     return subprocess.Popen(
         [sys.executable, str(PROJECT / "scripts/search.py"), "--study", study,
          "--scheduler", scheduler],
-        cwd=folder, env=environment(), stdout=(folder / "said.txt").open("w"),
+        cwd=folder, env=environment() | more, stdout=(folder / "said.txt").open("w"),
         stderr=subprocess.STDOUT,
     )  # fmt: skip
 
@@ -58,34 +69,47 @@ def kill(process: subprocess.Popen, kills: int, mean_seconds: float) -> int:
 
 
 def tables(folder: Path) -> dict[str, bytes]:
+    """Every table of the reports there, by name."""
     return {path.name: path.read_bytes() for path in folder.glob("reports/*/*.csv")}
 
 
 def main(words: list[str]) -> int:
-    """Prints the outcome; 0 where all tables are the same."""
-    study, kills, seconds = [*words, *["group_lasso", "20", "8"][len(words) :]]
+    """Prints and writes the outcome; 0 where all tables are the same and all kills were made."""
+    seeds, kills, seconds = [*words, *["20", "20", "4"][len(words) :]]
     place = Path(tempfile.mkdtemp(prefix="lariat-worker-kills-"))
-    began = time.monotonic()
-    assert start(place / "local", study, "local").wait() == 0
-    local_seconds, began = time.monotonic() - began, time.monotonic()
-    process = start(place / "killed", study, f"processes:{WORKERS}")
-    done = kill(process, int(kills), float(seconds))
-    status = process.wait()
-    killed_seconds = time.monotonic() - began
-    said = (place / "killed/said.txt").read_text()
+    took = {}
+    for name, scheduler in (("local", "local"), ("killed", f"processes:{WORKERS}")):
+        study, began = copy_of_group_lasso(place / name, int(seeds)), time.monotonic()
+        process = start(place / name, study, scheduler)
+        done = kill(process, int(kills), float(seconds)) if name == "killed" else 0
+        status = process.wait()
+        took[name] = time.monotonic() - began
+    said = (place / "killed/said.txt").read_text().replace("\n", " ")
     whole, found = tables(place / "local"), tables(place / "killed")
     same = status == 0 and bool(whole) and found == whole
-    told = said.replace("\n", " ").count("what it was doing is done again")
-    print(
-        f"{study}: local {local_seconds:.0f} s; processes:{WORKERS} with {done} workers killed, "
-        f"{told} of them in a population, {killed_seconds:.0f} s; status {status}; "
-        f"{len(whole)} tables {'the same' if same else 'DIFFERENT'}"
+    rows = [
+        ("workers killed", done),
+        ("of them in the middle of a population", said.count("what it was doing is done again")),
+        ("networks given up", said.count("its worker died")),
+        ("tables that are the same, byte by byte", f"{_same(whole, found)} of {len(whole)}"),
+        ("seconds, local", f"{took['local']:.0f}"),
+        (f"seconds, processes:{WORKERS} with its workers killed", f"{took['killed']:.0f}"),
+    ]
+    text = (
+        f"The study group_lasso with {seeds} seeds, {16 * int(seeds)} networks, on workers of "
+        f"which one is killed (SIGKILL) every {seconds} seconds on average, against the same "
+        "study in one process."
     )
+    write("Workers killed", "worker_kills.py", text, pd.DataFrame(rows, columns=["", "found"]))
     if not same:
-        print(said[-2000:], *(name for name in whole if whole[name] != found.get(name)))
+        print(place, said[-2000:], *(name for name in whole if whole[name] != found.get(name)))
         return 1
     shutil.rmtree(place)
-    return 0
+    return 0 if done == int(kills) else 1
+
+
+def _same(whole: dict[str, bytes], found: dict[str, bytes]) -> int:
+    return sum(found.get(name) == content for name, content in whole.items())
 
 
 if __name__ == "__main__":

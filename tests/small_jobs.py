@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -23,7 +24,21 @@ def die(shared: dict, job: int, tell) -> int:
     return job
 
 
+class Unspeakable(Exception):
+    """That no process can tell another."""
+
+    def __reduce__(self):
+        raise TypeError("no pickle")
+
+
 def fail(shared: dict, job: int, tell) -> int:
+    """In one of four ways."""
+    if job == 1:
+        return fail(shared, job, tell)
+    if job == 2:
+        raise Unspeakable("no pickle")
+    if job == 3:
+        raise OSError(errno.ENOSPC, "No space left on device")
     raise ArithmeticError(f"job {job} cannot be")
 
 
@@ -37,3 +52,9 @@ def held(shared: dict, job: int, tell) -> int:
     """Where in memory this process has what is shared."""
     time.sleep(0.2)
     return shared["matrix"].__array_interface__["data"][0]
+
+
+def die_always(shared: dict, job: int, tell) -> int:
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return job

@@ -108,6 +108,32 @@ def test_trials_that_a_failing_storage_did_take_are_not_added_again(tmp_path, mo
     assert len(trials._study.trials) == 3
 
 
+def test_a_study_that_is_left_adds_no_further_trial_and_the_next_start_adds_the_rest(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY)
+    space = load_search_space(str(path))
+    storage = f"sqlite:///{tmp_path}/optuna.db"
+    trials = Trials(space, "0f", storage)
+    configuration = Sampling(space).next({})[0]
+    outcomes = []
+    for seed in range(3):
+        result = network(BOTH, 0, seed, keep_best=(), keep_last=(), val=0.5)
+        params = {**configuration.params, "seed": seed, "configuration": 0}
+        outcomes.append(outcome_of(replace(result, params=params), f"r{seed}", space.objective))
+    add_trial = optuna.Study.add_trial
+
+    def left_meanwhile(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        add_trial(study, trial)
+        trials.leave()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "add_trial", left_meanwhile)
+        assert trials.add(outcomes) == {"r0": 0}
+    assert Trials(space, "0f", storage).add(outcomes) == {"r0": 0, "r1": 1, "r2": 2}
+
+
 def test_a_storage_that_fails_without_a_word_is_refused_by_the_kind_of_error():
     assert "NotImplementedError" in str(refused_storage("sqlite:///a.db", NotImplementedError()))
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,8 +22,17 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from small_jobs import die, double, fail, held, wait
-from study_runs import PROJECT, environment, of_kind, run_here, start, trials, working_in
+from small_jobs import die, die_always, double, fail, held, wait
+from study_runs import (
+    PROJECT,
+    environment,
+    of_kind,
+    run_here,
+    start,
+    study_run,
+    trials,
+    working_in,
+)
 from tiny_study import write_study
 
 from pipeline.data import load_cohort, read_table
@@ -33,8 +45,9 @@ from pipeline.serving import Variants, open_fileset
 from pipeline.study import People
 from pipeline.study.run import _by_workers as by_workers
 from pipeline.tracking.reader import load_study
-from pipeline.workers import Done, Here, check_scheduler, cluster_file, open_crew
+from pipeline.workers import Done, Here, check_scheduler, open_crew
 from pipeline.workers.cluster_file import read_cluster_file
+from pipeline.workers.dask_crew import DaskCrew, _Round, _Ticket
 from pipeline.workers.deaths import Deaths
 from pipeline.workers.packed import Packed
 
@@ -66,6 +79,28 @@ def test_jobs_are_done_by_two_processes_and_each_comes_back_once(crew) -> None:
     assert os.getpid() not in processes
     assert {d.processor for d in done} == {processor()}
     assert crew.size == 2
+
+
+def test_a_script_without_a_guard_starts_workers_once(tmp_path: Path) -> None:
+    """Python's `spawn` would run it again in each worker, and that would start workers, ...."""
+    (tmp_path / "script.py").write_text(
+        "from small_jobs import double\n"
+        "from pipeline.workers import open_crew\n"
+        "print('begins')\n"
+        "with open_crew('processes:2', print) as crew:\n"
+        "    done = sorted(d.result[0] for d in crew.each(double, {'number': 1}, range(3)))\n"
+        "print(done)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env=environment() | {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert (ended.stdout, ended.stderr) == ("begins\n[0, 2, 4]\n", "")
 
 
 def test_at_most_two_jobs_a_worker_are_on_their_way(crew) -> None:
@@ -115,9 +150,26 @@ def test_a_job_that_kills_its_worker_is_given_up_after_three_deaths(crew) -> Non
     assert "its worker died" in given_up.given_up
 
 
-def test_an_error_of_a_job_is_raised_after_its_third(crew) -> None:
-    with pytest.raises(ArithmeticError, match="job 0 cannot be"):
-        list(crew.each(fail, {}, [0]))
+@pytest.mark.parametrize(
+    ("job", "kind", "words"),
+    [
+        (0, ArithmeticError, "job 0 cannot be"),
+        (1, RecursionError, "maximum recursion depth"),  # its traceback is too much for Dask
+        (2, RuntimeError, "Unspeakable: no pickle"),
+        (
+            3,
+            InputError,
+            r"workers must be able to .* but tls://\S+ says: .*No space left on device",
+        ),
+    ],
+)
+def test_an_error_of_a_job_is_raised_after_its_third(
+    crew, job: int, kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind, match=words) as raised:
+        list(crew.each(fail, {}, [job]))
+    if kind is not InputError:
+        assert "small_jobs.py" in "".join(raised.value.__notes__)
     assert [d.job for d in crew.each(double, {"number": 1}, [5])] == [5]  # and the crew goes on
 
 
@@ -219,17 +271,22 @@ def test_workers_that_do_not_see_the_fileset_say_so(crew, fileset: Path, tmp_pat
 class Dask:
     """A scheduler and its workers, each a process of its own, as on other machines."""
 
-    def __init__(self) -> None:
+    def __init__(self, scratch: Path) -> None:
+        scratch.mkdir()
+        self.scratch = scratch
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.address = f"tcp://127.0.0.1:{self.port}"
         self.processes: list[subprocess.Popen] = []
 
-    def _start(self, *command: str) -> subprocess.Popen:
+    def _start(self, *command: str, **more: str) -> subprocess.Popen:
+        scratch = {"DASK_TEMPORARY_DIRECTORY": str(self.scratch)}
+        path = {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}"}
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
-            env=environment() | {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}"},
+            env=environment() | scratch | path | more,
+            cwd=self.scratch,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -241,9 +298,9 @@ class Dask:
         options = ("--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
         return self._start("distributed.cli.dask_scheduler", *options)
 
-    def worker(self) -> subprocess.Popen:
-        options = ("--nthreads", "1", "--no-dashboard", "--death-timeout", "60")
-        return self._start("distributed.cli.dask_worker", self.address, *options)
+    def worker(self, *more: str, **environment: str) -> subprocess.Popen:
+        options = ("--nthreads", "1", "--no-dashboard", "--death-timeout", "60", *more)
+        return self._start("distributed.cli.dask_worker", self.address, *options, **environment)
 
     def end(self) -> None:
         for process in self.processes:
@@ -253,8 +310,8 @@ class Dask:
 
 
 @pytest.fixture
-def dask() -> Iterator[Dask]:
-    dask = Dask()
+def dask(tmp_path: Path) -> Iterator[Dask]:
+    dask = Dask(tmp_path / "scratch")
     try:
         yield dask
     finally:
@@ -298,35 +355,90 @@ def test_a_worker_of_another_program_is_refused(
 ) -> None:
     dask.scheduler()
     dask.worker()
-    monkeypatch.setattr("pipeline.workers.dask_crew.program", lambda: "another")
+    monkeypatch.setattr("pipeline.workers.same_program.program", lambda: "another")
     with (
-        pytest.raises(InputError, match="workers must have the program of the process"),
+        pytest.raises(InputError, match="the Dask scheduler has other code of Lariat"),
         open_crew(dask.address, print) as crew,
     ):
         list(crew.each(double, {"number": 1}, [1]))
 
 
-def test_a_batch_system_s_jobs_are_workers_by_a_cluster_file_and_tls(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """dask-jobqueue's own stand-in of a batch system, which runs each job script here. Importing it
-    points Ctrl-C elsewhere, which must not stay."""
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setitem(cluster_file.MODULE_OF, "LocalCluster", "dask_jobqueue.local")
-    stand_in = cluster_file._class_of("LocalCluster")
-    monkeypatch.setattr(cluster_file, "_class_of", lambda name: stand_in)
+SLURM = {
+    # A job's number is that of its processes' group; its script is gone once it is submitted.
+    "sbatch": 'job="$SLURM_JOBS/${1##*/}"; cp "$1" "$job"; setsid bash "$job" >/dev/null 2>&1 & '
+    'echo "Submitted batch job $!"',
+    "scancel": 'echo "$@" >> "$SLURM_JOBS"/cancelled; for job; do kill -- "-$job"; done',
+}
+"""What dask-jobqueue calls, in place of a batch system: jobs run here, at once."""
+
+CLUSTER = """
+cluster: SLURMCluster
+workers: 2
+options:
+  {queue: short, cores: 1, processes: 1, memory: 2GB, walltime: 02:00:00, account: heart}
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder with the scripts of jobs."""
+    programs, jobs = tmp_path / "programs", tmp_path / "jobs"
+    for folder in (programs, jobs):
+        folder.mkdir()
+    for name, words in SLURM.items():
+        (programs / name).write_text(f"#!/bin/bash\n{words}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOBS", str(jobs))
     monkeypatch.setenv("PYTHONPATH", f"{PROJECT}:{PROJECT / 'tests'}")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "cluster.yaml").write_text(
-        "cluster: SLURMCluster\nworkers: 2\noptions: {cores: 1, processes: 1, memory: 2GB}\n"
-    )
+    monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", str(tmp_path / "scratch"))
+    yield jobs
+    # A job ends with its study, and its place in the batch system with it.
+    until = time.monotonic() + 30
+    while left := [p for p in psutil.process_iter(["cmdline", "environ"]) if _is_job(p, jobs)]:
+        assert time.monotonic() < until, left
+        time.sleep(0.2)
+
+
+def _is_job(process: psutil.Process, jobs: Path) -> bool:
+    words, environ = process.info["cmdline"] or [], process.info["environ"] or {}
+    return "distributed.cli.dask_worker" in words and environ.get("SLURM_JOBS") == str(jobs)
+
+
+def test_slurm_s_jobs_are_workers_by_a_cluster_file_and_tls(
+    slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Importing dask-jobqueue points Ctrl-C elsewhere, which must not stay."""
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("cluster.yaml").write_text(CLUSTER)
     with open_crew("cluster.yaml", print) as crew:
         done = list(crew.each(wait, {"matrix": np.zeros(3)}, range(6)))
         assert sorted(d.job for d in done) == list(range(6))
         assert crew._cluster._cluster.scheduler.address.startswith("tls://")
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
-    assert {path.name for path in tmp_path.iterdir()} == {"cluster.yaml", ".lariat"}
-    assert all(path.name.startswith(".part-") for path in (tmp_path / ".lariat").iterdir())
+    assert {path.name for path in Path().iterdir()} == {"cluster.yaml", ".lariat"}
+    assert all(path.name.startswith(".part-") for path in Path(".lariat").iterdir())
+    scripts = [path.read_text() for path in slurm.iterdir() if path.suffix == ".sh"]
+    assert len(scripts) == 2
+    for script in scripts:
+        for directive in ("-p short", "-A heart", "--cpus-per-task=1", "--mem=2G", "-t 02:00:00"):
+            assert f"#SBATCH {directive}\n" in script
+        assert f"{sys.executable} -m distributed.cli.dask_worker tls://" in script
+        for option in ("--nthreads 1", "--memory-limit 1.86GiB", "--tls-key", "--tls-ca-file"):
+            assert option in script
+    assert len((slurm / "cancelled").read_text().split()) == 2
+
+
+def test_a_study_on_slurm_gives_the_tables_of_this_process(slurm: Path, tmp_path: Path) -> None:
+    for place, scheduler in (("here", None), ("there", "cluster.yaml")):
+        folder = tmp_path / place
+        folder.mkdir()
+        study = write_study(folder)
+        (folder / "cluster.yaml").write_text(CLUSTER.replace("workers: 2", "workers: 1"))
+        run_here(folder, study, **({"scheduler": scheduler} if scheduler else {}))
+    assert tables(tmp_path / "here") == tables(tmp_path / "there") != {}
 
 
 def test_what_travels_has_no_file_and_no_value_that_training_does_not_need(tmp_path: Path) -> None:
@@ -482,10 +594,198 @@ def test_a_cluster_file_gives_the_class_its_options(tmp_path: Path) -> None:
 def test_a_scheduler_that_does_not_answer_is_told(
     local: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.workers.dask_crew.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.workers.dask_crew.FIRST_SECONDS", 0.0)
     monkeypatch.setattr("pipeline.workers.scheduler.CONNECT_SECONDS", 0.5)
     with (
         pytest.raises(InputError, match=r"the Dask scheduler tcp://127\.0\.0\.1:9 must answer"),
         open_crew("tcp://127.0.0.1:9", print) as crew,
+    ):
+        list(crew.each(double, {}, [1]))
+
+
+def test_workers_that_all_die_end_the_study_and_no_job_is_blamed(
+    crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "_deaths", Deaths())  # of a study that begins
+    with pytest.raises(InputError, match="they died 10 times and finished none"):
+        list(crew.each(die_always, {}, range(4)))
+    assert [d.job for d in crew.each(double, {"number": 1}, [5])] == [5]
+
+
+def test_a_worker_in_whose_python_lariat_is_not_is_refused(dask: Dask, tmp_path: Path) -> None:
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline/__init__.py").touch()  # of somebody else
+    dask.scheduler()
+    dask.worker(PYTHONPATH=str(tmp_path))
+    with (
+        pytest.raises(InputError, match=r"the worker tcp://\S+ has no Lariat: No module named"),
+        open_crew(dask.address, print) as crew,
+    ):
+        list(crew.each(double, {"number": 1}, range(3)))
+
+
+def test_a_worker_that_may_use_too_little_memory_is_waited_for_with_a_sentence(
+    dask: Dask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask pauses one that has used 80 % of its memory, for ever where that is little; another
+    joins, and the work goes on."""
+    monkeypatch.setattr("pipeline.workers.dask_crew.SAY_SECONDS", 0.0)
+    joined: list[str] = []
+
+    def say(sentence: str) -> None:
+        if "Dask has paused all 1, which have used most of the memory" in sentence and not joined:
+            joined.append(sentence)
+            dask.worker()
+
+    dask.scheduler()
+    dask.worker("--no-nanny", "--memory-limit", "20MB")
+    with open_crew(dask.address, say) as crew:
+        assert [d.job for d in crew.each(double, {"number": 1}, [5])] == [5]
+    assert joined
+
+
+def test_where_other_jobs_lose_their_workers_too_one_is_given_up_later() -> None:
+    """By hand: 8 of 16 tries of others ended in a death, (8 + 1)/(16 + 10) = 0.35, and 0.35⁷ is the
+    first power below 1/1000; of 1,000 and 500, 0.50¹⁰ is."""
+    for others, allowed in ((8, 7), (500, 10), (0, 3)):
+        crew = DaskCrew(None, list)
+        for _ in range(others):
+            crew._deaths.died()
+            crew._deaths.ended()
+        ticket, round_ = _Ticket("job", began_on="tcp://there:1"), _Round(double, Packed.of(0))
+        outcomes = [crew._died(round_, ticket, 1) for _ in range(allowed)]
+        assert outcomes[:-1] == [None] * (allowed - 1)
+        assert f"its worker died {allowed} times" in outcomes[-1].given_up
+
+
+DEADLY = """
+import os, signal, time
+from pathlib import Path
+from pipeline.study import work
+
+train = work.__dict__.setdefault("really_train", work.train)  # it may be loaded twice
+
+
+def deadly(population, *others, **named):
+    if population.replicates[0].configuration.number == 1 and Path("deadly").exists():
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train(population, *others, **named)
+
+
+work.train = deadly
+"""
+"""Loaded by a worker as it starts: it dies of one configuration while there is a file `deadly`."""
+
+
+def test_networks_whose_worker_dies_are_failed_trials_that_the_same_command_tries_again(
+    dask: Dask, local: Path, tmp_path: Path
+) -> None:
+    copied(local, tmp_path)
+    (dask.scratch / "preload.py").write_text(DEADLY)
+    (dask.scratch / "deadly").touch()
+    dask.scheduler()
+    dask.worker("--preload", "preload.py")
+    with pytest.MonkeyPatch.context() as patch:
+        # Four networks of a configuration are a population here.
+        patch.setattr("pipeline.study.populations.networks_at_once", lambda *_: 4)
+        out = run_here(tmp_path, "tiny.yaml", scheduler=dask.address)
+        reason = "its worker died 3 times while it trained"
+        assert out.count("died; what it was doing is done again") == 2
+        failed = [run for run in of_kind(tmp_path, "network") if run.status == "FAILED"]
+        assert {run.key for run in failed} == {(1, seed) for seed in range(4)}
+        assert all(run.tags["failure"].startswith(reason) for run in failed)
+        states = Counter(trial.state.name for trial in trials(tmp_path))
+        assert states == {"COMPLETE": 8, "FAIL": 4}
+        page = (tmp_path / "reports/tiny/report.html").read_text()
+        for shown in (page, study_run(tmp_path).tags["mlflow.note.content"]):
+            assert f"4 of 12 networks failed: 4 × {reason}" in shown
+            assert "the same command trains it again" in shown
+        (dask.scratch / "deadly").unlink()
+        out = run_here(tmp_path, "tiny.yaml", scheduler=dask.address)
+    assert "trained again: 4 networks whose workers died" in out
+    assert tables(tmp_path) == tables(local)
+    assert Counter(trial.state.name for trial in trials(tmp_path)) == {"COMPLETE": 12, "FAIL": 4}
+    networks = of_kind(tmp_path, "network")
+    assert {run.status for run in networks} == {"FINISHED"}
+    assert len({run.tags["trial"] for run in networks}) == len(networks) == 12
+
+
+class Dying:
+    """A crew none of whose workers lives."""
+
+    size = cores = 1
+
+    def each(self, do, shared, jobs, on_progress=None) -> Iterator[Done]:
+        for job in jobs:
+            yield Done(job, None, given_up="its worker died 3 times")
+
+    def rest(self) -> None:
+        """There is nobody."""
+
+
+def test_a_study_all_of_whose_networks_lost_their_workers_ends_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = write_study(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.study.run.open_crew", lambda *_: nullcontext(Dying()))
+        with pytest.raises(InputError, match="those of all 2 networks died"):
+            run_here(tmp_path, study, scheduler="processes:1")
+    assert study_run(tmp_path).status == "FAILED"
+    assert "trained again: 2 networks" in run_here(tmp_path, study)
+    assert study_run(tmp_path).status == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (b"", "does not speak as a Dask scheduler within"),
+        (b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n" * 40, "must be the address of a Dask scheduler"),
+    ],
+)
+def test_something_else_that_listens_is_no_scheduler(
+    answer: bytes, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a web server, which waits for a line, and as a program that speaks first."""
+    monkeypatch.setattr("pipeline.workers.dask_crew.FIRST_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.workers.scheduler.CONNECT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def speak() -> None:
+            with suppress(OSError):
+                while True:
+                    held.append(server.accept()[0])
+                    held[-1].sendall(answer)
+
+        held: list[socket.socket] = []
+        threading.Thread(target=speak, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(InputError, match=sentence), open_crew(address, print) as crew:
+            list(crew.each(double, {}, [1]))
+
+
+def test_tls_without_certificates_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        pytest.raises(InputError, match="check certificates of Dask's configuration"),
+        open_crew("tls://127.0.0.1:9", print) as crew,
+    ):
+        list(crew.each(double, {}, [1]))
+
+
+def test_a_scheduler_of_another_dask_is_refused(
+    dask: Dask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dask.scheduler()
+    version = importlib.metadata.version
+    monkeypatch.setattr(
+        "pipeline.workers.same_program.importlib.metadata.version",
+        lambda name: "1.0" if name == "distributed" else version(name),
+    )
+    with (
+        pytest.raises(
+            InputError, match=r"scheduler tcp://\S+ has distributed \S+ in place of 1\.0"
+        ),
+        open_crew(dask.address, print) as crew,
     ):
         list(crew.each(double, {}, [1]))

@@ -13,7 +13,7 @@ T = TypeVar("T")
 class Beside(Generic[T]):
     """A call in a thread of its own, which no end of the process waits for.
 
-    So it writes nothing, and what it makes counts once `result` has been asked for.
+    So what it leaves half done must be harmless; whether it went well says `result`.
     """
 
     def __init__(self, function: Callable[[], T]) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from pipeline.errors import InputError
 from pipeline.inspection import solution_label
-from pipeline.process import cores
+from pipeline.process import Beside, cores
 from pipeline.provenance import made_with, processor
 from pipeline.report import HeatMap
 from pipeline.results import NetworkResult, ReplicateKey, StudyRecord
@@ -54,15 +56,24 @@ class Recorder:
         self._frames: dict[tuple, HeatMap] = {}
         self._waiting: set[ReplicateKey] = set()  # networks whose runs a server lacks
         self._without_trials: list[Outcome] = []  # where the storage is away
+        self._telling: Beside[None] | None = None
         self._made_with = made_with(record.facts)
         self.study_id = record.study_id
 
-    def restore(self) -> None:
-        """Take up what earlier starts recorded; trials that the storage lacks are added."""
+    def restore(self) -> int:
+        """Take up what earlier starts recorded; trials that the storage lacks are added.
+
+        Returns how many networks are to be tried again, which were given up.
+        """
         self._run.discard_unfinished()
         self._run.delivery.take_up()
+        runs = self._run.recorded()
+        given_up = [run for run in runs if _was_given_up(run)]
+        self._run.discard(given_up)
         objective = self.scores.space.objective
-        self._keep([outcome_of_run(run, objective) for run in self._run.recorded()])
+        kept = [run for run in runs if not _was_given_up(run)]
+        self._keep([outcome_of_run(run, objective) for run in kept])
+        return len(given_up)
 
     def adopt(self, replicates: Iterable[tuple[Replicate, str]]) -> int:
         """Record networks that some study of this store has already; returns how many.
@@ -102,6 +113,7 @@ class Recorder:
 
     def _record_some(self, results: Sequence[NetworkResult]) -> None:
         self._check_lock()
+        self._wait_for_trials()
         numbered = [
             replace(
                 result,
@@ -146,11 +158,13 @@ class Recorder:
         is waited for; InputError where they stay away, and then the next start delivers it."""
         self._run.delivery.finish(lambda trouble: on_wait(f"the tracking server, which {trouble}"))
         self._keep_what_arrived()
+        self._wait_for_trials()
         for attempt in attempts():
             if not self._without_trials:
                 break
             self._check_lock()
             self._keep([])
+            self._wait_for_trials()
             if self._without_trials and attempt == 0:
                 on_wait(f"the Optuna storage, which {self._storage_trouble}")
         if self._without_trials:
@@ -160,19 +174,48 @@ class Recorder:
             )
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
+        """Add their trials, in a thread: the next population trains meanwhile.
+
+        One batch at a time, so that trials come in the order of their runs. What is not added when
+        the process dies is at the next start.
+        """
         for outcome in outcomes:
             self.scores.add(outcome)
-        outcomes = [*self._without_trials, *outcomes]
+        self._wait_for_trials()
+        self._telling = Beside(partial(self._tell, [*self._without_trials, *outcomes]))
+
+    def _wait_for_trials(self) -> None:
+        """Until the trials of all that was kept are there; what went wrong is raised."""
+        if self._telling is not None:
+            try:
+                self._telling.result()
+            finally:
+                if self._telling.is_done:  # else a signal came, and `close` waits
+                    self._telling = None
+
+    def look(self) -> None:
+        """Raise what went wrong with trials, where that is known already."""
+        if self._telling is not None and self._telling.is_done:
+            self._wait_for_trials()
+
+    def close(self) -> None:
+        """Add no trial after the one that is being added, where the study ends early."""
+        self._trials.leave()
+        with suppress(Exception):  # the study ends for another reason
+            self._wait_for_trials()
+
+    def _tell(self, outcomes: Sequence[Outcome]) -> None:
         try:
             numbers = self._trials.add(outcomes)
         except Exception as error:
             trouble = server_trouble(error)
             if trouble is None:
                 raise
-            self._storage_trouble, self._without_trials = trouble, outcomes
+            self._storage_trouble, self._without_trials = trouble, list(outcomes)
             return
         self._without_trials = []
-        renumbered = {o.run_id: numbers[o.run_id] for o in outcomes if numbers[o.run_id] != o.trial}
+        known = [o for o in outcomes if o.run_id in numbers]  # not all, where the study is left
+        renumbered = {o.run_id: numbers[o.run_id] for o in known if numbers[o.run_id] != o.trial}
         self._run.store.set_tag("trial", {run_id: str(n) for run_id, n in renumbered.items()})
 
     def _pictures(self, results: Sequence[NetworkResult]) -> list[dict[str, bytes]]:
@@ -209,7 +252,14 @@ def outcome_of(result: NetworkResult, run_id: str, objective: str) -> Outcome:
     if result.failure is None:
         variables = result.inputs.penalized
         score = score_of(result.metrics, objective, result.solution or "", variables)
-    return Outcome(result.params, score, result.failure, run_id, result.trial)
+    given_up = result.failure is not None and not result.key
+    return Outcome(result.params, score, result.failure, run_id, result.trial, given_up)
+
+
+def _was_given_up(run: StoredRun) -> bool:
+    """Whether no worker lived to train it: it failed, and has no key, since nothing is known of the
+    network itself."""
+    return "failure" in run.tags and "network_key" not in run.tags
 
 
 def outcome_of_run(run: StoredRun, objective: str) -> Outcome:
@@ -220,4 +270,4 @@ def outcome_of_run(run: StoredRun, objective: str) -> Outcome:
         score = score_of(run.metrics, objective, tags.get("solution", ""), variables)
     params = params_from_texts(run.params, tags.get("text_params", ""))
     trial = int(tags["trial"]) if "trial" in tags else None
-    return Outcome(params, score, tags.get("failure"), run.run_id, trial)
+    return Outcome(params, score, tags.get("failure"), run.run_id, trial, _was_given_up(run))

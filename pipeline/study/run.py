@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -146,7 +147,8 @@ def _run(
                 folder = report_folder(output, [run.about])
                 recorder = Recorder(run, record, trials, Scores(space), lock.check)
                 people = People(cohort, genotypes, resampled)
-                _complete(space, people, recorder, run, folder, crew, console)
+                with closing(recorder):
+                    _complete(space, people, recorder, run, folder, crew, console)
     return folder
 
 
@@ -160,7 +162,8 @@ def _complete(
     console: Console,
 ) -> None:
     """Train what is missing, and write the report; all locks are held."""
-    recorder.restore()
+    if again := recorder.restore():
+        console.print(f"trained again: {again} networks whose workers died", highlight=False)
     baselines = begin_baselines(space, people, CACHE)
     _train_all(space, people, recorder, crew, console)
     crew.rest()
@@ -250,6 +253,7 @@ def _train_all(
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     keys = Keys(people, space.objective)
     checkpoint = Checkpoint(CACHE / "checkpoints" / recorder.study_id)
+    lost = 0  # networks whose workers died
     shared: tuple[People, str] | None = None  # made once: it travels to each worker once
     with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
         while configurations := sampling.next(scores.by_configuration()):
@@ -272,6 +276,12 @@ def _train_all(
                 shared = shared or (people.for_workers(), space.objective)
                 for done_work in crew.each(train_elsewhere, shared, work, progress.training):
                     _record_done(done_work, people, keys, recorder, progress)
+                    lost += len(done_work.job.replicates) if done_work.given_up else 0
+    if wanted and lost == len(wanted):
+        raise InputError(
+            f"workers must live through their work, but those of all {lost} networks died, as they "
+            "do whose memory is too small: give them more; the same command trains them again"
+        )
 
 
 def _sayer(console: Console) -> Callable[[str], None]:
@@ -289,13 +299,10 @@ def _record_done(
     if trained.predictions is not None:
         positions, by_row = trained.predictions
         Predictions(CACHE, keys.people).keep([keys.of(replicates[p]) for p in positions], by_row)
-    keyed = zip(trained.results, replicates, strict=True)
-    recorder.record(
-        [
-            replace(result, key=keys.of(replicate), processor=done.processor)
-            for result, replicate in keyed
-        ]
-    )
+    # A network without a key is no result: it is tried again, and no other study takes it over.
+    of_each = ["" if done.given_up else keys.of(replicate) for replicate in replicates]
+    keyed = zip(trained.results, of_each, strict=True)
+    recorder.record([replace(result, key=key, processor=done.processor) for result, key in keyed])
     progress.recorded(len(replicates), recorder.scores.best_mean())
 
 
@@ -315,12 +322,16 @@ def _train_one(
     def keep_predictions(usable: Sequence[Replicate], by_row: np.ndarray) -> None:
         predictions.keep([keys.of(replicate) for replicate in usable], by_row)
 
+    def at_epoch(epoch: int, *_: object) -> None:
+        recorder.look()
+        progress.training(epoch * share)
+
     share = len(replicates) / population.configuration.training.epochs
     results = train(
         population,
         people,
         space.objective,
-        lambda epoch, *_: progress.training(epoch * share),
+        at_epoch,
         lambda replicate, *learned: encoders.keep(keys.of(replicate), *learned),
         checkpoint,
         None if people.resampled is None else keep_predictions,

@@ -35,6 +35,7 @@ class Outcome(NamedTuple):
     failure: str | None
     run_id: str
     trial: int | None = None
+    is_given_up: bool = False  # no worker lived to train it
 
     @property
     def replicate_key(self) -> ReplicateKey:

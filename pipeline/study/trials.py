@@ -8,6 +8,7 @@ none is counted twice. By Optuna's public calls alone; numbers are the storage's
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -32,6 +33,8 @@ from pipeline.tracking import (
 
 RESAMPLE = "resample"
 _FAILURE, _SOLUTION, _RUN = "failure", "solution", "run_id"
+_GIVEN_UP = "given_up"
+"""Of a failed trial: no worker lived to train its network."""
 Direction = Literal["minimize", "maximize"]
 
 
@@ -111,12 +114,16 @@ class Trials:
         self.numbers: dict[ReplicateKey, int] = {}
         self.next_number = 0
         self._adding = False
-        self._read_numbers()
+        self._leaving = threading.Event()
+        self._read_numbers(of_earlier_starts=True)
 
-    def _read_numbers(self) -> None:
+    def _read_numbers(self, of_earlier_starts: bool = False) -> None:
+        # Networks that an earlier start gave up get a new trial.
         # Trials are over when they are added, so that those seen before are as they were.
         for trial in self._study.get_trials(deepcopy=False)[self.next_number :]:
             self.next_number = max(self.next_number, trial.number + 1)
+            if of_earlier_starts and _GIVEN_UP in trial.user_attrs:
+                continue
             if (key := _replicate_key(trial)) is not None:
                 self.numbers.setdefault(key, trial.number)
         self._adding = False
@@ -128,6 +135,8 @@ class Trials:
         missing = [outcome for outcome in outcomes if outcome.replicate_key not in self.numbers]
         self._adding = bool(missing)
         for outcome in missing:
+            if self._leaving.is_set():
+                break
             self._study.add_trial(self._trial(outcome))
         if missing:
             self._read_numbers()
@@ -136,6 +145,10 @@ class Trials:
             for o in outcomes
             if (key := o.replicate_key) in self.numbers
         }
+
+    def leave(self) -> None:
+        """From now on `add` adds nothing, also where it is at it in another thread."""
+        self._leaving.set()
 
     def _trial(self, outcome: Outcome) -> FrozenTrial:
         distributions = {
@@ -147,6 +160,8 @@ class Trials:
         values = None
         if outcome.score is None or not math.isfinite(outcome.score.score):
             attributes[_FAILURE] = outcome.failure or "no score"
+            if outcome.is_given_up:
+                attributes[_GIVEN_UP] = "yes"
         else:
             values = [outcome.score.score]
             if KEPT in self.space.objectives:

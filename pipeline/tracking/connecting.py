@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-from pathlib import Path
-
-from mlflow.store.db.utils import _get_latest_schema_revision, _verify_schema
+from mlflow.store.db.utils import _verify_schema
 from mlflow.tracking import MlflowClient
 
 from pipeline.errors import InputError
 from pipeline.process import masked
 from pipeline.tracking.databases import database_trouble, one_at_a_time, require_connection
-from pipeline.tracking.local_sqlite import make_whole, refuse_foreign, sqlite_path
-
-TEMPLATES = Path(__file__).parent / "templates"
-"""`mlflow_<revision>.sql`: what MLflow's migrations up to a revision make, which a test compares.
-They are made one after another, which takes a second, and several on a slow disk."""
+from pipeline.tracking.local_sqlite import make_whole, refuse_foreign
 
 
 def connect(uri: str) -> MlflowClient:
@@ -39,9 +31,5 @@ def connect(uri: str) -> MlflowClient:
 
 def _make_database(uri: str) -> None:
     """MLflow's tables in a new file, which is closed again."""
-    script, path = TEMPLATES / f"mlflow_{_get_latest_schema_revision()}.sql", sqlite_path(uri)
-    if path is not None and script.exists():
-        with closing(sqlite3.connect(path)) as database:
-            database.executescript(script.read_text())
-    store = MlflowClient(uri)._tracking_client.store  # migrates what is missing, and looks at it
+    store = MlflowClient(uri)._tracking_client.store
     store.engine.dispose()

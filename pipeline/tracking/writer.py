@@ -99,13 +99,17 @@ class StudyRun:
     def discard_unfinished(self) -> int:
         """Delete runs of networks that a killed process had not finished; returns how many.
 
-        A run that ended is never deleted, whoever made it.
+        A run that ended is never deleted here, whoever made it.
         """
         self._store.remove_orphans(self.experiment_id)
         unfinished = [run for run in self._networks() if run.status not in OVER]
-        for run in unfinished:
-            self._store.delete_with_files(run)
+        self.discard(unfinished)
         return len(unfinished)
+
+    def discard(self, runs: Iterable[StoredRun]) -> None:
+        """Delete runs of networks, with their files."""
+        for run in runs:
+            self._store.delete_with_files(run)
 
     def known_networks(self, keys: Iterable[str]) -> list[StoredRun]:
         """Complete runs of networks of these keys, of whatever study, the first recorded first."""

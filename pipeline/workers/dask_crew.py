@@ -7,6 +7,7 @@ the scheduler is away, or lost what all jobs share, the same is sent anew.
 
 from __future__ import annotations
 
+import math
 import pickle
 import time
 import uuid
@@ -22,8 +23,9 @@ from pipeline.process import first_line
 from pipeline.provenance import program, versions
 from pipeline.workers.crew import Do, Done, Job, Tell
 from pipeline.workers.deaths import MOST, Deaths
-from pipeline.workers.on_worker import BEGAN, SHARE, Order, carry_out
+from pipeline.workers.on_worker import BEGAN, SHARE, Broken, Order, carry_out
 from pipeline.workers.packed import Packed
+from pipeline.workers.same_program import NO_LARIAT, check_programs, refuse
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -37,8 +39,12 @@ FAILURES = 3
 LOOK_SECONDS = 1.0
 """How often workers are counted while jobs are done."""
 
-WAIT_SECONDS, AGAIN_SECONDS = 600.0, 2.0
-"""How long a scheduler that is away is waited for, and how often it is tried."""
+FIRST_SECONDS, WAIT_SECONDS, AGAIN_SECONDS = 60.0, 600.0, 2.0
+"""How long a scheduler is waited for that never answered, and one that went away; how often it is
+tried."""
+
+SAY_SECONDS = 60.0
+"""That there is no worker is said no more often than this."""
 
 RESULT_SECONDS = 300.0
 """How long the result of a job that has ended may take to arrive."""
@@ -104,7 +110,9 @@ class DaskCrew:
         self._cluster, self._say = cluster, say
         self._client: Client | None = None
         self._workers: dict[str, int] = {}
-        self._counted = 0.0
+        self._asked: set[str] = set()  # whether they have this program
+        self._counted, self._said = 0.0, -math.inf
+        self._was_connected = False
         self._deaths = Deaths()
         self._shared: object = None
         self._packed: Packed | None = None
@@ -138,11 +146,12 @@ class DaskCrew:
         if self._client is not None and self._client.status == "running":
             return self._client
         self._disconnect()
-        until, is_announced = time.monotonic() + WAIT_SECONDS, False
+        patience = WAIT_SECONDS if self._was_connected else FIRST_SECONDS
+        until, is_announced = time.monotonic() + patience, False
         while True:
             try:
                 self._client = self._cluster.connect()
-                self._counted = 0.0
+                self._counted, self._was_connected = 0.0, True
                 return self._client
             except OSError as error:
                 trouble = first_line(error)
@@ -161,20 +170,29 @@ class DaskCrew:
             with suppress(Exception):
                 self._client.close(timeout=2)
         self._client, self._workers, self._scattered = None, {}, None
+        self._asked = set()
 
     def _count(self, client: Client) -> None:
         """Look which workers there are, now and then."""
         now = time.monotonic()
         if now - self._counted < LOOK_SECONDS:
             return
-        before, self._counted = self._workers, now
-        self._workers = dict(client.nthreads())
-        self._cluster.mend(len(self._workers))
-        if not self._workers and (before or not self._was_told):
-            self._say(f"waiting for workers of {self._cluster.name}: there is none")
-            self._was_told = True
-
-    _was_told = False
+        self._counted = now
+        workers = client.nthreads()
+        if new := workers.keys() - self._asked:
+            check_programs(client, new, of_scheduler=not self._asked)
+        self._asked = set(workers)
+        self._workers = dict(client.sync(client.scheduler.ncores_running))  # without paused ones
+        self._cluster.mend(len(workers))
+        if not self._workers and now > self._said + SAY_SECONDS:
+            self._said = now
+            why = "there is none"
+            if workers:
+                why = (
+                    f"Dask has paused all {len(workers)}, which have used most of the memory that "
+                    "they may; give them more (`--memory-limit`)"
+                )
+            self._say(f"waiting for workers of {self._cluster.name}: {why}")
 
     # The jobs
 
@@ -263,7 +281,7 @@ class DaskCrew:
         """What became of a job; None where it is sent again."""
         assert ticket.future is not None
         try:
-            result, processor = ticket.future.result(timeout=RESULT_SECONDS)
+            done = ticket.future.result(timeout=RESULT_SECONDS)
         except BaseException as error:
             if not isinstance(error, Exception) and type(error).__name__ != "FutureCancelledError":
                 raise  # asked to stop
@@ -271,30 +289,50 @@ class DaskCrew:
         finally:
             ticket.future = None
         self._deaths.ended()
+        if isinstance(done, Broken):
+            return self._broken(round_, ticket, pickle.loads(done.error))
+        result, processor = done
         return Done(ticket.job, result, processor=processor)
 
     def _failed(self, round_: _Round, ticket: _Ticket, error: BaseException) -> Done | None:
         from distributed import KilledWorker
         from distributed.client import FutureCancelledError
 
-        if isinstance(error, InputError):
-            raise error
         if isinstance(error, KilledWorker):
             return self._died(round_, ticket, error.allowed_failures + 1)
         if isinstance(error, (FutureCancelledError, TimeoutError, OSError)):
+            if self._is_gone(ticket.began_on):  # the last worker, and with it what all share
+                return self._died(round_, ticket, 1)
             round_.again.append(ticket)  # its result, or what it needs, went with a worker
             return None
         if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("pipeline"):
-            raise InputError(
-                "workers must have Lariat installed, but one says: "
-                f"{first_line(error)}; install the same version there"
-            ) from error
+            refuse("one worker", NO_LARIAT + first_line(error))  # it joined a moment ago
+        return self._broken(round_, ticket, error)
+
+    def _broken(self, round_: _Round, ticket: _Ticket, error: BaseException) -> Done | None:
+        """A job's own error: sent again, for what is wrong with one worker; raised at last."""
+        if isinstance(error, InputError):
+            raise error
         ticket.failures += 1
         if ticket.failures >= FAILURES:
+            if isinstance(error, OSError):
+                raise InputError(
+                    f"workers must be able to read and write their files, but {ticket.began_on} "
+                    f"says: {first_line(error)}; mend it there, and the same command goes on"
+                ) from error
             raise error
         self._say(f"an error on a worker, {first_line(error)}: the job is sent again")
         round_.again.append(ticket)
         return None
+
+    def _is_gone(self, worker: str | None) -> bool:
+        """Whether a job began on a worker that the scheduler, which answers, does not have now."""
+        if worker is None or self._client is None:
+            return False
+        try:
+            return worker not in self._client.nthreads()
+        except OSError:
+            return False
 
     def _died(self, round_: _Round, ticket: _Ticket, times: int) -> Done | None:
         """Its worker died; a job that had not begun has no part in that."""
@@ -305,13 +343,19 @@ class DaskCrew:
         for _ in range(times):
             ticket.deaths += 1
             self._deaths.died()
+        if self._deaths.nobody_lives(ticket.deaths):
+            raise InputError(
+                f"workers must live through their work, but they died {MOST} times and finished "
+                "none, as those do whose memory is too small: give them more; the same command "
+                "goes on from here"
+            )
         if ticket.deaths < self._deaths.allowed(ticket.deaths):
             self._say(f"the worker {ticket.began_on or ''} died; what it was doing is done again")
             round_.again.appendleft(ticket)
             return None
         reason = (
             f"its worker died {ticket.deaths} times while it trained, as one does whose memory is "
-            "too small"
+            "too small; the same command trains it again"
         )
         return Done(ticket.job, None, given_up=reason)
 

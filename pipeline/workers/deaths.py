@@ -44,3 +44,8 @@ class Deaths:
         # The quotient of equal powers may be a hair above the whole number that it is.
         needed = math.ceil(math.log(BY_CHANCE) / math.log(share) - 1e-9)
         return min(max(needed, FEWEST), MOST)
+
+    def nobody_lives(self, own: int) -> bool:
+        """Whether MOST tries were made, of several jobs, and each was a death: then it is not for
+        a job to be given up. own: deaths of one job."""
+        return MOST <= self.tries == self.deaths > own

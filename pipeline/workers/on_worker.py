@@ -11,15 +11,16 @@ import pickle
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import InputError
 from pipeline.process import CORES
 from pipeline.provenance import processor, program, versions
 from pipeline.workers.packed import Packed
+from pipeline.workers.same_program import OTHER_CODE, differences, refuse
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -44,15 +45,47 @@ class Order:
     work: bytes
 
 
-def carry_out(order: Order, packed: Packed) -> tuple[Any, str]:
-    """(result, processor of this machine) of a job. InputError where this worker has another
-    program than the process that asks."""
+@dataclass(frozen=True)
+class Broken:
+    """error: of a job, pickled, with its traceback as a note."""
+
+    error: bytes
+
+    @classmethod
+    def of(cls, error: Exception) -> Broken:
+        """One that cannot be pickled is told in words."""
+        error.add_note("".join(traceback.format_exception(error)))
+        try:
+            pickled = pickle.dumps(error.with_traceback(None))
+            pickle.loads(pickled)
+        except Exception:
+            told = RuntimeError(f"{type(error).__name__}: {error}")
+            told.add_note("".join(error.__notes__))
+            pickled = pickle.dumps(told)
+        return cls(pickled)
+
+
+def carry_out(order: Order, packed: Packed) -> tuple[Any, str] | Broken:
+    """(result, processor of this machine) of a job, or its error.
+
+    An error is a result: one that is raised here, and its traceback, need not reach the process
+    that asks, which would wait for ever. It is an InputError where this worker has another program.
+    """
+    try:
+        return _carried_out(order, packed)
+    except Exception as error:
+        return Broken.of(error)
+
+
+def _carried_out(order: Order, packed: Packed) -> tuple[Any, str]:
     from distributed import get_worker
 
     worker = get_worker()
     with _one_at_a_time:
         worker.log_event(order.topic, {"key": order.key, BEGAN: worker.address})
-        _check_program(order, worker.address)
+        if order.program != program():  # it joined after all others were asked
+            other = differences(versions(), order.versions) or OTHER_CODE
+            refuse(f"the worker {worker.address}", other)
         prepare(worker.state.nthreads)
         do, job = pickle.loads(order.work)
         if packed.fingerprint not in _unpacked:
@@ -60,21 +93,6 @@ def carry_out(order: Order, packed: Packed) -> tuple[Any, str]:
             _unpacked[packed.fingerprint] = packed.unpacked()
         result = do(_unpacked[packed.fingerprint], job, _teller(worker, order))
     return result, processor()
-
-
-def _check_program(order: Order, address: str) -> None:
-    if order.program == program():
-        return
-    theirs, ours = versions(), order.versions
-    other = [
-        f"{name} {theirs.get(name, 'none')} in place of {version}"
-        for name, version in ours.items()
-        if theirs.get(name) != version
-    ]
-    raise InputError(
-        "workers must have the program of the process that starts the study, but the worker "
-        f"{address} has {', '.join(other) or 'other code of Lariat'}; install the same there"
-    )
 
 
 def prepare(cores: int) -> None:

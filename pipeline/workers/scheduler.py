@@ -6,8 +6,10 @@ import gc
 import importlib.util
 import logging
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import spawn
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from pipeline.process import cores, first_line, part_name
 from pipeline.workers.cluster_file import ClusterFile, read_cluster_file
 from pipeline.workers.crew import Crew, Here
 from pipeline.workers.dask_crew import Cluster, DaskCrew, Say
+from pipeline.workers.same_program import ask_scheduler
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -91,7 +94,9 @@ def _quiet() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Mismatched versions found")
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
@@ -109,6 +114,7 @@ class _Processes:
     def __init__(self, workers: int):
         self.name, self._workers = f"processes:{workers}", workers
         self._cluster: Any = None
+        self._without_main = ExitStack()
         self._began = 0.0
 
     def connect(self) -> Client:
@@ -138,6 +144,7 @@ class _Processes:
                     security=security,
                     silence_logs=logging.CRITICAL + 1,
                 )
+                self._without_main.enter_context(_without_main())
                 self._cluster.scale(self._workers)
             self._began = time.monotonic()
         return Client(self._cluster, set_as_default=False)
@@ -173,7 +180,29 @@ class _Processes:
                 nanny.process.process._process.kill()  # it may be deep in a library
         with suppress(Exception):
             self._cluster.close(timeout=CLOSE_SECONDS)
+        self._without_main.close()
         self._cluster = None
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Workers that start inside do not run the program's own file first, as processes of Python's
+    `spawn` do: a script that calls `run_study` outside of `if __name__ == "__main__":` would start
+    the study once more in each."""
+    prepared = spawn.get_preparation_data
+
+    def without_main(name: str) -> dict[str, Any]:
+        data = prepared(name)
+        if name.startswith("Dask Worker process"):
+            data.pop("init_main_from_path", None)
+            data.pop("init_main_from_name", None)
+        return data
+
+    spawn.get_preparation_data = without_main
+    try:
+        yield
+    finally:
+        spawn.get_preparation_data = prepared
 
 
 class _Running:
@@ -187,6 +216,7 @@ class _Running:
     def connect(self) -> Client:
         from distributed import Client
 
+        ask_scheduler(self._address, CONNECT_SECONDS)
         return Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)
 
     def mend(self, workers: int) -> None:

@@ -38,9 +38,12 @@ def dask(tmp_path: Path) -> Iterator[Dask]:
         dask.end()
 
 
-def test_a_worker_that_joins_is_used_and_a_scheduler_lost_and_back_is_survived(dask: Dask) -> None:
+def test_a_worker_that_joins_is_used_and_a_scheduler_lost_and_back_is_survived(
+    dask: Dask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It begins without workers; one comes, another joins; the scheduler is killed, its workers
     with it, and both return."""
+    monkeypatch.setattr("pipeline.workers.dask_crew.SAY_SECONDS", 0.0)
     told: list[str] = []
     matrix, sent, left = np.arange(1000.0), 0, 500
 
@@ -197,9 +200,7 @@ def test_a_cluster_file_gives_the_class_its_options(tmp_path: Path) -> None:
     assert (content.cluster, content.workers) == ("SLURMCluster", 20)
 
 
-def test_a_scheduler_that_does_not_answer_is_told(
-    local: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_scheduler_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.workers.dask_crew.FIRST_SECONDS", 0.0)
     monkeypatch.setattr("pipeline.workers.scheduler.CONNECT_SECONDS", 0.5)
     with (

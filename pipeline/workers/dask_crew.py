@@ -7,7 +7,6 @@ the scheduler is away, or lost what all jobs share, the same is sent anew.
 
 from __future__ import annotations
 
-import math
 import pickle
 import time
 import uuid
@@ -43,8 +42,8 @@ FIRST_SECONDS, WAIT_SECONDS, AGAIN_SECONDS = 60.0, 600.0, 2.0
 """How long a scheduler is waited for that never answered, and one that went away; how often it is
 tried."""
 
-SAY_SECONDS = 60.0
-"""That there is no worker is said no more often than this."""
+SAY_SECONDS, SAY_FIRST_SECONDS = 60.0, 10.0
+"""That there is no worker is said no more often than this, and not while they may just start."""
 
 RESULT_SECONDS = 300.0
 """How long the result of a job that has ended may take to arrive."""
@@ -111,7 +110,7 @@ class DaskCrew:
         self._client: Client | None = None
         self._workers: dict[str, int] = {}
         self._asked: set[str] = set()  # whether they have this program
-        self._counted, self._said = 0.0, -math.inf
+        self._counted = self._said = 0.0
         self._was_connected = False
         self._deaths = Deaths()
         self._shared: object = None
@@ -152,6 +151,7 @@ class DaskCrew:
             try:
                 self._client = self._cluster.connect()
                 self._counted, self._was_connected = 0.0, True
+                self._said = time.monotonic() - max(SAY_SECONDS - SAY_FIRST_SECONDS, 0.0)
                 return self._client
             except OSError as error:
                 trouble = first_line(error)

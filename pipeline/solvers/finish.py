@@ -1,7 +1,7 @@
 """The end of training: a first layer brought to where its certificate holds.
 
-Accelerated steps on all rows (`fista`) take most networks there. A network of ReLU units that they
-leave above the tolerance goes on to its kinks (`kinks`); where that is not enough, because the
+Quasi-Newton steps on all rows (`subspace`) take most networks there. A network of ReLU units that
+they leave above the tolerance goes on to its kinks (`kinks`); where that is not enough, because the
 first had stopped far from a minimum, through both again.
 """
 
@@ -13,18 +13,14 @@ import numpy as np
 
 from pipeline.networks import Schedule
 from pipeline.solvers import kinks
-from pipeline.solvers.fista import accelerated
 from pipeline.solvers.kinks import Certificate
-from pipeline.solvers.kkt import by_gradient, certified
-from pipeline.solvers.problem import Problem
+from pipeline.solvers.kkt import by_gradient
+from pipeline.solvers.problem import Problem, objective
+from pipeline.solvers.subspace import Descended, descended
 
 TIMES, WORTHWHILE = 4, 0.9
-"""A network of ReLU units goes through `fista` and `kinks` so many times at most; after the second
-time only while each time lowers its residual below this share of what it was."""
-
-PATIENCE = 5
-"""After the first time so many times as many steps are allowed: with few weights in each unit
-(a strong l1) the objective falls slowly for long, away from any kink."""
+"""A network of ReLU units goes through `subspace` and `kinks` so many times at most; after the
+second time only while each time lowers its residual below this share of what it was."""
 
 CONVEX = 1e-2
 """Share of the tolerance asked of networks without a hidden layer: their steps are cheap, and
@@ -49,24 +45,28 @@ def finished(first: np.ndarray, problem: Problem, schedule: Schedule) -> Finishe
     share = CONVEX if problem.convex else 1.0
     tolerance, steps = schedule.tolerance * share, int(schedule.finish_steps / share**0.5)
     follow = problem.bends and schedule.follow_kinks
-    last = np.asarray(first, np.float64)
-    best, smallest = last, Certificate(np.inf, np.inf)
+    last, best, length = np.asarray(first, np.float64), None, None
     for times in range(TIMES if follow else 1):
-        patience, before = PATIENCE if times else 1, smallest.relative
-        last = accelerated(last, problem, tolerance, patience * steps, patience)
-        rounded = last.astype(np.float32).astype(np.float64)
-        certificate, _ = by_gradient(rounded, problem)
-        if certificate < smallest:
-            best, smallest = rounded, certificate
-        if smallest.relative > tolerance and follow:
-            settled = kinks.onto_kinks(last, tolerance, problem)
-            last = settled.last
-            if settled.certificate < smallest:
-                best, smallest = settled.best, settled.certificate
-        if smallest.relative <= tolerance or (times and smallest.relative >= WORTHWHILE * before):
+        before = np.inf if best is None else best.certificate.relative
+        reached = descended(last, problem, tolerance, steps)
+        candidates = [_rounded(reached, problem)] + ([best] if best else [])
+        best = min(candidates, key=lambda each: each.certificate)
+        if best.certificate.relative > tolerance and follow:
+            settled = kinks.onto_kinks(reached.first, tolerance, problem, length)
+            last, length = settled.last, settled.length
+            if settled.certificate < best.certificate:
+                value = objective(settled.best, problem) + problem.decay
+                best = Finished(settled.best, settled.certificate, value)
+        relative = best.certificate.relative
+        if relative <= tolerance or (times and relative >= WORTHWHILE * before):
             break
-    if follow:
-        smallest, objective = certified(best, problem, tolerance)
-    else:
-        smallest, objective = by_gradient(best, problem)
-    return Finished(best.astype(np.float32), smallest, objective)
+    assert best is not None
+    return best._replace(first=best.first.astype(np.float32))
+
+
+def _rounded(reached: Descended, problem: Problem) -> Finished:
+    """With the numbers that float32 holds, and what they are."""
+    first = reached.first.astype(np.float32).astype(np.float64)
+    if np.array_equal(first, reached.first):
+        return Finished(*reached)
+    return Finished(first, *by_gradient(first, problem))

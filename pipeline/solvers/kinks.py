@@ -29,13 +29,19 @@ relu′(0) = 0, keep the side on which they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.solvers.box_minimum import box_minimum
-from pipeline.solvers.passes import back_to_first, forward, output_slopes, to_first
+from pipeline.solvers.near_kinks import (
+    REACH,
+    Pairs,
+    kinks_apart,
+    loss_slopes,
+    multipliers_of,
+    pull,
+)
 from pipeline.solvers.problem import (
     RESIDUAL_STEP,
     Problem,
@@ -46,29 +52,27 @@ from pipeline.solvers.problem import (
     uphill,
     variable_norms,
 )
+from pipeline.solvers.walk import Walk
 
 ROUNDING = 2.0**-24
 """Half a unit in the last place of float32: rounding moves W_u by up to so much of its length."""
 
-REACH, STEPS_AHEAD = 3e-3, 2.0
-"""Kinks are part of a step where they are nearer to W_u than this share of its length, or than so
-many times the way that a gradient step would take it."""
-
-MOST_PAIRS, MOST_BYTES = 64, 64 * 2**20
-"""Kinks of a unit that a step or a residual looks at, the nearest ones; and bytes of their rows."""
-
-ENOUGH_PAIRS, FEW_PAIRS = 2, 4
-"""A step looks at no more kinks of a unit than so many times its weights, and a few: it can end on
-as many as a unit has weights."""
-
-SAFETY, POWER_STEPS = 1.3, 5
+SAFETY, POWER_STEPS = 1.5, 3
 """Power iteration approaches the largest curvature from below."""
 
 WITH_MOMENTUM, WITHOUT, MOST_STEPS = 12, 4, 48
 """Steps before each look at the residual, the first ones without momentum; and all together."""
 
-SHORTER = 0.25
-"""Share of its length that a step keeps where the objective rose."""
+SHORTER, MUCH, MOST_TRIALS = 0.25, 1e-6, 8
+"""Share of its length that a step keeps where the objective rose; what a first step may raise it,
+as those after it may lower it again; and how many first steps are tried."""
+
+INNER, STEPS_ALONG, WALKS_ALONG = 0.3, 60, 8
+"""Share of the tolerance to which W is moved among the points of its kinks; evaluations for that,
+until a weight becomes 0; and how often it goes on from there."""
+
+RISE = 1e-8
+"""Share of the objective that it may rise in a round: beside a minimum it is flat."""
 
 NEWTON_STEPS, RESIDUAL_NEWTON_STEPS = 6, 15
 """Newton steps at most for the multipliers of a step, and for those of the residual."""
@@ -82,59 +86,14 @@ RESIDUAL_REPEATS = 4
 the weights of the time before."""
 
 
-SlopesAt = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Units and rows → c_ui of each."""
-
-
-class Pairs(NamedTuple):
-    """Kinks of each unit, padded with rows of zeros: rows (h, m, p), slopes c (h, m), 0 where
-    padded, indices (units, rows) of the kinks in (h, n), and their places (units, m) in (h, m)."""
-
-    rows: np.ndarray
-    slopes: np.ndarray
-    indices: tuple[np.ndarray, np.ndarray]
-    places: tuple[np.ndarray, np.ndarray]
-
-
-def _slopes(activated: np.ndarray, problem: Problem) -> np.ndarray:
-    """c (h, n): ∂ mean loss / ∂ the first layer's activations (h, n)."""
-    return to_first(activated, problem, slice(None))[0]
-
-
 def _curvature(first: np.ndarray, problem: Problem) -> float:
     """L around W where no unit changes its side."""
     side = (first @ problem.columns.T > 0.0).astype(float)
 
     def slope(weights: np.ndarray) -> np.ndarray:
-        return (_slopes(weights @ problem.columns.T * side, problem) * side) @ problem.columns
+        return (loss_slopes(weights @ problem.columns.T * side, problem) * side) @ problem.columns
 
     return curvature(first, slope, POWER_STEPS)
-
-
-def _pairs(
-    z: np.ndarray, slopes_at: SlopesAt, reach: np.ndarray, most: int, problem: Problem
-) -> Pairs:
-    """Of every unit the nearest kinks that bend upwards, |z_ui|/‖x_i‖ ≤ reach_u, and at most so
-    many; none where reach_u = 0."""
-    distance = np.abs(z)
-    distance *= problem.inverse_lengths
-    within = distance <= np.where(reach > 0.0, reach, -1.0)[:, None]
-    units, rows = np.divmod(np.flatnonzero(within), z.shape[1])
-    slopes = slopes_at(units, rows)
-    bends_upwards = slopes > 0.0
-    units, rows, slopes = units[bends_upwards], rows[bends_upwards], slopes[bends_upwards]
-    order = np.lexsort((distance[units, rows], units))
-    units, rows, slopes = units[order], rows[order], slopes[order]
-    counts = np.bincount(units, minlength=len(z))
-    place = np.arange(len(units)) - np.repeat(np.cumsum(counts) - counts, counts)
-    p = problem.columns.shape[1]
-    most = int(np.clip(MOST_BYTES // (8 * len(z) * p), 1, most))
-    units, rows, slopes, place = (x[place < most] for x in (units, rows, slopes, place))
-    m = int(place.max(initial=0)) + 1
-    padded_rows, padded_slopes = np.zeros((len(z), m, p)), np.zeros((len(z), m))
-    padded_rows[units, place] = problem.columns[rows]
-    padded_slopes[units, place] = slopes
-    return Pairs(padded_rows, padded_slopes, (units, rows), (units, place))
 
 
 def _proximal_steps(
@@ -154,7 +113,7 @@ def _proximal_steps(
     multipliers = start
 
     def landed():
-        return proximal_step(point - step * (rest + _pull(pairs, multipliers)), step, problem)
+        return proximal_step(point - step * (rest + pull(pairs, multipliers)), step, problem)
 
     first = landed()
     shrink = step / (1.0 + step * problem.factor * problem.lambdas[1])
@@ -169,6 +128,16 @@ def _proximal_steps(
 
 def _projected(first: np.ndarray, pairs: Pairs, multipliers: np.ndarray) -> np.ndarray:
     """W moved as little as possible to z_ui = 0 of all pairs with 0 < σ < c; zeros stay zero."""
+    rows, gram = _held(first, pairs, multipliers)
+    for _ in range(2):  # the second time corrects the rounding of the first
+        away = np.matmul(rows, first[:, :, None])
+        first = first - np.matmul(rows.transpose(0, 2, 1), np.linalg.solve(gram, away))[:, :, 0]
+    return first
+
+
+def _held(first: np.ndarray, pairs: Pairs, multipliers: np.ndarray):
+    """The rows (h, m, p) of all pairs with 0 < σ < c, padded with rows of zeros, in the weights
+    that are not zero, and their products (h, m, m), lifted a little to be regular."""
     inside = (multipliers > 0.0) & (multipliers < pairs.slopes)
     m = int(inside.sum(axis=1).max(initial=0))
     chosen = np.argsort(~inside, axis=1, kind="stable")[:, :m]
@@ -179,56 +148,7 @@ def _projected(first: np.ndarray, pairs: Pairs, multipliers: np.ndarray) -> np.n
     diagonal = gram[:, np.arange(m), np.arange(m)]
     lifted = diagonal + 1e-12 * diagonal.max(axis=1, initial=0.0, keepdims=True) + 1e-300
     gram[:, np.arange(m), np.arange(m)] = np.where(held, lifted, 1.0)
-    for _ in range(2):  # the second time corrects the rounding of the first
-        away = np.matmul(rows, first[:, :, None])
-        first = first - np.matmul(rows.transpose(0, 2, 1), np.linalg.solve(gram, away))[:, :, 0]
-    return first
-
-
-def _multipliers(pairs: Pairs, s: np.ndarray) -> np.ndarray:
-    """σ (h, m) of these pairs, from s (h, n)."""
-    multipliers = np.zeros_like(pairs.slopes)
-    multipliers[pairs.places] = s[pairs.indices]
-    return multipliers * pairs.slopes
-
-
-def _pull(pairs: Pairs, multipliers: np.ndarray) -> np.ndarray:
-    """Σ σ_ui·x_i, (h, p)."""
-    return np.matmul(multipliers[:, None], pairs.rows)[:, 0]
-
-
-def _at(first: np.ndarray, problem: Problem):
-    """Around W: z (h, n); s as the gradient has it (h, n); the gradient (h, p); and c_ui of given
-    units and rows."""
-    z = first @ problem.columns.T
-    side = (z > 0.0).astype(float)
-    layers = forward(np.clip(z, 0.0, np.inf), problem)
-    upstream = output_slopes(layers[-1][1], problem, slice(None))
-    if len(problem.later) == 1 and len(upstream) == 1:  # c is an outer product: no need for all
-        outgoing = problem.later[0][0][0]
-        first_gradient = (side @ (upstream.T * problem.columns)) * outgoing[:, None]
-        return z, side, first_gradient, lambda u, i: outgoing[u] * upstream[0, i]
-    slopes = back_to_first(upstream, layers, problem)
-    return z, side, (slopes * side) @ problem.columns, lambda u, i: slopes[u, i]
-
-
-def _kinks_apart(first: np.ndarray, reach: float, step: float, problem: Problem):
-    """Around W: s as the gradient has it (h, n), the kinks within reach·‖W_u‖ or within STEPS_AHEAD
-    gradient steps, and ∇₀ without them. No kinks of a unit that is 0, as relu′(0) = 0 has it."""
-    z, side, first_gradient, slopes_at = _at(first, problem)
-    lengths, most = _lengths(first), MOST_PAIRS
-    limits = reach * lengths
-    if step:
-        moved = first - proximal_step(first - step * first_gradient, step, problem)
-        limits = np.maximum(limits, STEPS_AHEAD * _lengths(moved) * (lengths > 0.0))
-        most = min(most, ENOUGH_PAIRS * len(problem.group) + FEW_PAIRS)
-    pairs = _pairs(z, slopes_at, limits, most, problem)
-    return side, pairs, first_gradient - _pull(pairs, _multipliers(pairs, side))
-
-
-def _lengths(first: np.ndarray) -> np.ndarray:
-    """(h,): ‖W_u‖."""
-    return np.sqrt(np.square(first).sum(axis=1))
+    return rows, gram
 
 
 class Certificate(NamedTuple):
@@ -244,8 +164,9 @@ def certificate(moved: np.ndarray, problem: Problem) -> Certificate:
     return Certificate(float((each / problem.scales).max()), float(each.max()))
 
 
-def kkt_residual(first: np.ndarray, problem: Problem) -> Certificate:
-    """‖W_g − prox_t(W_g − t·∇_g(s))‖/t with the s that make it small.
+def kkt_residual(first: np.ndarray, problem: Problem, enough: float = 0.0) -> Certificate:
+    """‖W_g − prox_t(W_g − t·∇_g(s))‖/t with the s that make it small; s is not looked for further
+    where the relative residual is at most `enough`.
 
     s_ui is free in [0, 1] at the kinks that bend upwards and that rounding W to float32 can have
     moved W_u away from: |z_ui| ≤ 2⁻²⁴·‖W_u‖·‖x_i‖, half a unit in the last place of W_u, seen as a
@@ -258,18 +179,33 @@ def kkt_residual(first: np.ndarray, problem: Problem) -> Certificate:
     bend upwards, the loss is regular (Clarke 1983, section 2.3), and a residual of 0 says that no
     direction leads downhill.
     """
+    return certificate(_moved(first, problem, enough), problem)
+
+
+def _moved(first: np.ndarray, problem: Problem, enough: float) -> np.ndarray:
+    """W − prox_t(W − t·∇(s)), (h, p), with the s of `kkt_residual`."""
     many = len(problem.group) > MANY_COLUMNS
     if many and (which := _kept_columns(first, problem)) is not None:
-        return _by_kept(first, which, problem)
+        return _moved_by_kept(first, which, problem, enough)
+    return _with_multipliers(first, problem, enough)[0]
+
+
+def _with_multipliers(first: np.ndarray, problem: Problem, enough: float):
+    """`_moved`, s as the gradient has it (h, n), and the kinks with the σ found for them."""
     step = RESIDUAL_STEP
-    side, pairs, rest = _kinks_apart(first, ROUNDING, 0.0, problem)
-    by_gradient = first - step * (rest + _pull(pairs, _multipliers(pairs, side)))
-    best = certificate(first - proximal_step(by_gradient, step, problem), problem)
-    if len(pairs.indices[0]):
+    side, pairs, rest = kinks_apart(first, ROUNDING, 0.0, problem)
+    multipliers = multipliers_of(pairs, side)
+    by_gradient = first - step * (rest + pull(pairs, multipliers))
+    moved = first - proximal_step(by_gradient, step, problem)
+    smallest = certificate(moved, problem)
+    if len(pairs.indices[0]) and smallest.relative > enough:
         options = 0.5 * pairs.slopes, problem, RESIDUAL_NEWTON_STEPS, RESIDUAL_REPEATS
-        for landed, _ in _proximal_steps(first, step, rest, pairs, *options):
-            best = min(best, certificate(first - landed, problem))
-    return best
+        for landed, tried in _proximal_steps(first, step, rest, pairs, *options):
+            if (candidate := certificate(first - landed, problem)) < smallest:
+                moved, smallest, multipliers = first - landed, candidate, tried
+            if smallest.relative <= enough:
+                break
+    return moved, side, pairs, multipliers
 
 
 def _kept_columns(first: np.ndarray, problem: Problem) -> np.ndarray | None:
@@ -280,75 +216,117 @@ def _kept_columns(first: np.ndarray, problem: Problem) -> np.ndarray | None:
     return which if len(which) < len(problem.group) else None
 
 
-def _by_kept(first: np.ndarray, which: np.ndarray, problem: Problem) -> Certificate:
-    """`kkt_residual` with the s that makes it small on the columns `which`, an upper bound: the
-    others, which are zero, count by their residuals alone."""
+def _moved_by_kept(
+    first: np.ndarray, which: np.ndarray, problem: Problem, enough: float
+) -> np.ndarray:
+    """`_moved` with the s that makes it small on the columns `which`, an upper bound: the others,
+    which are zero, count by their residuals alone."""
     part, kept_first, step = problem.of_columns(which), first[:, which], RESIDUAL_STEP
-    side, pairs, rest = _kinks_apart(kept_first, ROUNDING, 0.0, part)
-    multipliers = _multipliers(pairs, side)
-    moved = kept_first - proximal_step(
-        kept_first - step * (rest + _pull(pairs, multipliers)), step, part
-    )
-    smallest = certificate(moved, part)
-    if len(pairs.indices[0]):
-        options = 0.5 * pairs.slopes, part, RESIDUAL_NEWTON_STEPS, RESIDUAL_REPEATS
-        for landed, candidate_multipliers in _proximal_steps(
-            kept_first, step, rest, pairs, *options
-        ):
-            if (candidate := certificate(kept_first - landed, part)) < smallest:
-                smallest, multipliers = candidate, candidate_multipliers
+    _, side, pairs, multipliers = _with_multipliers(kept_first, part, enough)
     side[pairs.indices] = multipliers[pairs.places] / pairs.slopes[pairs.places]
-    slopes = _slopes(np.maximum(kept_first @ part.columns.T, 0.0), problem)
-    first_gradient = (slopes * side) @ problem.columns
-    return certificate(first - proximal_step(first - step * first_gradient, step, problem), problem)
+    each = loss_slopes(np.maximum(kept_first @ part.columns.T, 0.0), problem)
+    first_gradient = (each * side) @ problem.columns
+    return first - proximal_step(first - step * first_gradient, step, problem)
 
 
 class Settled(NamedTuple):
     """First layers (h, p) of numbers that float32 holds: the one with the smallest relative
-    residual, its certificate, and the last one."""
+    residual, its certificate, and the last one; and the length of the last steps."""
 
     best: np.ndarray
     certificate: Certificate
     last: np.ndarray
+    length: float
 
 
-def onto_kinks(first: np.ndarray, tolerance: float, problem: Problem) -> Settled:
+def onto_kinks(
+    first: np.ndarray, tolerance: float, problem: Problem, length: float | None = None
+) -> Settled:
     """From W by accelerated proximal steps to the kinks, until the relative residual is within the
     tolerance or MOST_STEPS are over.
 
-    The steps are those of `pipeline.solvers.fista`, Beck and Teboulle's, with the kinks in the
-    proximal step. Before each look at the residual momentum, which carries W past the
-    minimum, is dropped.
-    A round after which the objective is higher crossed kinks that its steps did not look at: it
-    is not taken, and the next steps are SHORTER. Variables that are zero stay so.
+    The steps are those of Beck and Teboulle (2009), with the kinks in the proximal step. Before
+    each look at the residual momentum, which carries W past the minimum, is dropped.
+    Columns of variables that are zero are looked at when the others are done, and take part
+    once more where their residual says so.
     """
-    which = _kept_columns(first, problem)
-    if which is not None:
-        part = onto_kinks(first[:, which], tolerance, problem.of_columns(which))
-        best, last = (
-            _spread(kept_columns, which, first.shape) for kept_columns in (part.best, part.last)
-        )
-        return Settled(best, kkt_residual(best, problem), last)
+    first = first.astype(np.float64)
+    taking_part = variable_norms(first, problem) > 0.0
+    taking_part[problem.group[problem.factor == 0.0]] = True
+    settled = None
+    while True:
+        which = np.flatnonzero(taking_part[problem.group])
+        part = _settled(first[:, which], tolerance, problem.of_columns(which), length)
+        length = part.length
+        best, last = (_spread(each, which, first.shape) for each in (part.best, part.last))
+        moved = _moved(best, problem, tolerance)
+        now = Settled(best, certificate(moved, problem), last, length)
+        settled = now if settled is None or now.certificate < settled.certificate else settled
+        asking = variable_norms(moved, problem) > RESIDUAL_STEP * tolerance * problem.scales
+        asking &= ~taking_part
+        if not asking.any():
+            return settled
+        taking_part |= asking
+        first = last
+
+
+def _settled(
+    first: np.ndarray, tolerance: float, problem: Problem, length: float | None
+) -> Settled:
+    """`onto_kinks` on all columns, by steps of 1/curvature, or little longer than this length.
+
+    A step or a round after which the objective is higher crossed kinks that it did not look at: it
+    is not taken, and the next steps are SHORTER.
+    """
     current = best = last = first.astype(np.float64)
-    smallest = kkt_residual(current, problem)
-    if smallest.relative <= tolerance:
-        return Settled(best, smallest, last)
-    length = 1.0 / (SAFETY * _curvature(current, problem))
-    s, value = None, objective(current, problem)
+    smallest = Certificate(np.inf, np.inf)
+    longest = 1.0 / (SAFETY * _curvature(current, problem))
+    length = longest if length is None else min(longest, length / SHORTER)
+    s, value, rough = None, objective(current, problem), problem.in_precision(np.float32)
     steps = with_momentum = 0
+    while True:  # the first step alone says whether its length is far too long
+        tried, *_ = _round(current, s, length, (0, 1), problem, rough)
+        steps += 1
+        if steps == MOST_TRIALS or objective(tried, problem) <= value + MUCH * abs(value):
+            break
+        length *= SHORTER
     while smallest.relative > tolerance and steps < MOST_STEPS:
-        moved, kinks, s_after = _round(current, s, length, with_momentum, problem)
-        steps += with_momentum + WITHOUT
+        many = with_momentum, WITHOUT
+        moved, kinks, s_after = _round(current, s, length, many, problem, rough)
+        steps += sum(many)
         value_after = objective(moved, problem)
-        if not value_after <= value:
+        if not value_after <= value + RISE * abs(value):
             length, with_momentum = SHORTER * length, 0
             continue
-        current, s, value, with_momentum = moved, s_after, value_after, WITH_MOMENTUM
+        current, s, value = moved, s_after, value_after
+        with_momentum = WITH_MOMENTUM
         last = _projected(current, *kinks).astype(np.float32).astype(np.float64)
-        residual = kkt_residual(last, problem)
+        residual = kkt_residual(last, problem, tolerance)
         if residual < smallest:
             best, smallest = last, residual
-    return Settled(best, smallest, last)
+        if smallest.relative > tolerance:
+            walked = _along(current, kinks, tolerance, problem)
+            if (value_walked := objective(walked, problem)) < value:
+                current, value, with_momentum = walked, value_walked, 0
+    return Settled(best, smallest, last, length)
+
+
+def _along(first: np.ndarray, kinks: tuple, tolerance: float, problem: Problem) -> np.ndarray:
+    """W moved among the points that lie on the same kinks (0 < σ < c), where F is smooth."""
+    for _ in range(WALKS_ALONG):
+        rows, gram = _held(first, *kinks)
+        solved = np.linalg.solve(gram, rows).transpose(0, 2, 1)  # (h, p, m)
+
+        def project(each: np.ndarray, rows=rows, solved=solved) -> np.ndarray:
+            return each - np.matmul(solved, np.matmul(rows, each[:, :, None]))[:, :, 0]
+
+        walk = Walk(_projected(first, *kinks), problem, np.float32)
+        walk.along(project, INNER * tolerance, STEPS_ALONG)
+        same = np.array_equal(walk.here.first != 0.0, first != 0.0)
+        first = walk.here.first
+        if same:
+            break
+    return first
 
 
 def _spread(part: np.ndarray, which: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -358,16 +336,16 @@ def _spread(part: np.ndarray, which: np.ndarray, shape: tuple[int, ...]) -> np.n
     return whole
 
 
-def _round(current, s, length, with_momentum, problem):
+def _round(current, s, length, many, problem, rough):
     """From `at` with s (h, n) of every pair (None: as the gradient has it), so many steps with
-    momentum and WITHOUT: W (h, p), the last step's kinks and their σ, and s."""
-    before, momentum = current, 1.0
-    for i in range(with_momentum + WITHOUT):
+    momentum and without: W (h, p), the last step's kinks and their σ, and s."""
+    (with_momentum, without), before, momentum = many, current, 1.0
+    for i in range(with_momentum + without):
         momentum = 1.0 if i >= with_momentum else momentum
         after = momentum_after(momentum)
         point = current + ((momentum - 1.0) / after) * (current - before)
-        side, pairs, rest = _kinks_apart(point, REACH, length, problem)
-        start = _multipliers(pairs, side if s is None else s)
+        side, pairs, rest = kinks_apart(point, REACH, length, problem, rough)
+        start = multipliers_of(pairs, side if s is None else s)
         ((landed, multipliers),) = _proximal_steps(
             point, length, rest, pairs, start, problem, NEWTON_STEPS, 1
         )

@@ -150,7 +150,6 @@ def to_first(activated: np.ndarray, problem: Problem, rows: slice) -> tuple[np.n
 def mean_loss(predictions: np.ndarray, problem: Problem, rows: slice) -> float:
     """Σ_i share_i·loss_i of these rows, added in float64: cross-entropy in nats, or half the
     squared error."""
-    predictions = predictions.astype(np.float64, copy=False)
     target = problem.target[:, rows]
     if problem.task == "binary":
         z = predictions[0]
@@ -159,4 +158,5 @@ def mean_loss(predictions: np.ndarray, problem: Problem, rows: slice) -> float:
         losses = logsumexp(predictions, axis=0) - np.sum(predictions * target, axis=0)
     else:
         losses = 0.5 * np.sum(np.square(predictions - target), axis=0)
-    return float(losses @ problem.share[rows].astype(np.float64, copy=False))
+    share = problem.share[rows].astype(np.float64, copy=False)
+    return float(losses.astype(np.float64, copy=False) @ share)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.solvers.passes import SLOPES, Passes, to_first
+from pipeline.solvers.passes import SLOPES, Passes, back_to_first, forward, output_slopes
 
 RESIDUAL_STEP = 1e-2
 """t of the fixed-point residual. The smaller, the stricter: at t → 0 it is the distance of 0 from
@@ -102,23 +102,27 @@ class Problem:
         strength[self.group] = per_column
         z = np.zeros((self.units, 1))
         slope = 1.0 if self.activation == "relu" else SLOPES[self.activation](z, z)
-        at_zero = np.zeros((self.units, self.columns.shape[1]))
+        layers = forward(z, self)  # at W = 0 those of every row
+        downstream = np.zeros((len(self.target), self.columns.shape[1]))
         for rows in self.passes.rows:
-            zeros = np.zeros((self.units, rows.stop - rows.start))
-            delta, _ = to_first(zeros, self, rows)
-            at_zero += (delta if self.convex else delta * slope) @ self.columns[rows]
+            downstream += output_slopes(layers[-1][1], self, rows) @ self.columns[rows]
+        at_zero = back_to_first(downstream, layers, self)
+        at_zero = at_zero if self.convex else at_zero * slope
         largest = variable_norms(at_zero, self).max() or 1.0
         return np.where((strength > 0.0) & (strength < largest), strength, largest)
 
     def of_columns(self, which: np.ndarray) -> Problem:
-        """The same with some columns alone, in the numbers of all variables."""
-        return replace(
+        """The same with some columns alone, their variables numbered anew, at the same scales."""
+        variables, group = np.unique(self.group[which], return_inverse=True)
+        part = replace(
             self,
-            columns=np.ascontiguousarray(self.columns[:, which]),
-            group=self.group[which],
+            columns=np.asfortranarray(self.columns[:, which]),  # so products with δ are fast
+            group=group,
             size=self.size[which],
             factor=self.factor[which],
         )
+        part.__dict__["scales"] = self.scales[variables]
+        return part
 
     def in_precision(self, dtype: type) -> Problem:
         """The same numbers in another floating-point type."""

@@ -1,13 +1,16 @@
 """A network's result is its own: whoever trains beside it, in any order, and however they end."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from small_data import ROWS, architecture, small, spec, train
 
+from pipeline.networks import Architecture
 from pipeline.networks.types import Schedule
 from pipeline.training import population as parts
+from pipeline.training.tensors import genetic_draws, initial_encodings
 from pipeline.training.training import Population
 
 
@@ -94,6 +97,22 @@ def test_who_runs_out_of_patience_leaves_and_disturbs_nobody(genetic_dimensions)
     assert min(staying) < 30 and len(set(staying)) > 3
     for i in (int(np.argmin(staying)), int(np.argmax(staying)), 7):
         assert_same(train(data, [specs[i]], **given)[0], together[i])
+
+
+def test_initial_encodings_of_thousands_of_people_are_the_same_alone_and_beside_40_others():
+    """One product of all of them rounds by its width, from some hundreds of columns on."""
+    people, rows, dimensions = 4240, 2544, 20
+    factor = np.random.default_rng(3).standard_normal((people, rows), np.float32)
+    data = SimpleNamespace(rows=(rows, 0, people - rows), relationship_factor=factor)
+    shape = Architecture(4, dimensions, (8,))
+    specs = [spec(seed) for seed in (*range(41), 5, 0)]
+    together = initial_encodings(data, shape, specs).numpy()
+    assert together.shape == (people, len(specs), dimensions)
+    for i in (0, 7, 40, 41, 42):
+        alone = initial_encodings(data, shape, specs[i : i + 1]).numpy()[:, 0]
+        np.testing.assert_array_equal(alone, together[:, i])
+    expected = factor[:50] @ genetic_draws(7, rows, dimensions)
+    np.testing.assert_allclose(together[:50, 7], expected, rtol=1e-4, atol=1e-3)
 
 
 def test_progress_is_told_until_the_last_network_has_left():

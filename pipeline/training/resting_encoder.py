@@ -29,17 +29,19 @@ class RestingEncoder:
         self._initial = initial.numpy().reshape(-1, pairs)
         self._known = self._initial.copy()
         self._known_tensor = tf.constant(self._known)
-        # C and its moments; of pairs that move, those of the program count.
-        self._dual = [
-            np.ascontiguousarray(each.numpy().reshape(-1, pairs).T)  # (J, n)
-            for each in (encoder.coefficients, encoder.momentum)
-        ]
-        self._second = encoder.second.numpy().ravel()
-        self._moves = np.zeros(self._shape, bool)
+        self._moves = np.ones(self._shape, bool)
         self._moving = resting.Moving.where(self._moves)
-        empty = tf.zeros([len(self._dual[0][0]), 1, 1])
-        self.moving_encoder = optimizer.Encoder(empty, empty, empty[:, 0], encoder.scale)
-        self._move(np.ones(self._shape, bool))
+        at = self._moving.pairs.numpy()
+        coefficients, momentum = (
+            np.take(each.numpy().reshape(-1, pairs), at, axis=1)
+            for each in (encoder.coefficients, encoder.momentum)
+        )
+        self.moving_encoder = _encoder(
+            coefficients, momentum, encoder.second.numpy().ravel()[at], encoder.scale
+        )
+        # C, its first and its second moment, of pairs that rest: of those that move, it is nothing.
+        self._dual = [np.empty((pairs, len(coefficients)), np.float32) for _ in range(2)]
+        self._second = np.empty(pairs, np.float32)
 
     def prepared(self, moves: np.ndarray) -> Encodings:
         """Of an epoch in which these dimensions move, (K, d) bool."""
@@ -47,8 +49,10 @@ class RestingEncoder:
         again = np.flatnonzero(moves & ~self._moves)
         if len(rest):
             self._take(rest)
-            some = np.ascontiguousarray(self._dual[0][resting.whole_panels(rest)].T)
-            learned = self._learned(tf.constant(some)).numpy()[:, : len(rest)]
+            panels = resting.whole_panels(rest).reshape(-1, resting.PAIRS_AT_ONCE)
+            # One at a time: a wider product of so many people may round otherwise.
+            some = [self._learned(tf.constant(self._dual[0][each].T.copy())) for each in panels]
+            learned = np.concatenate(some, axis=1)[:, : len(rest)]
             self._known[:, rest] = self._initial[:, rest] + learned
         if len(again):
             self._known[:, again] = self._initial[:, again]
@@ -72,15 +76,11 @@ class RestingEncoder:
         at = np.where(came, 0, self._moving.place.numpy()[pairs])
         *dual, second, scale = self.moving_encoder
         coefficients, momentum = (np.take(each.numpy()[:, :, 0], at, axis=1) for each in dual)
-        for array, some in zip(self._dual, (coefficients, momentum), strict=True):
-            some[:, came] = array[pairs[came]].T
+        if came.any():
+            for array, some in zip(self._dual, (coefficients, momentum), strict=True):
+                some[:, came] = array[pairs[came]].T
         some_second = np.where(came, self._second[pairs], second.numpy()[at, 0])
-        self.moving_encoder = optimizer.Encoder(
-            tf.constant(coefficients[:, :, None]),
-            tf.constant(momentum[:, :, None]),
-            tf.constant(some_second[:, None]),
-            scale,
-        )
+        self.moving_encoder = _encoder(coefficients, momentum, some_second, scale)
         self._moves, self._moving = moves, moving
 
     def whole(self) -> optimizer.Encoder:
@@ -95,8 +95,15 @@ class RestingEncoder:
 
     def coefficients(self, slot: int) -> np.ndarray:
         """C (n, d) of one network."""
-        pairs = np.arange(slot * self._shape[1], (slot + 1) * self._shape[1])
-        moving = pairs[self._moves[slot]]
-        if len(moving):
-            self._take(moving)
-        return np.ascontiguousarray(self._dual[0][pairs].T)
+        pairs = slice(slot * self._shape[1], (slot + 1) * self._shape[1])
+        coefficients = self._dual[0][pairs].T.copy()
+        moves = self._moves[slot]
+        at = self._moving.place.numpy()[pairs][moves]
+        coefficients[:, moves] = self.moving_encoder.coefficients.numpy()[:, at, 0]
+        return coefficients
+
+
+def _encoder(coefficients, momentum, second, scale: tf.Tensor) -> optimizer.Encoder:
+    """Arrays of A pairs, (n, A) twice and (A,), as the program takes them."""
+    coefficients, momentum = (tf.constant(each[:, :, None]) for each in (coefficients, momentum))
+    return optimizer.Encoder(coefficients, momentum, tf.constant(second[:, None]), scale)

@@ -21,6 +21,7 @@ from pipeline.networks import (
     TrainingData,
     optimizer,
     penalties,
+    resting,
     row_losses,
 )
 from pipeline.training.own_rows import Ownership
@@ -119,9 +120,20 @@ def initial_encodings(
         return tf.zeros([0, len(specs), 0])
     if own is not None:
         return tf.constant(np.stack([initial_encoding(data, s, d, own) for s in specs], axis=1))
-    stacked = np.stack([genetic_draws(spec.seed, data.rows[0], d) for spec in specs], axis=1)
-    encodings = tf.matmul(tf.constant(data.relationship_factor), stacked.reshape(data.rows[0], -1))
-    return tf.reshape(encodings, [-1, len(specs), d])
+    # Once for each seed, and a panel of columns at a time: a wider product may round otherwise, and
+    # a network's numbers would depend on how many stand beside it.
+    seeds = sorted({spec.seed for spec in specs})
+    n, panel = data.rows[0], resting.PAIRS_AT_ONCE
+    draws = np.concatenate([genetic_draws(seed, n, d) for seed in seeds], axis=1)
+    draws = np.pad(draws, [(0, 0), (0, -draws.shape[1] % panel)])
+    factor = tf.constant(data.relationship_factor)
+    panels = [
+        tf.matmul(factor, draws[:, start : start + panel]).numpy()
+        for start in range(0, draws.shape[1], panel)
+    ]
+    encodings = np.concatenate(panels, axis=1)[:, : len(seeds) * d]
+    of_seed = encodings.reshape(-1, len(seeds), d)
+    return tf.constant(of_seed[:, [seeds.index(spec.seed) for spec in specs]])
 
 
 def initial_encoding(

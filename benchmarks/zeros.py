@@ -71,7 +71,7 @@ def compared(seeds: int) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    number = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    number = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     write(
         "Zeros at the default tolerance",
         "zeros.py",

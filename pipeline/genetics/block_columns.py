@@ -24,7 +24,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import blas
-from threadpoolctl import threadpool_limits
 
 from pipeline.errors import InputError
 from pipeline.genetics.relationship import (
@@ -36,7 +35,7 @@ from pipeline.genetics.relationship import (
     refuse_no_variants,
     standard_blocks,
 )
-from pipeline.process import OWNER_ONLY, cores
+from pipeline.process import OWNER_ONLY, cores, one_blas_thread
 from pipeline.serving import Fileset, Variants
 
 COLUMN_PEOPLE = 1_024
@@ -127,7 +126,7 @@ def block_column(bed: Bed, people: tuple[int, int], tell: Tell) -> Column:
     used, left_out = 0, LeftOut()
     counts = bed.fileset.blocks(bed.rows, bed.variants_at_once)
     blocks = standard_blocks(counts, bed.training_rows, bed.filters, bed.autosomal)
-    with threadpool_limits(1, "blas"):
+    with one_blas_thread():
         for block in ahead(blocks):
             genotypes = block.genotypes
             if len(block.kept):
@@ -165,7 +164,7 @@ def on_all_cores(
     jobs: Sequence[tuple[int, int]],
 ) -> Iterator[tuple[tuple[int, int], Column]]:
     """Jobs in this process, one a core at a time."""
-    with ThreadPoolExecutor(cores()) as threads, threadpool_limits(1, "blas"):
+    with ThreadPoolExecutor(cores()) as threads, one_blas_thread():
         for start in range(0, len(jobs), cores()):
             some = jobs[start : start + cores()]
             results = threads.map(lambda job: function(bed, job, lambda done: None), some)

@@ -21,6 +21,7 @@ from .files import write_whole as write_whole
 from .garbage import seldom_searched as seldom_searched
 from .long_calls import add_products as add_products
 from .long_calls import factor as factor
+from .long_calls import one_blas_thread as one_blas_thread
 from .long_calls import solve as solve
 from .masking import HIDDEN as HIDDEN
 from .masking import has_password as has_password

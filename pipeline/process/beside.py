@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -31,6 +31,10 @@ class Beside(Generic[T]):
     def is_done(self) -> bool:
         """Whether `result` needs not wait."""
         return self._future.done()
+
+    def wait(self) -> None:
+        """Until it is done, well or not."""
+        wait([self._future])
 
     def result(self) -> T:
         """What the function returned; what it raised is raised."""

@@ -16,6 +16,7 @@ from functools import cache
 
 import numpy as np
 from scipy.linalg import cython_blas, cython_lapack
+from threadpoolctl import threadpool_limits
 
 _INT = ctypes.c_int
 
@@ -29,6 +30,12 @@ def _routine(module: object, name: str, arguments: int) -> Callable[..., None]:
     address = address_of(capsule, name_of(capsule))
     # A function of `CFUNCTYPE` is called with the lock released.
     return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)(address)
+
+
+def one_blas_thread() -> threadpool_limits:
+    """While a block runs, or from here to `restore_original_limits`, NumPy's and SciPy's products
+    use one core: their digits depend on how many do, and so on what else the process does."""
+    return threadpool_limits(1, "blas")  # SciPy's is loaded: this module needs it
 
 
 def _numbers(*values: int) -> list:

@@ -26,6 +26,10 @@ CONVEX = 1e-2
 """Share of the tolerance asked of networks without a hidden layer: their steps are cheap, and
 other solvers find their minimum to more digits. They may take 1/CONVEX^½ times as many steps."""
 
+SMOOTH = 0.2
+"""The same of networks with hidden layers of smooth units: their minima lie in long valleys, along
+which a weight or two in a thousand would still become zero, or come back, after a residual of 1."""
+
 
 class Finished(NamedTuple):
     """A first layer (h, p) of numbers that float32 holds, its certificate and its objective."""
@@ -42,7 +46,7 @@ def finished(first: np.ndarray, problem: Problem, schedule: Schedule) -> Finishe
     """
     if schedule.tolerance is None:
         return Finished(first, *by_gradient(np.asarray(first, np.float64), problem))
-    share = CONVEX if problem.convex else 1.0
+    share = CONVEX if problem.convex else 1.0 if problem.bends else SMOOTH
     tolerance, steps = schedule.tolerance * share, int(schedule.finish_steps / share**0.5)
     follow = problem.bends and schedule.follow_kinks
     last, best, length = np.asarray(first, np.float64), None, None

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from pipeline.data import BINARY, REGRESSION, Cohort, Described, bands, cut_at_q
 from pipeline.genetics import Encoders, Genotypes, dual_of, training_cholesky
 from pipeline.inspection import of_the_table, solution_label
 from pipeline.metrics import score
-from pipeline.process import Beside
+from pipeline.process import Beside, one_blas_thread
 from pipeline.progress import BlockProgress
 from pipeline.results import NetworkResult, StudyResults
 from pipeline.search_space import SearchSpace
@@ -63,7 +64,7 @@ def with_appraisal(
     begun: Beside[list[Baseline]] | None = None,
 ) -> StudyResults:
     """The results with their appraisal, which is recorded in the study's run; as they are where no
-    network can be. begun: what `begin_baselines` returned."""
+    network can be. begun: of `baselines_beside`."""
     of_table = of_the_table(results)
     champion = champion_network(of_table, people.cohort)
     if champion is None:
@@ -161,9 +162,21 @@ def thresholds_of(space: SearchSpace, cohort: Cohort) -> tuple[float, ...]:
     return tuple(dict.fromkeys(t for t in rounded if 0 < t < 1))
 
 
-def begin_baselines(space: SearchSpace, people: People, cache: Path) -> Beside | None:
-    """Fit the baselines beside training, which leaves a core idle now and then; None where they
-    are kept, not wanted, or so large that both would need much memory."""
+@contextmanager
+def baselines_beside(space: SearchSpace, people: People, cache: Path) -> Iterator[Beside | None]:
+    """While the block runs, fit the baselines too: training leaves a core idle now and then.
+
+    None where they are kept, not wanted, or so large that both would need much memory. Both have
+    the digits of products on one core, which training in this process would otherwise decide.
+    """
+    with one_blas_thread():
+        begun = _begun(space, people, cache)
+        yield begun
+        if begun is not None:
+            begun.wait()
+
+
+def _begun(space: SearchSpace, people: People, cache: Path) -> Beside | None:
     if not space.baselines:
         return None
     data = people.of_baselines(space.inputs, space.objective.removeprefix("val_"))
@@ -183,7 +196,8 @@ def _opponents(
     kept, key = KeptBaselines(cache), _baselines_key(people, data)
     baselines = kept.read(key)
     if baselines is None:
-        with BlockProgress(console, "baselines", "models") as progress:
+        # One thread, as beside training.
+        with BlockProgress(console, "baselines", "models") as progress, one_blas_thread():
             baselines = begun.result() if begun else fit_baselines(data, progress.done)
         kept.keep(key, baselines)
         seconds = sum(baseline.seconds for baseline in baselines)

@@ -36,7 +36,7 @@ from pipeline.report import page as report
 from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
-from pipeline.study.appraising import appraisal_tables, begin_baselines, with_appraisal
+from pipeline.study.appraising import appraisal_tables, baselines_beside, with_appraisal
 from pipeline.study.identity import Keys, command_of, record_of, shown_params, study_id_of
 from pipeline.study.lock import StorageLock, alone
 from pipeline.study.needs import require_memory_to_train
@@ -164,8 +164,8 @@ def _complete(
     """Train what is missing, and write the report; all locks are held."""
     if again := recorder.restore():
         console.print(f"trained again: {again} networks whose workers died", highlight=False)
-    baselines = begin_baselines(space, people, CACHE)
-    _train_all(space, people, recorder, crew, console)
+    with baselines_beside(space, people, CACHE) as baselines:
+        _train_all(space, people, recorder, crew, console)
     crew.rest()
     recorder.finish(lambda what: console.print(f"waiting for {what}", markup=False))
     every = tracked.load_study(run.run_id)

@@ -19,7 +19,6 @@ from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
-from threadpoolctl import threadpool_limits
 
 from pipeline.errors import InputError
 from pipeline.networks import (
@@ -34,6 +33,7 @@ from pipeline.networks import (
     cholesky,
     initial_dual,
 )
+from pipeline.process import one_blas_thread
 
 CONSTANT = 1e-9
 """A column that differs by less, as a share of its largest value, is constant (as in a schema)."""
@@ -276,7 +276,7 @@ class Ownership:
             rows, relationship = self.fitted(resample).rows, self._data.relationship
             assert relationship is not None
             start = np.empty((len(relationship), drawn.shape[1]), np.float32)
-            with threadpool_limits(1, "blas"):  # the same digits on any number of cores
+            with one_blas_thread():  # the same digits on any number of cores
                 dual = initial_dual(cholesky(relationship[np.ix_(rows, rows)]), drawn)
                 for begin in range(0, len(start), PEOPLE_AT_ONCE):
                     people = slice(begin, begin + PEOPLE_AT_ONCE)

@@ -20,7 +20,6 @@ from functools import cache
 
 import numpy as np
 import tensorflow as tf
-from threadpoolctl import threadpool_limits
 
 from pipeline.metrics import metrics
 from pipeline.networks import (
@@ -37,6 +36,7 @@ from pipeline.networks import (
     optimizer,
     split_networks,
 )
+from pipeline.process import one_blas_thread
 from pipeline.training import tensors
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.final_state import Ending
@@ -82,9 +82,9 @@ def train_population(
     keep_freed_memory()
     if reason := tensors.unusable(data.columns):
         return [TrainedNetwork(failure=reason) for _ in specs]
-    population = Population(data, architecture, specs, schedule, initial)
-    epochs_done = 0 if checkpoint is None else checkpoint.resume(population)
-    with _threads() as threads:
+    with one_blas_thread(), _threads() as threads:  # a thread for each core is there already
+        population = Population(data, architecture, specs, schedule, initial)
+        epochs_done = 0 if checkpoint is None else checkpoint.resume(population)
         for epoch in range(epochs_done + 1, schedule.epochs + 1):
             if not population.training:
                 break
@@ -274,8 +274,7 @@ class Population:
         setting = self.setting
         healthy = np.array([i for i, r in enumerate(self.results) if r.failure is None], int)
         ending = Ending(setting, self.best, self.final)
-        with threadpool_limits(1, "blas"):  # of NumPy's products, beside a thread for each core
-            list(map(lambda i: ending.settle(i, self.specs[i], self.results[i]), healthy))
+        list(map(lambda i: ending.settle(i, self.specs[i], self.results[i]), healthy))
         list(
             map(
                 lambda networks: ending.keep(networks, self.specs, self.results),

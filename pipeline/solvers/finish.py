@@ -22,11 +22,11 @@ TIMES, WORTHWHILE = 4, 0.9
 """A network of ReLU units goes through `subspace` and `kinks` so many times at most; after the
 second time only while each time lowers its residual below this share of what it was."""
 
-CONVEX = 1e-2
-"""Share of the tolerance asked of networks without a hidden layer: their steps are cheap, and
-other solvers find their minimum to more digits. They may take 1/CONVEX^½ times as many steps."""
+CONVEX, CONVEX_STEPS = 1e-2, 10
+"""Share of the tolerance asked of networks without a hidden layer, and how many times the steps
+they may take: theirs are cheap, and other solvers find their minimum to more digits."""
 
-SMOOTH = 0.2
+SMOOTH, SMOOTH_STEPS = 0.2, 5
 """The same of networks with hidden layers of smooth units: their minima lie in long valleys, along
 which a weight or two in a thousand would still become zero, or come back, after a residual of 1."""
 
@@ -46,8 +46,12 @@ def finished(first: np.ndarray, problem: Problem, schedule: Schedule) -> Finishe
     """
     if schedule.tolerance is None:
         return Finished(first, *by_gradient(np.asarray(first, np.float64), problem))
-    share = CONVEX if problem.convex else 1.0 if problem.bends else SMOOTH
-    tolerance, steps = schedule.tolerance * share, int(schedule.finish_steps / share**0.5)
+    share, times_steps = 1.0, 1
+    if problem.convex:
+        share, times_steps = CONVEX, CONVEX_STEPS
+    elif not problem.bends:
+        share, times_steps = SMOOTH, SMOOTH_STEPS
+    tolerance, steps = schedule.tolerance * share, schedule.finish_steps * times_steps
     follow = problem.bends and schedule.follow_kinks
     last, best, length = np.asarray(first, np.float64), None, None
     for times in range(TIMES if follow else 1):

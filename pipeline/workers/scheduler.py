@@ -98,8 +98,9 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", "Mismatched versions found")
             yield
     finally:
+        # Not down to INFO: connections that close a moment later would be told, with tracebacks.
         for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+            logger.setLevel(max(level, logging.WARNING) if level else level)
 
 
 class _Processes:

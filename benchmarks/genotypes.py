@@ -82,9 +82,7 @@ def train(folder: Path, variants: int) -> dict:
             len(r) for r in (cohort.split.train, cohort.split.validation, cohort.split.test)
         ),
         group_index=group.inputs(("clinical", "genetic"), DIMENSIONS).group_index,
-        relationship=group._relationship,
-        relationship_factor=group._factor,
-        rank=genotypes.rank,
+        **group._relationships(False),
     )
     shape = Architecture(cohort.features.shape[1], DIMENSIONS, (50,))
     specs = [NetworkSpec(seed=s, lambda_group=1e-3) for s in range(NETWORKS)]

@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,7 @@ with suppress(ImportError):
     import psycopg  # noqa: F401  After TensorFlow it dies at its first TLS connection.
 
 import pytest
+from dask_processes import Dask
 from study_runs import run_here
 from tiny_study import write_study
 
@@ -37,3 +39,13 @@ def folder(first: Path, tmp_path: Path) -> Path:
     """A copy of it, to change."""
     shutil.copytree(first, tmp_path / "copy")
     return tmp_path / "copy"
+
+
+@pytest.fixture
+def dask(tmp_path: Path) -> Iterator[Dask]:
+    """Schedulers and workers as a person starts them, which end with the test."""
+    dask = Dask(tmp_path / "scratch")
+    try:
+        yield dask
+    finally:
+        dask.end()

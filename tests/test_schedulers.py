@@ -29,15 +29,6 @@ from pipeline.workers.packed import Packed
 PATIENCE_SECONDS = 120.0
 
 
-@pytest.fixture
-def dask(tmp_path: Path) -> Iterator[Dask]:
-    dask = Dask(tmp_path / "scratch")
-    try:
-        yield dask
-    finally:
-        dask.end()
-
-
 def test_a_worker_that_joins_is_used_and_a_scheduler_lost_and_back_is_survived(
     dask: Dask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

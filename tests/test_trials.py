@@ -12,7 +12,7 @@ from pipeline.inspection import solution_label
 from pipeline.search_space.sampling import Sampling
 from pipeline.search_space.study_file import load_search_space
 from pipeline.study.recording import outcome_of
-from pipeline.study.scores import Scores
+from pipeline.study.scores import Outcome, Scores
 from pipeline.study.trials import Trials, refused_storage
 
 STUDY = """
@@ -81,17 +81,23 @@ def test_a_configurations_objectives_are_over_its_seeds(tmp_path, objective, wan
     assert by_number[7].user_attrs["run_id"] == "r1-3"
 
 
-def test_trials_that_a_failing_storage_did_take_are_not_added_again(tmp_path, monkeypatch):
-    path = tmp_path / "study.yaml"
-    path.write_text(STUDY)
-    space = load_search_space(str(path))
-    trials = Trials(space, "0f", f"sqlite:///{tmp_path}/optuna.db")
+def three_outcomes(space) -> list[Outcome]:
+    """Of three seeds of the first configuration, runs r0 to r2."""
     configuration = Sampling(space).next({})[0]
     outcomes = []
     for seed in range(3):
         result = network(BOTH, 0, seed, keep_best=(), keep_last=(), val=0.5)
         params = {**configuration.params, "seed": seed, "configuration": 0}
         outcomes.append(outcome_of(replace(result, params=params), f"r{seed}", space.objective))
+    return outcomes
+
+
+def test_trials_that_a_failing_storage_did_take_are_not_added_again(tmp_path, monkeypatch):
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY)
+    space = load_search_space(str(path))
+    trials = Trials(space, "0f", f"sqlite:///{tmp_path}/optuna.db")
+    outcomes = three_outcomes(space)
     calls = []
     add_trial = optuna.Study.add_trial
 
@@ -116,12 +122,7 @@ def test_a_study_that_is_left_adds_no_further_trial_and_the_next_start_adds_the_
     space = load_search_space(str(path))
     storage = f"sqlite:///{tmp_path}/optuna.db"
     trials = Trials(space, "0f", storage)
-    configuration = Sampling(space).next({})[0]
-    outcomes = []
-    for seed in range(3):
-        result = network(BOTH, 0, seed, keep_best=(), keep_last=(), val=0.5)
-        params = {**configuration.params, "seed": seed, "configuration": 0}
-        outcomes.append(outcome_of(replace(result, params=params), f"r{seed}", space.objective))
+    outcomes = three_outcomes(space)
     add_trial = optuna.Study.add_trial
 
     def left_meanwhile(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:

@@ -267,15 +267,6 @@ def test_workers_that_do_not_see_the_fileset_say_so(crew, fileset: Path, tmp_pat
     assert not list((tmp_path / "cache").glob("*.npy"))
 
 
-@pytest.fixture
-def dask(tmp_path: Path) -> Iterator[Dask]:
-    dask = Dask(tmp_path / "scratch")
-    try:
-        yield dask
-    finally:
-        dask.end()
-
-
 def test_what_travels_has_no_file_and_no_value_that_training_does_not_need(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame(

@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 from dask_processes import Dask
+from distributed import Client
 from small_jobs import double, wait
 from study_runs import PROJECT, run_here
 from tiny_study import tables, write_study
@@ -228,6 +229,11 @@ def test_a_worker_that_may_use_too_little_memory_is_waited_for_with_a_sentence(
 
     dask.scheduler()
     dask.worker("--no-nanny", "--memory-limit", "20MB")
+    with Client(dask.address, timeout=PATIENCE_SECONDS) as client:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not client.nthreads() or client.sync(client.scheduler.ncores_running):
+            assert time.monotonic() < until
+            time.sleep(0.05)  # until Dask has looked at its memory
     with open_crew(dask.address, say) as crew:
         assert [d.job for d in crew.each(double, {"number": 1}, [5])] == [5]
     assert joined

@@ -247,7 +247,10 @@ class DaskCrew:
         gone = ("cancelled", "lost", "error")
         if self._scattered is None or self._scattered.status in gone:
             key = f"lariat-{packed.fingerprint}"
-            self._scattered = client.scatter({key: packed}, broadcast=True)[key]
+            try:
+                self._scattered = client.scatter({key: packed}, broadcast=True)[key]
+            except ValueError as error:  # all were paused since they were counted, or left
+                raise TimeoutError("no worker to send to") from error
         return self._scattered
 
     def _send(self, round_: _Round, ticket: _Ticket, client: Client) -> None:

@@ -253,9 +253,9 @@ def _train_all(
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     keys = Keys(people, space.objective)
     checkpoint = Checkpoint(CACHE / "checkpoints" / recorder.study_id)
-    lost = 0  # networks whose workers died
-    shared: tuple[People, str] | None = None  # made once: it travels to each worker once
-    with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
+    lost, shared = 0, None  # networks whose workers died; what travels to each worker once
+    shown = len(wanted), done, space.objectives[0], scores.best_mean()
+    with StudyProgress(console, *shown) as progress:
         while configurations := sampling.next(scores.by_configuration()):
             replicates = [
                 replicate

@@ -65,6 +65,16 @@ def encoder_specs(slots: int) -> optimizer.Encoder:
     return optimizer.Encoder(dual, dual, tf.TensorSpec([None, 1]), tf.TensorSpec([slots, 1]))
 
 
+def moving_encoder(
+    moving: Moving, coefficients: np.ndarray, scale: np.ndarray
+) -> optimizer.Encoder:
+    """Of whole encoders' C (n, K, d) and a (K, 1) that of the pairs that move, to encode people."""
+    pairs = moving.pairs.numpy()
+    chosen = np.take(coefficients.reshape(len(coefficients), -1), pairs, axis=1)
+    dual = tf.constant(chosen[:, :, None])
+    return optimizer.Encoder(dual, dual, tf.zeros([len(pairs), 1]), tf.constant(scale))
+
+
 def learned(relationship: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
     """K·C (m, A) of m people: relationship (m, n), coefficients (n, A), A whole panels."""
     return tf.matmul(relationship, coefficients)

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from pipeline.networks import optimizer, penalties, resting
+from pipeline.networks.architecture import Architecture
 from pipeline.networks.network import (
-    Architecture,
     Layer,
     Weights,
     backward,

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.networks import optimizer
-from pipeline.networks.network import WIDEST_PANEL
+from pipeline.networks.architecture import WIDEST_PANEL
 
 PAIRS_AT_ONCE = WIDEST_PANEL
 

@@ -246,7 +246,8 @@ def _train_all(
     keys = Keys(people, space.objective)
     lost = 0  # networks whose workers died
     shared: tuple[People, str] | None = None  # made once: it travels to each worker once
-    with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
+    shown = len(wanted), done, space.objectives[0], scores.best_mean()
+    with StudyProgress(console, *shown) as progress:
         while configurations := sampling.next(scores.by_configuration()):
             replicates = [
                 replicate

@@ -224,7 +224,7 @@ class Without:
             raise ImportError("libtensorflow_cc.so.2: cannot open shared object file")
 sys.meta_path.insert(0, Without())
 """,
-        r"TensorFlow must load where networks train, but on \S+ it ends in ImportError: libtensorfl",
+        r"TensorFlow must load where networks train, but on \S+ it ends in ImportError: libtens",
     ),
     "TensorFlow is not installed": (
         """

@@ -32,6 +32,7 @@ DISTRIBUTION = {
     "PIL": "pillow",
     "bed_reader": "bed-reader",
     "dask": "distributed",
+    "dask_kubernetes": "dask-kubernetes",
 }
 OWNERS = {
     "mlflow": {"tracking"},

@@ -6,10 +6,12 @@ import argparse
 import codecs
 import io
 import os
+import platform
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +22,7 @@ from pipeline.process import (
     asked_to_stop,
     disk_trouble,
     finished,
+    first_line,
     keep_traceback,
     load_driver,
     masked,
@@ -73,25 +76,47 @@ def import_tensorflow() -> None:
     """Import TensorFlow and find its devices without its notes on what hardware it misses.
 
     They are written straight to the process's standard error before any logging can be set up;
-    here they go to a file, which is shown if the import fails.
+    here they go to a file, which is shown if the import fails. Where it is imported already,
+    nothing is done. InputError where it cannot be.
     """
+    if "tensorflow" in sys.modules:
+        return
     load_driver()  # first, as it says
     sys.stderr.flush()
     error_output = os.dup(2)
     with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
         try:
-            import tensorflow as tf
+            with _without_keras():
+                import tensorflow as tf
 
             tf.zeros([1]).numpy()
-        except Exception:
+        except Exception as error:
             os.dup2(error_output, 2)
             notes.seek(0)
             sys.stderr.write(notes.read().decode(errors="replace"))
-            raise
+            raise InputError(
+                f"TensorFlow must load where networks train, but on {platform.node()} it ends in "
+                f"{type(error).__name__}: {first_line(error)}; install it there "
+                f"(pip install -r requirements.txt), and {GOES_ON}"
+            ) from error
         finally:
             os.dup2(error_output, 2)
             os.close(error_output)
+
+
+@contextmanager
+def _without_keras() -> Iterator[None]:
+    """TensorFlow imports Keras at its own end, and Keras matplotlib and scikit-learn, 40 % of the
+    whole; nothing of ours is trained with it. It does without where there is none, and `tf.keras`
+    is loaded all the same where it is asked for later."""
+    ours = {} if "keras" in sys.modules else {"keras.src": None}
+    sys.modules.update(ours)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in ours:
+            del sys.modules[name]
 
 
 _IN_ASCII = {

@@ -21,9 +21,16 @@ LINE_EVERY_SECONDS = 10.0
 class StudyProgress:
     """Networks done of all, the best mean validation score so far, and the time left."""
 
-    def __init__(self, console: Console, total: int, done: int, objective: str):
+    def __init__(
+        self,
+        console: Console,
+        total: int,
+        done: int,
+        objective: str,
+        best_mean: float | None = None,
+    ):
         self._console, self._total, self._done = console, total, float(done)
-        self._objective, self._best, self._shown = objective, "–", float(done)
+        self._objective, self._best, self._shown = objective, _words(best_mean), float(done)
         self._started, self._start, self._last_line = time.monotonic(), float(done), 0.0
         self._bar: Progress | None = None
         self._task = TaskID(0)
@@ -56,7 +63,7 @@ class StudyProgress:
     def recorded(self, networks: int, best_mean: float | None) -> None:
         """So many more networks are done, and this is the best mean over seeds."""
         self._done += networks
-        self._best = "–" if best_mean is None else f"{best_mean:.3f}"
+        self._best = _words(best_mean)
         self._show(self._done, always=self._done >= self._total)
 
     def _show(self, done: float, always: bool = False) -> None:
@@ -80,6 +87,10 @@ class StudyProgress:
             markup=False,
             highlight=False,
         )
+
+
+def _words(best_mean: float | None) -> str:
+    return "–" if best_mean is None else f"{best_mean:.3f}"
 
 
 class BlockProgress:

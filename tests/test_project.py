@@ -199,6 +199,8 @@ def test_the_package_itself_has_only_what_everyone_may_use() -> None:
         ("report.page", {"tensorflow", "optuna", "mlflow"}),
         ("tracking.reader", {"tensorflow", "optuna", "matplotlib"}),
         ("search_space.study_file", {"tensorflow", "mlflow", "matplotlib"}),
+        ("study.run", {"tensorflow", "keras"}),
+        ("study.crew", {"tensorflow", "optuna", "mlflow", "matplotlib"}),
         ("command_line", {"tensorflow", "optuna", "mlflow", "matplotlib", "pandas"}),
     ],
 )

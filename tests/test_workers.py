@@ -41,7 +41,7 @@ from pipeline.provenance import processor
 from pipeline.report.summary import summarize
 from pipeline.serving import Variants, open_fileset
 from pipeline.study import People
-from pipeline.study.run import _by_workers as by_workers
+from pipeline.study.crew import by_workers
 from pipeline.tracking.reader import load_study
 from pipeline.workers import Done, Here, check_scheduler, open_crew
 from pipeline.workers.dask_crew import DaskCrew, _Round, _Ticket
@@ -476,7 +476,7 @@ def test_a_study_all_of_whose_networks_lost_their_workers_ends_with_a_sentence(
 ) -> None:
     study = write_study(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.study.run.open_crew", lambda *_: nullcontext(Dying()))
+        patch.setattr("pipeline.study.run.study_crew", lambda *_: nullcontext(Dying()))
         with pytest.raises(InputError, match="those of all 2 networks died"):
             run_here(tmp_path, study, scheduler="processes:1")
     assert study_run(tmp_path).status == "FAILED"

@@ -1,6 +1,7 @@
 """The mathematics of one network, written for a population of K networks at once.
 
-`network` is the forward pass and its gradients, `first_layer` the places of its columns,
+`architecture` says what networks have in common, `network` is the forward pass and its
+gradients, `first_layer` the places of its columns,
 `regularizers` the table of them, `penalties` value and proximal step of every
 regularizer, `optimizer` one training step, `resting` what of the encoder moves in an
 epoch, `epoch` the compiled program of it, `types`

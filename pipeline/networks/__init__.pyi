@@ -1,3 +1,5 @@
+from .architecture import Architecture as Architecture
+from .architecture import spare_networks as spare_networks
 from .dual import cholesky as cholesky
 from .dual import initial_dual as initial_dual
 from .epoch import Constants as Constants
@@ -12,7 +14,6 @@ from .first_layer import PlainLayer as PlainLayer
 from .first_layer import plain_layers as plain_layers
 from .fitted_network import FittedNetwork as FittedNetwork
 from .fitted_network import mean_log_probabilities as mean_log_probabilities
-from .network import Architecture as Architecture
 from .network import Weights as Weights
 from .network import backward as backward
 from .network import flat_later as flat_later
@@ -21,7 +22,6 @@ from .network import initial_weights as initial_weights
 from .network import later_layers as later_layers
 from .network import loss_gradient as loss_gradient
 from .network import row_losses as row_losses
-from .network import spare_networks as spare_networks
 from .optimizer import Hyperparameters as Hyperparameters
 from .own_rows import MOST_DENSE as MOST_DENSE
 from .own_rows import ColumnMap as ColumnMap

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from pipeline.networks import optimizer, penalties, resting
+from pipeline.networks.architecture import Architecture
 from pipeline.networks.network import (
-    Architecture,
     Layer,
     Weights,
     backward,
@@ -99,10 +99,10 @@ class Program(NamedTuple):
     """The compiled functions for one architecture and task, and a number of slots.
 
     train_epoch(state, hyperparameters, own rows, encodings, constants, epoch, start, stop)
-    → (state, EpochResult), with predictions of people start … stop; encodings are `Encodings`
-    and the state's encoder that of the pairs that move, or () without genotypes
-    predict(first, later, encoder, own rows, initial encodings, constants, start, stop)
+    → (state, EpochResult), with predictions of people start … stop
+    predict(first, later, encoder, own rows, encodings, constants, start, stop)
     → (K, o, stop − start)
+    encodings are `Encodings`, and the encoder is that of the pairs that move; () without genotypes
 
     learned(relationship, coefficients) as `resting` has it, or None without genotypes
 
@@ -142,10 +142,7 @@ def tensor_specs(
         data_spec(p),
         data_spec(member_columns, member_columns),
     )
-    encoder: optimizer.Encoder | tuple[()] = ()
-    if d:
-        dual = spec(None, slots, d)
-        encoder = optimizer.Encoder(dual, dual, spec(slots, d), spec(slots, 1))
+    encoder = resting.encoder_specs(slots) if d else ()
     first, later, each = spec(slots, h, p), spec(slots, q), spec(slots)
     lambdas = penalties.Lambdas(each, each, each)
     steps = spec(None)
@@ -153,8 +150,6 @@ def tensor_specs(
         "state": optimizer.State(first, first, spec(slots, p), later, later, later, encoder),
         "hyper": optimizer.Hyperparameters(lambdas, each, each, each, each),
         "own": () if own is None else OwnRows.specs(own, slots, p),
-        "initial": spec(None, slots, d),
-        "moving encoder": resting.encoder_specs(slots) if d else (),
         "moving": resting.Moving.specs(slots, d) if d else (),
         "known": spec(None, slots * d),
         "coefficients": spec(None, None),
@@ -333,19 +328,18 @@ def program(
             )
         return state, EpochResult(losses / tf.cast(rows, tf.float32), kept, size, predictions)
 
-    def predict(first, later, encoder, own, initial, constants, start, stop):
+    def predict(first, later, encoder, own, prepared, constants, start, stop):
         def encodings_of(begin, end):
-            related = constants.relationship[begin:end]
-            return optimizer.encode(encoder, initial[begin:end], related)
+            related, known = constants.relationship[begin:end], prepared.known[begin:end]
+            return resting.encode(encoder, prepared.moving, known, related)
 
         encodings = encodings_of if genetic else None
         return predictions_of(first, later, encodings, own, constants, start, stop)
 
     state, position, data = specs["state"], specs["position"], specs["constants"]
     prepared = Encodings(specs["moving"], specs["known"]) if genetic else ()
-    moving = state._replace(encoder=specs["moving encoder"])
-    epoch_specs = [moving, specs["hyper"], specs["own"], prepared, data, specs["epoch"]]
-    parts = state.first, state.later, state.encoder, specs["own"], specs["initial"], data
+    epoch_specs = [state, specs["hyper"], specs["own"], prepared, data, specs["epoch"]]
+    parts = state.first, state.later, state.encoder, specs["own"], prepared, data
 
     def compiled(function, taken):
         # Concrete functions: a call of a polymorphic one checks every tensor for 2 ms. Loops are

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.networks import optimizer
-from pipeline.networks.network import WIDEST_PANEL
+from pipeline.networks.architecture import WIDEST_PANEL
 
 PAIRS_AT_ONCE = WIDEST_PANEL
 
@@ -63,6 +63,16 @@ def encoder_specs(slots: int) -> optimizer.Encoder:
     but the scale (K, 1) is that of all networks."""
     dual = tf.TensorSpec([None, None, 1])
     return optimizer.Encoder(dual, dual, tf.TensorSpec([None, 1]), tf.TensorSpec([slots, 1]))
+
+
+def moving_encoder(
+    moving: Moving, coefficients: np.ndarray, scale: np.ndarray
+) -> optimizer.Encoder:
+    """Of whole encoders' C (n, K, d) and a (K, 1) that of the pairs that move, to encode people."""
+    pairs = moving.pairs.numpy()
+    chosen = np.take(coefficients.reshape(len(coefficients), -1), pairs, axis=1)
+    dual = tf.constant(chosen[:, :, None])
+    return optimizer.Encoder(dual, dual, tf.zeros([len(pairs), 1]), tf.constant(scale))
 
 
 def learned(relationship: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.networks.network import Architecture, Weights
+from pipeline.networks.architecture import Architecture
 from pipeline.networks.regularizers import TOLERANCE
 from pipeline.process import cores
+
+if TYPE_CHECKING:
+    from pipeline.networks.network import Weights
 
 PART_BYTES, MOST_OF_A_PART = 32 * 2**20, 64
 """Bytes that one training step of a part may touch, and the most networks of a part: with more, a

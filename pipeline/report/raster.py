@@ -120,8 +120,7 @@ def put(canvas: np.ndarray, sprite: np.ndarray, top: int, left: int) -> None:
 
 def png_of(canvas: np.ndarray, ratio: float = 1.0) -> bytes:
     """Palette indices → PNG; `ratio` pixels make one CSS pixel."""
-    image = Image.fromarray(canvas, mode="L")
-    image = Image.frombytes("P", image.size, canvas.tobytes())
+    image = Image.frombytes("P", canvas.shape[::-1], canvas.tobytes())
     image.putpalette(PALETTE)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=2, dpi=(96 * ratio, 96 * ratio))

@@ -8,6 +8,7 @@ population.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,8 +26,10 @@ from pipeline.search_space import Configuration
 from pipeline.study.evaluation import measured_parts, network_result, resampled_test_people
 from pipeline.study.people import GENETIC, People
 from pipeline.study.replicates import Population, Replicate
-from pipeline.training import Checkpoint, train_population
 from pipeline.workers import Crew
+
+if TYPE_CHECKING:
+    from pipeline.training import Checkpoint
 
 
 def _architecture(configuration: Configuration, data: TrainingData, outputs: int) -> Architecture:
@@ -71,8 +74,7 @@ def populations(
 ) -> Iterator[Population]:
     """Replicates grouped by what a population must share, in their order, none too large.
 
-    crew: who trains them. The last ones of a group are divided among all its workers, as they are
-    when the group comes to them.
+    crew: who trains them. All of a group are divided evenly among its workers.
     """
     together: dict[tuple, list[Replicate]] = {}
     for replicate in replicates:
@@ -94,19 +96,18 @@ def populations(
 
 
 def _sizes(networks: int, at_once: int, crew: Crew | None) -> Iterator[int]:
-    """How many networks each next population has: of one worker as equal as can be; of several
-    full ones while all get one."""
+    """How many networks each next population has: as equal as can be, so that one program does for
+    all, and as many for every worker; planned anew where workers came or went."""
+    workers = populations_left = 0
     while networks:
-        workers = 1 if crew is None else crew.size
-        if workers == 1:
-            counts = [-(-networks // -(-networks // at_once))]
-        elif networks >= workers * at_once:
-            counts = [at_once]
-        else:
-            counts = [len(part) for part in np.array_split(np.arange(networks), workers)]
-        for count in filter(None, counts):
-            yield count
-            networks -= count
+        now = 1 if crew is None else crew.size
+        if now != workers:
+            workers = now
+            each = -(-networks // (workers * at_once))
+            populations_left = min(networks, workers * each)
+        count = -(-networks // populations_left)
+        yield count
+        networks, populations_left = networks - count, populations_left - 1
 
 
 def train(
@@ -125,6 +126,8 @@ def train(
     the table, in its unit. checkpoint: where a population that was stopped goes on from; whoever
     keeps the results removes it.
     """
+    from pipeline.training import train_population  # TensorFlow, which only those who train need
+
     configuration = population.configuration
     data = people.training_data(configuration, population.resampled)
     inputs = people.inputs(configuration.inputs, configuration.network.genetic_dimensions)

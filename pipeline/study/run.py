@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -37,6 +37,7 @@ from pipeline.results import StudyResults
 from pipeline.search_space import Sampling, SearchSpace, load_search_space
 from pipeline.study import finalists
 from pipeline.study.appraising import appraisal_tables, baselines_beside, with_appraisal
+from pipeline.study.crew import by_workers, get_ready, study_crew
 from pipeline.study.identity import Keys, command_of, record_of, shown_params, study_id_of
 from pipeline.study.lock import StorageLock, alone
 from pipeline.study.needs import require_memory_to_train
@@ -63,8 +64,10 @@ from pipeline.tracking import (
     server_trouble_as_a_sentence,
 )
 from pipeline.tracking import reader as tracked
-from pipeline.training import Checkpoint
-from pipeline.workers import Crew, Done, Here, check_scheduler, open_crew
+from pipeline.workers import Crew, Done, Here, check_scheduler
+
+if TYPE_CHECKING:
+    from pipeline.training import Checkpoint
 
 CACHE = Path(".lariat")
 """Folder in the working directory for what can be computed again."""
@@ -85,13 +88,15 @@ def run_study(
     output: str | Path = "reports",
     given: Mapping[str, object] | None = None,
     console: Console | None = None,
+    crew: Crew | None = None,
 ) -> Path:
     """Run a study to its end, or go on where it stopped; returns the folder of its report.
 
     given: parameters that win over the study file (`data`, `target`, `genotypes`,
     `configurations`, `seeds`, `epochs`). storage: an Optuna storage URL, by default that of the
     environment variable LARIAT_STORAGE, or else a file here. scheduler: where networks train, by
-    default as the study file says. Raises InputError for anything that is wrong.
+    default as the study file says. crew: workers that were begun already, by `study_crew`. Raises
+    InputError for anything that is wrong.
     """
     console, storage = console or Console(), storage_url(storage)
     space = load_search_space(study, {**(given or {}), **_given(scheduler)})
@@ -101,12 +106,12 @@ def run_study(
     sweep_cache(CACHE, CACHED)  # before anything of it is used
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
-    space, cohort, joined = study_cohort(space)
-    resampled = resampled_people(space, cohort)
-    require_memory_to_train(space, cohort)
-    with open_crew(space.scheduler, _sayer(console)) as crew:
+    with nullcontext(crew) if crew else study_crew(space.scheduler, console) as workers:
+        space, cohort, joined = study_cohort(space)
+        resampled = resampled_people(space, cohort)
+        require_memory_to_train(space, cohort)
         told = storage, Path(output), command, console
-        return _run(space, cohort, joined, resampled, crew, *told)
+        return _run(space, cohort, joined, resampled, workers, *told)
 
 
 def _run(
@@ -223,21 +228,8 @@ def _genotypes(
             filters,
             progress.done,
             space.principal_components,
-            on_all_cores if isinstance(crew, Here) else partial(_by_workers, crew),
+            on_all_cores if isinstance(crew, Here) else partial(by_workers, crew),
         )
-
-
-def _by_workers(
-    crew: Crew, function: Callable, shared: object, jobs: Sequence
-) -> Iterator[tuple[Any, Any]]:
-    """(job, its result) of jobs that must all be done. InputError where one is given up."""
-    for done in crew.each(function, shared, jobs):
-        if done.given_up:
-            raise InputError(
-                f"workers must be able to compute the relationship matrix, but {done.given_up}; "
-                "give them more memory"
-            )
-        yield done.job, done.result
 
 
 def _train_all(
@@ -252,10 +244,10 @@ def _train_all(
     if done:
         console.print(f"going on: {done} of {len(wanted)} networks are done")
     keys = Keys(people, space.objective)
-    checkpoint = Checkpoint(CACHE / "checkpoints" / recorder.study_id)
     lost = 0  # networks whose workers died
     shared: tuple[People, str] | None = None  # made once: it travels to each worker once
-    with StudyProgress(console, len(wanted), done, space.objectives[0]) as progress:
+    shown = len(wanted), done, space.objectives[0], scores.best_mean()
+    with StudyProgress(console, *shown) as progress:
         while configurations := sampling.next(scores.by_configuration()):
             replicates = [
                 replicate
@@ -270,6 +262,8 @@ def _train_all(
             missing = [r for r in replicates if r.key not in scores.recorded]
             work = populations(missing, people, space.objective, crew)
             if isinstance(crew, Here):
+                get_ready()  # a study that is done needs none of it, nor one on workers
+                checkpoint = _checkpoint(recorder.study_id)
                 for population in work:
                     _train_one(population, space, people, keys, recorder, progress, checkpoint)
             else:
@@ -284,8 +278,10 @@ def _train_all(
         )
 
 
-def _sayer(console: Console) -> Callable[[str], None]:
-    return lambda sentence: console.print(sentence, markup=False, highlight=False)
+def _checkpoint(study_id: str) -> Checkpoint:
+    from pipeline.training import Checkpoint
+
+    return Checkpoint(CACHE / "checkpoints" / study_id)
 
 
 def _record_done(

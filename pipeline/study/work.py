@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.networks import TrainedNetwork
 from pipeline.results import NetworkResult
+from pipeline.study.crew import get_ready
 from pipeline.study.evaluation import network_result
 from pipeline.study.people import People
 from pipeline.study.populations import train
@@ -31,6 +32,7 @@ def train_elsewhere(
 ) -> Trained:
     """Train and score a population on a worker; shared are `People.for_workers()` and the
     objective. tell(networks' worth of training done)."""
+    get_ready()
     people, objective = shared
     position = {replicate: i for i, replicate in enumerate(map(_name, population.replicates))}
     learned: list[tuple[int, np.ndarray, float]] = []

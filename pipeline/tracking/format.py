@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import math
 import re
@@ -176,9 +177,8 @@ def curves_csv(curves: Mapping[str, np.ndarray]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["epoch", *curves])
-    for epoch in range(max(map(len, series), default=0)):
-        values = (repr(values[epoch]) if epoch < len(values) else "" for values in series)
-        writer.writerow([epoch + 1, *values])
+    cells = itertools.zip_longest(*(map(repr, values) for values in series), fillvalue="")
+    text.writelines(f"{epoch},{','.join(row)}\n" for epoch, row in enumerate(cells, start=1))
     return text.getvalue().encode()
 
 
@@ -270,9 +270,10 @@ def points_of(
     """Metrics, and curves as metrics by epoch, spread over the time of training."""
     points = [(name, value, end_ms, 0) for name, value in result.metrics.items()]
     for name, curve in result.curves.items():
-        for epoch, value in enumerate(curve, start=1):
-            time_ms = start_ms + (end_ms - start_ms) * epoch // len(curve)
-            points.append((CURVE_PREFIX + name, float(value), time_ms, epoch))
+        key, values = CURVE_PREFIX + name, np.asarray(curve, float).tolist()
+        epochs = range(1, len(values) + 1)
+        times_ms = (start_ms + (end_ms - start_ms) * epoch // len(values) for epoch in epochs)
+        points += zip(itertools.repeat(key), values, times_ms, epochs)
     return points
 
 

@@ -9,6 +9,7 @@ tables first and is None when they are not the ones known here: then MLflow's ca
 
 from __future__ import annotations
 
+import itertools
 import math
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,8 @@ COMPARED_VERSIONS = {"dc11669786a5"}
 written here with what MLflow's client writes."""
 
 BUSY_MILLISECONDS = 20_000  # as MLflow waits for another writer
-POINT = {"key", "value", "timestamp", "step", "is_nan", "run_uuid"}
+POINT = ("key", "value", "timestamp", "step", "is_nan", "run_uuid")
+Point = tuple[str, float, int, int, bool, str]
 COLUMNS = {
     "runs": {
         "run_uuid", "experiment_id", "name", "artifact_uri", "user_id", "status", "start_time",
@@ -36,8 +38,8 @@ COLUMNS = {
     },
     "params": {"key", "value", "run_uuid"},
     "tags": {"key", "value", "run_uuid"},
-    "metrics": POINT,
-    "latest_metrics": POINT,
+    "metrics": set(POINT),
+    "latest_metrics": set(POINT),
     "datasets": {"dataset_uuid", "experiment_id", "name", "digest"},
     "inputs": {"input_uuid", "source_type", "source_id", "destination_type", "destination_id"},
     "input_tags": {"input_uuid", "name", "value"},
@@ -110,21 +112,18 @@ class SqlRuns:
 
         dataset is the (name, digest) of one already logged in the runs' experiment.
         """
-        points = [_point(run.run_id, *metric) for run in runs for metric in run.metrics]
-        latest: dict[tuple[str, str], dict] = {}
-        for point in points:
-            which = point["run_uuid"], point["key"]
-            if _order(point) >= _order(latest.setdefault(which, point)):
-                latest[which] = point
+        points = [_points(run.run_id, run.metrics) for run in runs]
+        latest = [point for of_run in points for point in _latest(of_run)]
         with self._transaction() as write:
             write("runs", [{**CONSTANTS, **run.columns} for run in runs])
             write("params", [pair for run in runs for pair in _pairs(run.run_id, run.params)])
             write("tags", [pair for run in runs for pair in _pairs(run.run_id, run.tags)])
-            write("metrics", points)
-            write("latest_metrics", list(latest.values()))
+            write.tuples("metrics", POINT, list(itertools.chain(*points)))
+            write.tuples("latest_metrics", POINT, latest)
             if dataset is not None:
-                for run in runs:
-                    self._link(write, run.run_id, run.columns["experiment_id"], *dataset)
+                for experiment_id in dict.fromkeys(run.columns["experiment_id"] for run in runs):
+                    members = [r for r in runs if r.columns["experiment_id"] == experiment_id]
+                    self._link(write, [run.run_id for run in members], experiment_id, *dataset)
 
     def set_tag(self, key: str, values: Mapping[str, str]) -> None:
         """One tag of many runs: run id → value."""
@@ -140,7 +139,9 @@ class SqlRuns:
         """As `find_runs`."""
         return find_runs(self._engine, self._tables, experiment_ids, tags)
 
-    def _link(self, write, run_id: str, experiment_id: int, name: str, digest: str) -> None:
+    def _link(
+        self, write: _Writer, run_ids: Sequence[str], experiment_id: int, name: str, digest: str
+    ) -> None:
         datasets = self._tables["datasets"].c
         which = (datasets.experiment_id == experiment_id) & (datasets.name == name)
         dataset_id = write.connection.execute(
@@ -148,11 +149,11 @@ class SqlRuns:
         ).scalar()
         if dataset_id is None:
             return
-        input_id = uuid.uuid4().hex
+        inputs = [(uuid.uuid4().hex, run_id) for run_id in run_ids]
         edge = {"source_type": "DATASET", "source_id": dataset_id, "destination_type": "RUN"}
-        write("inputs", [edge | {"input_uuid": input_id, "destination_id": run_id}])
+        write("inputs", [edge | {"input_uuid": i, "destination_id": run} for i, run in inputs])
         context = {"name": "mlflow.data.context", "value": "training"}
-        write("input_tags", [context | {"input_uuid": input_id}])
+        write("input_tags", [context | {"input_uuid": i} for i, _ in inputs])
 
     @contextmanager
     def _transaction(self) -> Iterator[_Writer]:
@@ -173,9 +174,15 @@ class _Writer:
         """What a transaction begins with."""
 
     def __call__(self, table: str, rows: Sequence[dict], statement: Any = None) -> None:
-        if rows:
-            statement = self._tables[table].insert() if statement is None else statement
+        """rows, which have the same keys, into a table; or through a statement of their keys."""
+        if rows and statement is not None:
             self.connection.execute(statement, rows)
+        elif rows:
+            self.tuples(table, tuple(rows[0]), [tuple(row.values()) for row in rows])
+
+    def tuples(self, table: str, names: Sequence[str], rows: Sequence[tuple]) -> None:
+        """The same of rows whose columns stand in the order of names."""
+        raise NotImplementedError
 
 
 class _SqliteWriter(_Writer):
@@ -185,28 +192,26 @@ class _SqliteWriter(_Writer):
         self.connection.exec_driver_sql("PRAGMA foreign_keys = ON")
         self.connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
 
-    def __call__(self, table: str, rows: Sequence[dict], statement: Any = None) -> None:
-        if statement is not None or not rows:
-            super().__call__(table, rows, statement)
-            return
-        names = list(rows[0])
+    def tuples(self, table: str, names: Sequence[str], rows: Sequence[tuple]) -> None:
         columns, values = ", ".join(f'"{n}"' for n in names), ", ".join("?" * len(names))
-        self.connection.exec_driver_sql(
-            f'INSERT INTO "{table}" ({columns}) VALUES ({values})',
-            [tuple(row[name] for name in names) for row in rows],
-        )
+        if rows:
+            self.connection.exec_driver_sql(
+                f'INSERT INTO "{table}" ({columns}) VALUES ({values})', list(rows)
+            )
 
 
 class _PostgresWriter(_Writer):
-    def __call__(self, table: str, rows: Sequence[dict], statement: Any = None) -> None:
+    def tuples(self, table: str, names: Sequence[str], rows: Sequence[tuple]) -> None:
         raw = self.connection.connection.cursor()
-        if statement is not None or not rows or not hasattr(raw, "copy"):  # of another driver
-            super().__call__(table, rows, statement)
+        if not rows:
             return
-        names = list(rows[0])
+        if not hasattr(raw, "copy"):  # of another driver
+            named = [dict(zip(names, row, strict=True)) for row in rows]
+            self.connection.execute(self._tables[table].insert(), named)
+            return
         with raw.copy(f"COPY {table} ({', '.join(names)}) FROM STDIN") as copy:
             for row in rows:
-                copy.write_row([row[name] for name in names])
+                copy.write_row(row)
 
 
 WRITERS = {"sqlite": _SqliteWriter, "postgresql": _PostgresWriter}
@@ -237,18 +242,27 @@ def _pairs(run_id: str, values: Mapping[str, str]) -> list[dict]:
     return [{"key": key, "value": value, "run_uuid": run_id} for key, value in values.items()]
 
 
-def _point(run_id: str, key: str, value: float, timestamp: int, step: int) -> dict:
-    is_nan = math.isnan(value)
-    kept = 0.0 if is_nan else min(max(value, -LARGEST_FLOAT), LARGEST_FLOAT)
-    return {
-        "key": key,
-        "value": kept,
-        "timestamp": timestamp,
-        "step": step,
-        "is_nan": is_nan,
-        "run_uuid": run_id,
-    }
+def _points(run_id: str, metrics: Sequence[tuple[str, float, int, int]]) -> list[Point]:
+    """Rows of POINT."""
+    return [
+        (key, value, time_ms, step, False, run_id)
+        if -LARGEST_FLOAT <= value <= LARGEST_FLOAT
+        else (key, _kept(value), time_ms, step, math.isnan(value), run_id)
+        for key, value, time_ms, step in metrics
+    ]
 
 
-def _order(point: dict) -> tuple[int, int, float]:
-    return point["step"], point["timestamp"], point["value"]
+def _kept(value: float) -> float:
+    """What MLflow keeps of what is no finite number."""
+    return 0.0 if math.isnan(value) else math.copysign(LARGEST_FLOAT, value)
+
+
+def _latest(points: Sequence[Point]) -> list[Point]:
+    """Of each key of a run the point of the last step, of several the last in time, the largest."""
+    latest: dict[str, Point] = {}
+    for point in points:
+        key, value, time_ms, step, *_ = point
+        known = latest.setdefault(key, point)
+        if step > known[3] or (step, time_ms, value) >= (known[3], known[2], known[1]):
+            latest[key] = point
+    return list(latest.values())

@@ -1,7 +1,8 @@
 """A population of networks, epoch by epoch, to its final states.
 
 `training` is the story, `population` the networks that train together on one core, `tensors`
-their data, `resting_encoder` what of a part's encoder moves,
+their data, `draws` the random numbers of encoders, `resting_encoder` what of a part's encoder
+moves,
 `problems` the same as the solvers see it, `final_state` the last states, settled,
 certified and predicted.
 """

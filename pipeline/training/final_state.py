@@ -33,6 +33,7 @@ class Ending:
     def __init__(self, setting: Setting, best: Snapshots, final: Snapshots):
         self.setting, self.best, self.final = setting, best, final
         self._problems = Problems(setting.data, setting.architecture, setting.own)
+        self._starts: dict[int, np.ndarray] = {}  # by seed, which networks share
 
     def settle(self, network: int, spec: NetworkSpec, result: TrainedNetwork) -> None:
         """Bring the last state's first layer to a stationary point, and certify it."""
@@ -53,7 +54,10 @@ class Ending:
         n, d = coefficients.shape
         if self.setting.own is None:
             assert data.relationship_factor is not None
-            start = data.relationship_factor[:n] @ tensors.genetic_draws(spec.seed, n, d)
+            if spec.seed not in self._starts:
+                draws = tensors.genetic_draws(spec.seed, n, d)
+                self._starts[spec.seed] = data.relationship_factor[:n] @ draws
+            start = self._starts[spec.seed]
         else:
             start = tensors.initial_encoding(data, spec, d, self.setting.own)[:n]
         return (start + data.relationship[:n, :n] @ coefficients) * np.float64(scale)
@@ -89,20 +93,19 @@ class Ending:
     def _keep(self, state: tuple, kept: _Kept, prefixes: tuple[str, ...]) -> None:
         """Weights, first layers and everyone's predictions, into the results under each prefix."""
         places, own = self.setting.architecture.first_layer, self.setting.own
-        weights, encoder = state
-        predictions = self.setting.predict(weights, encoder, kept.own, kept.initial)
-        weights = weights._replace(first=self.setting.places.narrowed(weights.first))
-        encoder_arrays = (
-            () if encoder == () else (encoder.coefficients.numpy(), encoder.scale.numpy())
+        weights, learned = state
+        predictions = self.setting.predict(
+            weights, learned, kept.own, kept.initial, len(kept.results)
         )
+        weights = weights._replace(first=self.setting.places.narrowed(weights.first))
         for i, (spec, result) in enumerate(zip(kept.specs, kept.results, strict=True)):
             network_weights = tf.nest.map_structure(lambda x, i=i: x[i], weights)
             first = network_weights.first[:, places.inputs].T
             table_weights = network_weights
             if own is not None:
                 table_weights = own.table_weights(network_weights, spec, places)
-            if encoder_arrays and "" in prefixes:
-                result.encoder = (encoder_arrays[0][:, i], float(encoder_arrays[1][i, 0]))
+            if learned and "" in prefixes:
+                result.encoder = (learned[0][:, i], float(learned[1][i, 0]))
             for prefix in prefixes:
                 setattr(result, f"{prefix}weights", network_weights)
                 setattr(result, f"{prefix}table_weights", table_weights)

@@ -38,6 +38,7 @@ from pipeline.networks import (
     optimizer,
     penalties,
     program,
+    resting,
     spare_networks,
 )
 from pipeline.training import tensors
@@ -123,13 +124,24 @@ class Setting:
         empty_slots = self.slots(len(networks)) - len(networks)
         return np.append(networks, np.repeat(networks[-1], empty_slots))
 
-    def predict(self, weights: Weights, encoder, own, initial) -> np.ndarray:
-        """(K, o, N) of NumPy weights, spare columns included."""
+    def predict(self, weights: Weights, learned, own, initial, networks: int) -> np.ndarray:
+        """(networks, o, N) of the first networks of these slots; weights are NumPy's, learned the
+        encoders' C (n, K, d) and a (K, 1), or (). An encoder dimension without weights says
+        nothing, and is not multiplied out."""
         run = self.program(len(weights.first)).predict
         later = tf.constant(flat_later(weights))
-        first, everyone = tf.constant(weights.first), (0, len(self.data.target))
-        bounds = map(tf.constant, everyone)
-        return run(first, later, encoder, own, initial, self.constants, *bounds).numpy()
+        encoder: optimizer.Encoder | tuple[()] = ()
+        prepared: Encodings | tuple[()] = ()
+        if learned:
+            chosen = np.any(weights.first[:, :, self.places.encodings] != 0.0, axis=1)
+            chosen[networks:] = False
+            moving = resting.Moving.where(chosen)
+            encoder = resting.moving_encoder(moving, *learned)
+            prepared = Encodings(moving, tf.reshape(initial, [-1, chosen.size]))
+        bounds = map(tf.constant, (0, len(self.data.target)))
+        first = tf.constant(weights.first)
+        found = run(first, later, encoder, own, prepared, self.constants, *bounds)
+        return found.numpy()[:networks]
 
 
 @dataclass(eq=False)
@@ -286,13 +298,11 @@ class Snapshots:
         self.kept[network] = (first, *self.kept[network][1:])
 
     def stacked(self, networks: np.ndarray):
-        """Weights (NumPy) and encoder of these networks, as the program takes them."""
+        """Weights of these networks, and of their encoders C (n, K, d) and a (K, 1), or ()."""
         first, later, learned = zip(*(self.kept[network] for network in networks), strict=True)
         layers = later_layers(np.stack(later), self._setting.architecture)
         weights = Weights(np.stack(first), layers)
         if learned[0] == ():
             return weights, ()
-        coefficients = tf.constant(np.stack([c for c, _ in learned], axis=1))
-        scale = tf.constant(np.stack([a for _, a in learned]))
-        unused = tf.zeros([len(networks), coefficients.shape[2]])
-        return weights, optimizer.Encoder(coefficients, coefficients, unused, scale)
+        coefficients, scales = zip(*learned, strict=True)
+        return weights, (np.stack(coefficients, axis=1), np.stack(scales))

@@ -24,6 +24,7 @@ from pipeline.networks import (
     resting,
     row_losses,
 )
+from pipeline.training.draws import genetic_draws
 from pipeline.training.own_rows import Ownership
 
 LARGEST_VALUE = 1e18
@@ -146,9 +147,3 @@ def initial_encoding(
     people = len(own.fitted(spec.resample).rows)
     drawn = genetic_draws(spec.seed, people, dimensions)
     return own.initial_encodings(spec.seed, spec.resample, drawn)
-
-
-def genetic_draws(seed: int, training_rows: int, dimensions: int) -> np.ndarray:
-    """z (n, d) float32, from which the encoder of a network of this seed starts."""
-    generator = np.random.default_rng([seed, 2])
-    return generator.standard_normal((training_rows, dimensions), np.float32)

@@ -56,10 +56,16 @@ class Cluster(Protocol):
 
     name         as in a sentence: `the scheduler tcp://host:8786`
     may_be_away  whether it is another process, which may come back
+    expected     workers that are on their way at least
     """
 
     name: str
     may_be_away: bool
+    expected: int
+
+    def begin(self) -> None:
+        """Start what `connect` would start, where that is better done early."""
+        ...
 
     def connect(self) -> Client:
         """A new client of the scheduler; OSError where it does not answer."""
@@ -123,6 +129,10 @@ class DaskCrew:
     def __exit__(self, *error: object) -> None:
         self.rest()
 
+    def begin(self) -> None:
+        """Processes of this machine start: call it while there is something else to do."""
+        self._cluster.begin()
+
     def rest(self) -> None:
         """As `Crew.rest`."""
         self._disconnect()
@@ -130,8 +140,8 @@ class DaskCrew:
 
     @property
     def size(self) -> int:
-        """Workers as they were counted last; 1 where there is none yet."""
-        return max(len(self._workers), 1)
+        """Workers as they were counted last, and those of this machine that are still to come."""
+        return max(len(self._workers), self._cluster.expected)
 
     @property
     def cores(self) -> int:
@@ -229,7 +239,9 @@ class DaskCrew:
 
     def _fill(self, round_: _Round, source: Iterator, client: Client) -> bool:
         """Send jobs until every worker has its own and the next; False where there are no more."""
-        while len(round_.flying) < PER_WORKER * len(self._workers):
+        there = len(self._workers)
+        each = PER_WORKER if there >= self._cluster.expected else 1  # those to come find some
+        while len(round_.flying) < each * there:
             if round_.again:
                 ticket = round_.again.popleft()
             else:

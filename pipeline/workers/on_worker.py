@@ -6,6 +6,8 @@ does no two jobs side by side, each of which would use all its cores.
 
 from __future__ import annotations
 
+import importlib
+import logging
 import os
 import pickle
 import signal
@@ -24,6 +26,9 @@ from pipeline.workers.same_program import OTHER_CODE, differences, refuse
 
 if TYPE_CHECKING:
     from distributed import Worker
+
+FIRST = "LARIAT_FIRST"
+"""Environment variable of workers of this machine: `module:function`, called as they start."""
 
 BEGAN, SHARE = "began", "share"
 TELL_SECONDS = 0.5
@@ -117,7 +122,8 @@ def _teller(worker: Worker, order: Order) -> Callable[[float], None]:
 
 def dask_setup(worker: Worker) -> None:
     """Of a worker process of this machine, when it starts: quiet, and deaf to the Ctrl-C of a
-    terminal, which its parent hears, and ends it."""
+    terminal, which its parent hears, and ends it. What FIRST names is done before the first job,
+    while the worker joins its scheduler."""
     with suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(OSError):
@@ -125,3 +131,17 @@ def dask_setup(worker: Worker) -> None:
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
     prepare(worker.state.nthreads)
+    if first := os.environ.get(FIRST):
+        _one_at_a_time.acquire()
+        threading.Thread(target=_do_first, args=(first,), daemon=True).start()
+
+
+def _do_first(first: str) -> None:
+    """What goes wrong here goes wrong in the first job again, which tells it."""
+    try:
+        module, _, name = first.partition(":")
+        getattr(importlib.import_module(module), name)()
+    except Exception:
+        logging.getLogger(__name__).debug("the first job does it again", exc_info=True)
+    finally:
+        _one_at_a_time.release()

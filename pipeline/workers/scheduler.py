@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import spawn
 from pathlib import Path
@@ -18,6 +18,7 @@ from pipeline.process import cores, first_line, part_name
 from pipeline.workers.cluster_file import ClusterFile, read_cluster_file
 from pipeline.workers.crew import Crew, Here
 from pipeline.workers.dask_crew import Cluster, DaskCrew, Say
+from pipeline.workers.on_worker import FIRST
 from pipeline.workers.same_program import ask_scheduler
 
 if TYPE_CHECKING:
@@ -56,23 +57,25 @@ def check_scheduler(scheduler: str) -> None:
 
 
 @contextmanager
-def open_crew(scheduler: str, say: Say) -> Iterator[Crew]:
+def open_crew(scheduler: str, say: Say, first: Callable[[], None] | None = None) -> Iterator[Crew]:
     """The crew of `local`, `processes:N`, `tcp://host:port`, `tls://host:port` or a cluster file.
 
-    say(sentence) is told what becomes of workers. Workers that were started here end with the
-    block.
+    say(sentence) is told what becomes of workers. Processes of this machine start at once, and call
+    first, a function of a module, before their first job: imports that take seconds are done by
+    then. Workers that were started here end with the block.
     """
     if scheduler == "local":
         yield Here()
         return
-    with _quiet(), DaskCrew(_cluster(scheduler), say) as crew:
+    with _quiet(), DaskCrew(_cluster(scheduler, first), say) as crew:
+        crew.begin()
         yield crew
 
 
-def _cluster(scheduler: str) -> Cluster:
+def _cluster(scheduler: str, first: Callable[[], None] | None = None) -> Cluster:
     _require("distributed", scheduler)
     if scheduler.startswith("processes:"):
-        return _Processes(int(scheduler.removeprefix("processes:")))
+        return _Processes(int(scheduler.removeprefix("processes:")), first)
     if scheduler.endswith(CLUSTER_SUFFIXES):
         return _Managed(read_cluster_file(Path(scheduler)), Path(scheduler).name)
     return _Running(scheduler)
@@ -112,43 +115,52 @@ class _Processes:
 
     may_be_away = False
 
-    def __init__(self, workers: int):
-        self.name, self._workers = f"processes:{workers}", workers
+    def __init__(self, workers: int, first: Callable[[], None] | None = None):
+        self.name, self.expected = f"processes:{workers}", workers
+        self._first = "" if first is None else f"{first.__module__}:{first.__qualname__}"
         self._cluster: Any = None
         self._security: Any = None
         self._without_main = ExitStack()
         self._began = 0.0
 
-    def connect(self) -> Client:
+    def begin(self) -> None:
+        """Start scheduler and workers, unless they are there; they are not waited for."""
+        if self._cluster is not None:
+            return
         import dask
-        from distributed import Client, Nanny, Scheduler, Security, SpecCluster
+        from distributed import Nanny, Scheduler, Security, SpecCluster
 
-        if self._cluster is None:
-            self._security = security = Security.temporary()
-            shared = {
-                "host": "127.0.0.1",
-                "protocol": "tls://",
-                "security": security,
-                "dashboard": False,
-                "dashboard_address": "127.0.0.1:0",  # its server of pages, without any
-            }
-            of_workers = {
-                **shared,
-                "nthreads": max(1, cores() // self._workers),
-                "memory_limit": 0,  # the system's limits are the machine's
-                "silence_logs": logging.CRITICAL + 1,
-                "preload": ["pipeline.workers.on_worker"],
-            }
-            with dask.config.set(_SCHEDULER):
-                self._cluster = SpecCluster(
-                    scheduler={"cls": Scheduler, "options": {**shared, "port": 0}},
-                    worker={"cls": Nanny, "options": of_workers},
-                    security=security,
-                    silence_logs=logging.CRITICAL + 1,
-                )
-                self._without_main.enter_context(_without_main())
-                self._cluster.scale(self._workers)
-            self._began = time.monotonic()
+        self._security = security = Security.temporary()
+        shared = {
+            "host": "127.0.0.1",
+            "protocol": "tls://",
+            "security": security,
+            "dashboard": False,
+            "dashboard_address": "127.0.0.1:0",  # its server of pages, without any
+        }
+        of_workers = {
+            **shared,
+            "nthreads": max(1, cores() // self.expected),
+            "memory_limit": 0,  # the system's limits are the machine's
+            "silence_logs": logging.CRITICAL + 1,
+            "preload": ["pipeline.workers.on_worker"],
+            "env": {FIRST: self._first},
+        }
+        with dask.config.set(_SCHEDULER):
+            self._cluster = SpecCluster(
+                scheduler={"cls": Scheduler, "options": {**shared, "port": 0}},
+                worker={"cls": Nanny, "options": of_workers},
+                security=security,
+                silence_logs=logging.CRITICAL + 1,
+            )
+            self._without_main.enter_context(_without_main())
+            self._cluster.scale(self.expected)
+        self._began = time.monotonic()
+
+    def connect(self) -> Client:
+        from distributed import Client
+
+        self.begin()
         # Of the cluster itself, it would raise for a worker that dies while it starts.
         return Client(
             self._cluster.scheduler_address, security=self._security, set_as_default=False
@@ -156,7 +168,7 @@ class _Processes:
 
     def mend(self, workers: int) -> None:
         """A worker that dies is started again by its nanny, unless it died while it started."""
-        if workers >= self._workers or self._cluster is None:
+        if workers >= self.expected or self._cluster is None:
             self._began = time.monotonic()
             return
         if not workers and time.monotonic() > self._began + START_SECONDS:
@@ -172,7 +184,7 @@ class _Processes:
                 if nanny.status in (Status.closed, Status.failed):
                     del cluster.workers[name]
             with dask.config.set(_SCHEDULER):
-                cluster.scale(self._workers)
+                cluster.scale(self.expected)
 
         self._cluster.loop.add_callback(start_again, self._cluster)
 
@@ -215,8 +227,13 @@ class _Running:
 
     may_be_away = True
 
+    expected = 1
+
     def __init__(self, address: str):
         self.name, self._address = f"the Dask scheduler {address}", address
+
+    def begin(self) -> None:
+        """It runs."""
 
     def connect(self) -> Client:
         from distributed import Client
@@ -234,12 +251,15 @@ class _Running:
 class _Managed:
     """Workers that a batch system or Kubernetes starts, as a cluster file says."""
 
-    may_be_away = True
+    may_be_away, expected = True, 1
 
     def __init__(self, content: ClusterFile, name: str):
         self.name, self._content = f"the cluster of {name}", content
         self._keys = Path(".lariat").absolute() / part_name()  # swept later, if we are killed
         self._cluster: Any = None
+
+    def begin(self) -> None:
+        """Not before there is work: others wait for the machines."""
 
     def connect(self) -> Client:
         import dask

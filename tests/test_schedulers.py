@@ -170,7 +170,6 @@ def test_a_study_on_slurm_gives_the_tables_of_this_process(slurm: Path, tmp_path
             "no parameter of SLURMCluster: expected one of account",
         ),
         ("cluster: SLURMCluster\nworkers: 2\noptions: {quee: short}", "did you mean `queue`?"),
-        ("cluster: KubeCluster\nworkers: 2", "pip install dask-kubernetes"),
         ("- a", "must be a mapping"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Calls spread over processes: the same results in the same order, whatever happens to a process."""
+"""Calls spread over processes: the same results in order, whatever happens to a process."""
 
 import multiprocessing
 import os

@@ -12,9 +12,9 @@ import sys
 import time
 
 import pandas as pd
-from measure import clinical_data, write
+from measure import Figure, clinical_data, write
 
-NETWORKS, BATCH = 64, 128
+NETWORKS, BATCH, AIM = 64, 128, 10
 SHAPES = {
     "50 units": (50,),
     "three hidden layers of 50": (50, 50, 50),
@@ -52,11 +52,12 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         print(json.dumps(first_epochs(tuple(json.loads(sys.argv[1])))))
     else:
-        rows = []
+        rows, slowest = [], 0.0
         for name, sizes in SHAPES.items():
             command = [sys.executable, __file__, json.dumps(sizes)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             seconds = json.loads(done.stdout.splitlines()[-1])
+            slowest = max(slowest, seconds["first"])
             ratio = f"{seconds['first'] / seconds['later']:.0f}"
             rows.append(
                 (name, *(f"{seconds[k]:.2f}" for k in ("imported", "first", "later")), ratio)
@@ -66,6 +67,7 @@ if __name__ == "__main__":
             "Until the first network trains",
             "first_network.py",
             f"{NETWORKS} networks, all penalties, 2,544 rows; the first epoch holds the "
-            "compilation. The aim is 10 s from the start of training.",
+            f"compilation. The aim is {AIM} s from the start of training.",
             pd.DataFrame(rows, columns=["network", *names]),
+            [Figure("seconds until the first epoch of a population has ended", slowest, AIM)],
         )

@@ -1,25 +1,28 @@
-"""The parent's own time for each network: `parent_time.py [NETWORKS]`, 2,000 unless given.
+"""The parent's own time for each network: `parent_time.py [NETWORKS [here]]`, 2,000 unless given.
 
 One parent asks for configurations, sends populations to two workers, receives, records and tells.
 The workers train one network and give it back for every other at once, so that the parent hardly
 waits; measured is all that it does itself, by step, in milliseconds a network. Runs and trials go
-where MLFLOW_TRACKING_URI and LARIAT_STORAGE say, else into SQLite files of a new folder.
+into SQLite files of a new folder, and once more into PostgreSQL, runs by an `mlflow server`; with
+`here` alone where MLFLOW_TRACKING_URI and LARIAT_STORAGE say.
 """
 
 import functools
+import json
 import os
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(PROJECT)]
+sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
 from pipeline.study import work  # noqa: E402
 
@@ -36,6 +39,9 @@ space: {{regularizer: [group_lasso], lambda_group: {{low: 0.004, high: 0.025, lo
 network: {{hidden_layer_sizes: [50]}}
 training: {{epochs: 60, batch_size: 128}}
 """
+AIMS = {"SQLite": 15, "PostgreSQL and MLflow server": 40}
+"""Milliseconds a network."""
+
 WAITING = "waiting for workers"
 _real = work.train_elsewhere
 _once: dict = {}
@@ -99,8 +105,8 @@ class Clock:
         setattr(owner, name, timed)
 
 
-def main(networks: int) -> None:
-    """Prints the table."""
+def here(networks: int) -> dict[str, float]:
+    """Prints the table; returns milliseconds a network, in all and of the processor alone."""
     from pipeline.search_space import Sampling
     from pipeline.study import recording, run
     from pipeline.study.trials import Trials
@@ -154,7 +160,68 @@ def main(networks: int) -> None:
         print(f"  {step + ', in a thread':24} ({1000 * seconds / networks:.2f})")
     print(f"  ({WAITING}: {waiting:.0f} s of {took[0]:.0f} s)")
     print(f"  processor of the parent, its Dask scheduler too: {1000 * took[1] / networks:.1f} ms")
+    return {
+        "ms": 1000 * (took[0] - waiting) / networks,
+        "processor": 1000 * took[1] / networks,
+        "longest": "; ".join(
+            f"{step} {1000 * seconds / networks:.1f}"
+            for step, seconds in sorted(clock.seconds.items(), key=lambda item: -item[1])[:3]
+        ),
+    }
+
+
+def elsewhere(networks: int, where: dict[str, str]) -> dict[str, float]:
+    """`here` in a process of its own, with these stores."""
+    known = {"MLFLOW_TRACKING_URI", "LARIAT_STORAGE"}
+    environment = {k: v for k, v in os.environ.items() if k not in known} | where
+    command = [sys.executable, __file__, str(networks), "here"]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    print(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main(networks: int) -> None:
+    """Both stores, and the section of benchmarks/README.md."""
+    from pipeline.process import load_driver
+
+    load_driver()  # before TensorFlow
+    import pandas as pd
+    from measure import Figure, write
+    from postgres_server import postgres, programs
+    from study_runs import mlflow_server
+
+    found = {"SQLite": elsewhere(networks, {})}
+    if programs() is not None:
+        with ExitStack() as stack:
+            place = stack.enter_context(tempfile.TemporaryDirectory())
+            server = stack.enter_context(postgres(programs()))
+            trials, runs = server.database("trials"), server.database("runs")
+            backend = {"MLFLOW_BACKEND_STORE_URI": runs}
+            address = stack.enter_context(mlflow_server(Path(place), None, backend))
+            where = {"LARIAT_STORAGE": trials, "MLFLOW_TRACKING_URI": address}
+            found["PostgreSQL and MLflow server"] = elsewhere(networks, where)
+    rows = [
+        (store, f"{of['ms']:.1f}", AIMS[store], f"{of['processor']:.1f}", of["longest"])
+        for store, of in found.items()
+    ]
+    names = ["store", "ms a network", "asked", "of the processor, ms", "the longest steps, ms"]
+    write(
+        "The parent's own time for a network",
+        "parent_time.py",
+        f"{networks:,} networks of the clinical table on two workers that give a network back at "
+        "once: asking, sending, receiving, heat maps, recording and telling, of the parent alone.",
+        pd.DataFrame(rows, columns=names),
+        [
+            Figure(f"the parent's own time for a network, {store}, ms", of["ms"], AIMS[store],
+                   because=of["longest"])
+            for store, of in found.items()
+        ],
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    main(int((sys.argv[1:] or ["2000"])[0]))
+    given = sys.argv[1:] or ["2000"]
+    if given[1:] == ["here"]:
+        print(json.dumps(here(int(given[0]))))
+    else:
+        main(int(given[0]))

@@ -15,9 +15,9 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from measure import HERE, write
+from measure import HERE, Figure, processor_seconds, write
 
-NETWORKS, UNITS, LAMBDA, REPEATS = 100, 50, 0.01, 2
+NETWORKS, UNITS, LAMBDA, REPEATS, AIM = 100, 50, 0.01, 2, 1.3
 
 
 def tables():
@@ -83,9 +83,9 @@ def main() -> None:
         train(data, epochs=1)
     for _ in range(REPEATS):
         for name, data in data_of.items():
-            started, epochs = time.process_time(), time.perf_counter()
+            started, epochs = processor_seconds(), time.perf_counter()
             finished[name] = train(data)
-            used = time.process_time() - started, time.perf_counter() - epochs
+            used = processor_seconds() - started, time.perf_counter() - epochs
             taken[name] = min(taken.get(name, used), used)
     rows = []
     for name, (processor, wall) in taken.items():
@@ -102,14 +102,16 @@ def main() -> None:
                 "columns kept": f"{kept:.1f}",
             }
         )
+    beside = taken["subsample"][0] / taken["seeds"][0]
     write(
         "Other people beside other seeds",
         "resamples.py",
         "Clinical columns, 50 units, group lasso, 60 epochs and the finish, all in one population. "
         "Seeds train on 2,544 rows and validate on 848; resamples are of these 3,392. Others used "
         "the machine meanwhile, so that processor seconds count. The aim is at most "
-        "1.3 times the seeds' time for subsamples.",
+        f"{AIM} times the seeds' time for subsamples.",
         pd.DataFrame(rows),
+        [Figure("processor seconds of subsamples over those of seeds", beside, AIM)],
     )
 
 

@@ -1,5 +1,7 @@
 """Every benchmark that fills benchmarks/README.md, one after another on one machine.
 
+Each states its target beside its measurement; the table at the top of the page is made of those.
+
 `python benchmarks/run_all.py [SCRIPT …]`; about an hour on two idle cores. What a script prints
 goes into a file of the temporary folder that is named at the start; one that fails is named at the
 end, and the status is 1. Scripts that need what is not here (LassoNet, plink2, PostgreSQL) say so
@@ -20,7 +22,8 @@ SCRIPTS = (
     "whole_study.py", "keras_fit.py", "machine_share.py", "zeros.py", "first_network.py",
     "scaling.py", "wide_and_tall.py", "long_study.py", "resamples.py", "stability_path.py",
     "genotypes.py", "lassonet_path.py", "workers.py", "worker_kills.py",
-    "servers_away.py", "many_runs.py",
+    "servers_away.py", "many_runs.py", "parent_time.py", "cluster_simulation.py",
+    "interval_coverage.py",
 )  # fmt: skip
 
 

@@ -14,9 +14,12 @@ import sys
 
 import numpy as np
 import pandas as pd
-from measure import HERE, seconds, write
+from measure import HERE, Figure, seconds, write
 
 UNITS, BATCH, STEPS = 50, 128, 640
+LINEAR = 1.2
+"""Cost a column, or a row, of the last size over that of the one before: more is not linear."""
+
 SMALL_BYTES = 48 * 2**20
 """Of compiled programs, and of tensors whose sizes depend on none of the three."""
 
@@ -83,9 +86,9 @@ def run(sizes: dict[str, int]) -> dict[str, float]:
 
 
 def plot(table: pd.DataFrame) -> None:
-    from matplotlib.figure import Figure
+    from matplotlib import figure as drawing
 
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    figure = drawing.Figure(figsize=(10, 3.2), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     for axes, (name, part) in zip(panels, table.groupby("varied", sort=False)):
         axes.loglog(part["value"], part["seconds"], "o-", color="#0072B2")
@@ -123,7 +126,23 @@ def everything() -> None:
         "the populations before have given is not in it.\n\n"
         "![Cost against population, rows and columns](scaling.png)",
         shown,
+        [linear(part, name) for name, part in table.groupby("varied") if name != "K"],
     )
+
+
+def linear(part: pd.DataFrame, name: str) -> Figure:
+    """How the cost a row or column grows from the last but one size to the last.
+
+    Seconds of 1,000 steps are those of as many rows, whatever the table has: only validation and
+    the states that are kept grow with rows.
+    """
+    (before, value), (cost_before, cost) = part["value"].iloc[-2:], part["seconds"].iloc[-2:]
+    steps = value / before if name == "rows" else 1.0
+    return Figure(
+        f"cost of a network at {value:,} {name}, over {value / before:g} × that at {before:,}",
+        cost * steps / (cost_before * value / before), LINEAR,
+        because=f"1,000 steps take {cost:.3f} s instead of {cost_before:.3f}",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

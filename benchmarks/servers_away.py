@@ -24,7 +24,7 @@ import pandas as pd
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 
-from measure import write  # noqa: E402
+from measure import Figure, write  # noqa: E402
 
 SEEDS = 4
 STUDY = """
@@ -150,7 +150,9 @@ def main(seconds: float) -> int:
         f"if its machine had failed), then the `mlflow server` for {seconds:.0f}."
     )
     table = pd.DataFrame(rows, columns=["", "found"])
-    write("Both servers of a study away", "servers_away.py", words, table)
+    lost = sum(found[key] != 1 for found in (found_runs, found_trials) for key in wanted)
+    figure = Figure(f"runs and trials lost or doubled, each server away {seconds:.0f} s", lost, 0)
+    write("Both servers of a study away", "servers_away.py", words, table, [figure])
     return 0 if whole else 1
 
 

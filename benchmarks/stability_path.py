@@ -20,9 +20,9 @@ import time
 
 import numpy as np
 import pandas as pd
-from measure import HERE, clinical_data, write
+from measure import HERE, Figure, clinical_data, processor_seconds, write
 
-RESAMPLES, LAMBDAS, UNITS = 100, 20, 50
+RESAMPLES, LAMBDAS, UNITS, AIM = 100, 20, 50, 120
 
 
 def development():
@@ -43,9 +43,9 @@ def ours(X, y, variables):
 
     given = {"groups": variables, "hidden_layer_sizes": (UNITS,), "resamples": RESAMPLES}
     stability_path(X, y, n_lambdas=2, epochs=1, **given)
-    started, clock = time.process_time(), time.perf_counter()
+    started, clock = processor_seconds(), time.perf_counter()
     path = stability_path(X, y, n_lambdas=LAMBDAS, **given)
-    return path, time.process_time() - started, time.perf_counter() - clock
+    return path, processor_seconds() - started, time.perf_counter() - clock
 
 
 def lassonet(X, y, resamples: int):
@@ -57,9 +57,9 @@ def lassonet(X, y, resamples: int):
     random.seed(0)
     LassoNetClassifier(hidden_dims=(UNITS,), n_iters=1, verbose=0).path(X, y, lambda_seq=[])
     model = LassoNetClassifier(hidden_dims=(UNITS,), random_state=0, torch_seed=0, verbose=0)
-    started, clock = time.process_time(), time.perf_counter()
+    started, clock = processor_seconds(), time.perf_counter()
     _, _, _, paths, probability = model.stability_selection(X, y, n_models=resamples)
-    used = time.process_time() - started, time.perf_counter() - clock
+    used = processor_seconds() - started, time.perf_counter() - clock
     # The path that gives its λs is walked too, and is one model of each λ more.
     return sum(map(len, paths)) + len(paths[0]), probability.numpy(), *used
 
@@ -70,12 +70,13 @@ def main() -> None:
     arguments = parser.parse_args()
     X, y, variables = development()
     path, processor, clock = ours(X, y, variables)
+    ours_clock = clock
     models = RESAMPLES * LAMBDAS
     stable = path.stable_variables()
     rows = [row("stability_path", RESAMPLES, models, processor, clock)]
     words = (
         f"3,392 rows × {X.shape[1]} columns ({len(path.variables)} variables), {UNITS} units. The "
-        f"aim is 120 seconds on two idle cores; here others used them too. "
+        f"aim is {AIM} seconds on two idle cores; here others used them too. "
         f"Stable with at most one false variable expected: {', '.join(stable) or 'none'}."
     )
     if arguments.resamples:
@@ -87,7 +88,9 @@ def main() -> None:
             f" LassoNet (`--resamples {arguments.resamples}`) keeps longest along its path: "
             f"{', '.join(most) or 'none'}."
         )
-    write("Stability selection against LassoNet", "stability_path.py", words, pd.DataFrame(rows))
+    figure = Figure("seconds of `stability_path`, 100 resamples", ours_clock, AIM)
+    table = pd.DataFrame(rows)
+    write("Stability selection against LassoNet", "stability_path.py", words, table, [figure])
 
 
 def row(name: str, resamples: int, models: int, processor: float, clock: float) -> dict:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
-from measure import write
+from measure import Figure, write
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT / "tests")]
@@ -109,7 +109,12 @@ def main(words: list[str]) -> int:
         f"which one is killed (SIGKILL) every {seconds} seconds on average, against the same "
         "study in one process."
     )
-    write("Workers killed", "worker_kills.py", text, pd.DataFrame(rows, columns=["", "found"]))
+    figures = [
+        Figure("random workers killed in a study", done, int(kills), at_least=True),
+        Figure("its tables that differ from those of `local`", len(whole) - _same(whole, found), 0),
+    ]
+    table = pd.DataFrame(rows, columns=["", "found"])
+    write("Workers killed", "worker_kills.py", text, table, figures)
     if not same:
         print(place, told[-2000:], *(name for name in whole if whole[name] != found.get(name)))
         return 1

@@ -38,7 +38,8 @@ def words(value: str | list[str] | None) -> list[str]:
 def test_the_image_has_a_python_that_the_project_supports_and_its_pinned_lists() -> None:
     said = instructions()
     (base,) = (rest for word, rest in said if word == "FROM")
-    version = re.search(r"python:(3\.\d+)-", base)[1]
+    assert "python:${PYTHON}-" in base
+    (version,) = (rest.removeprefix("PYTHON=") for word, rest in said if word == "ARG")
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     assert SpecifierSet(project["requires-python"]).contains(f"{version}.0")
     runs = " ".join(rest for word, rest in said if word == "RUN")
@@ -86,7 +87,7 @@ def test_services_find_each_other_and_no_password_is_written_down() -> None:
         assert "PASSWORD" not in text or "${PGPASSWORD:?" in text
         assert not re.search(r"://\w*:[^/@\"]+@", text)
         for mount in service.get("volumes", ()):
-            source = mount.split(":")[0]
+            source = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", mount).split(":")[0]
             is_path = source.startswith(".")
             assert (FOLDER / source).exists() if is_path else source in COMPOSE["volumes"]
     # The databases that services name are made by PostgreSQL's first start.

@@ -32,6 +32,7 @@ DISTRIBUTION = {
     "PIL": "pillow",
     "bed_reader": "bed-reader",
     "dask": "distributed",
+    "dask_kubernetes": "dask-kubernetes",
 }
 OWNERS = {
     "mlflow": {"tracking"},
@@ -221,6 +222,20 @@ def test_scripts_run_from_any_folder(script: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_targets_stand_beside_what_the_sections_of_benchmarks_measured() -> None:
+    code = (
+        "import measure; text = measure.RESULTS.read_text(); "
+        "assert measure.with_targets(text) == text, 'run python benchmarks/measure.py'; "
+        "print(text.count('<!-- figure '), text.partition('<!-- sections')[0].count('.py` |'))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT / "benchmarks", check=True, capture_output=True,
+        text=True,
+    ).stdout  # fmt: skip
+    figures, rows = map(int, said.split())
+    assert figures == rows > 20
 
 
 def test_what_a_study_leaves_behind_is_ignored_by_git() -> None:

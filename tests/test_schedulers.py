@@ -170,7 +170,6 @@ def test_a_study_on_slurm_gives_the_tables_of_this_process(slurm: Path, tmp_path
             "no parameter of SLURMCluster: expected one of account",
         ),
         ("cluster: SLURMCluster\nworkers: 2\noptions: {quee: short}", "did you mean `queue`?"),
-        ("cluster: KubeCluster\nworkers: 2", "pip install dask-kubernetes"),
         ("- a", "must be a mapping"),
     ],
 )
@@ -212,6 +211,51 @@ def test_a_worker_in_whose_python_lariat_is_not_is_refused(dask: Dask, tmp_path:
         open_crew(dask.address, print) as crew,
     ):
         list(crew.each(double, {"number": 1}, range(3)))
+
+
+OTHER_WORKERS = {
+    "TensorFlow does not load": (
+        """
+import sys
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name == "tensorflow":
+            raise ImportError("libtensorflow_cc.so.2: cannot open shared object file")
+sys.meta_path.insert(0, Without())
+""",
+        r"TensorFlow must load where networks train, but on \S+ it ends in ImportError: libtens",
+    ),
+    "TensorFlow is not installed": (
+        """
+import importlib.metadata
+version = importlib.metadata.version
+def version_of(name):
+    if name == "tensorflow":
+        raise importlib.metadata.PackageNotFoundError(name)
+    return version(name)
+importlib.metadata.version = version_of
+""",
+        r"the worker tcp://\S+ has tensorflow none in place of \d",
+    ),
+    "another Python": (
+        "import platform; platform.python_version = lambda: '3.9.1'",
+        r"the worker tcp://\S+ has python 3\.9\.1 in place of \d",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_WORKERS)
+def test_a_worker_that_cannot_train_ends_the_study_in_a_sentence(
+    dask: Dask, tmp_path: Path, kind: str
+) -> None:
+    """Python reads `sitecustomize` before anything of a program."""
+    code, sentence = OTHER_WORKERS[kind]
+    (tmp_path / "sitecustomize.py").write_text(code)
+    study = write_study(tmp_path)
+    dask.scheduler()
+    dask.worker(PYTHONPATH=f"{tmp_path}:{PROJECT}")
+    with pytest.raises(InputError, match=sentence):
+        run_here(tmp_path, study, scheduler=dask.address)
 
 
 def test_a_worker_that_may_use_too_little_memory_is_waited_for_with_a_sentence(

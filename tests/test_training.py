@@ -435,6 +435,29 @@ def test_a_population_that_is_too_large_is_split_into_as_few_and_equal_ones_as_c
     assert max(sizes) <= most and max(sizes) - min(sizes) <= 1
 
 
+@pytest.mark.parametrize(
+    ("networks", "workers", "found"),
+    [
+        (160, 2, [40, 40, 40, 40]),  # not 64, 48, 48: one worker would have 96 of them
+        (100, 2, [50, 50]),
+        (3, 4, [1, 1, 1]),
+        (131, 1, [44, 44, 43]),
+        (130, 2, [33, 33, 32, 32]),
+    ],
+)
+def test_every_worker_gets_as_many_networks_as_the_others(networks, workers, found):
+    crew = SimpleNamespace(size=workers)
+    assert list(populations._sizes(networks, 64, crew)) == found
+
+
+def test_a_worker_that_joins_gets_its_share_of_what_is_left():
+    crew = SimpleNamespace(size=1)
+    sizes = populations._sizes(120, 60, crew)
+    first = next(sizes)
+    crew.size = 3
+    assert [first, *sizes] == [60, 20, 20, 20]
+
+
 def test_any_batch_seed_of_31_bits_trains_with_dropout():
     data = small()
     shape = architecture(data, dropout=0.2)

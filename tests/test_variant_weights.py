@@ -199,6 +199,53 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray
     return folder, counts
 
 
+@pytest.fixture(scope="module")
+def visits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of people with one to four rows, in any order; rs57 decides in each of them."""
+    folder = tmp_path_factory.mktemp("visits")
+    rng = np.random.default_rng(3)
+    counts = rng.binomial(2, 0.4, (PEOPLE, VARIANTS)).astype(float)
+    write_cohort(folder / "cohort", counts, IDS)
+    rows = rng.permutation(np.repeat(np.arange(150), rng.integers(1, 5, 150)))
+    ill = rng.random(len(rows)) < 1 / (1 + np.exp(-3.0 * (counts[rows, 57] - 0.8)))
+    table = {"person": np.array(IDS)[rows], "age": rng.normal(50, 9, len(rows)).round(1),
+             "site": rng.choice(["a", "b"], len(rows)), "ill": ill.astype(int)}  # fmt: skip
+    pd.DataFrame(table).to_csv(folder / "people.csv", index=False)
+    (folder / "ask.yaml").write_text(STUDY)
+    run_here(folder, "ask.yaml")
+    return folder
+
+
+def test_repeated_visits_have_one_genotype_and_stay_in_one_part(visits: Path) -> None:
+    """Scored by variants, as new people are, the networks say what they said in training."""
+    import mlflow
+
+    with working_in(visits):
+        _, cohort, joined = study_cohort(load_search_space("ask.yaml"))
+        model = mlflow.pyfunc.load_model("models:/lariat-ask@champion")
+        client = mlflow.MlflowClient()
+        run_id = client.get_model_version_by_alias("lariat-ask", "champion").run_id
+        metrics = client.get_run(run_id).data.metrics
+        found = model.predict(pd.read_csv("people.csv"), params={"genotypes": "cohort"})
+    split = cohort.split
+    people = [set(joined.rows[rows]) for rows in (split.train, split.validation, split.test)]
+    assert sum(map(len, people)) == len(set.union(*people)) == 150
+    for part, rows in (("val", split.validation), ("test", split.test)):
+        score = roc_auc_score(cohort.outcome[rows], found.to_numpy()[rows, 0])
+        assert score == pytest.approx(metrics[f"{part}_auroc"], abs=1e-6)
+
+
+def test_rows_with_one_genotype_that_are_said_to_be_of_different_people_are_refused(
+    visits: Path,
+) -> None:
+    with working_in(visits):
+        table = pd.read_csv("people.csv")
+        table.assign(visit=np.arange(len(table))).to_csv("apart.csv", index=False)
+        Path("apart.yaml").write_text(STUDY.replace("people.csv", "apart.csv") + "person: visit\n")
+        with pytest.raises(InputError, match=r"same person must be one person's, but by visit \d+"):
+            study_cohort(load_search_space("apart.yaml"))
+
+
 def recovered(folder: Path) -> tuple[VariantWeights, NetworkResult]:
     """The one network of which the weights were recovered."""
     (run,) = (r for r in of_kind(folder, "network") if (r.artifacts / "variants").exists())

@@ -171,7 +171,7 @@ def load_genotypes(
         relationship=stored.matrix,
         variants=stored.variants,
         left_out=stored.left_out,
-        rank=min(len(training_rows), stored.variants),
+        rank=min(len(np.unique(joined.rows[training_rows])), stored.variants),
         simulated=was_simulated(fileset.prefix),
         fingerprint=fingerprint,
         fileset=fileset,

@@ -26,8 +26,8 @@ FEWEST_PEOPLE, FEWEST_OF_A_CLASS = 60, 15
 """From fewer there are no intervals: they would hold the true value less often than they say
 (simulated: docs/coverage.md)."""
 
-FEWEST_ROWS = {"average_precision": 100}
-"""The same of metrics that need more."""
+FEWEST_ROWS, FEWEST_CASES = {"average_precision": 100}, {"average_precision": 30}
+"""The same of metrics that need more: rows, and cases among them."""
 
 DIGITS = 5  # of a kept value; an interval is hundreds of times as wide as their error
 _DRAWN = 20  # resamples whose draws are held at once, 8 bytes a row each
@@ -84,13 +84,14 @@ def resampled(
     metric: str, outcome: np.ndarray, predictions: np.ndarray, task: str, times: np.ndarray
 ) -> np.ndarray:
     """(B,) a metric of one network on every resample; nan where it is undefined, and nothing at all
-    of fewer rows than FEWEST_ROWS.
+    of fewer rows than FEWEST_ROWS, or cases than FEWEST_CASES.
 
     outcome (n,) class positions or quantities, predictions (o, n) as `metrics.measure` takes them,
     times (n, B) from `resamples_for`.
     """
     rows, count = times.shape
-    if not count or rows < FEWEST_ROWS.get(metric, 0):
+    cases = int(np.sum(outcome == 1)) if metric in FEWEST_CASES else 0
+    if not count or rows < FEWEST_ROWS.get(metric, 0) or cases < FEWEST_CASES.get(metric, 0):
         return np.empty(0)
     block = max(_BLOCK // max(rows, 1), 1)
     formula = _BY_TASK[task, metric]

@@ -6,6 +6,8 @@ from collections.abc import Set
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from pipeline.data import (
     BINARY,
     Cohort,
@@ -54,7 +56,7 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
         roles, left_out = _within(roles, table, space.parameters)
     joined = None
     if _uses_genotypes(space) and space.genotypes != "simulated":
-        joined = join(table, space.id, open_fileset(space.genotypes))
+        joined = join(table, space.id, open_fileset(space.genotypes), several_rows=True)
         left_out += joined.warnings
         table = table if joined.table_rows is None else table.rows(joined.table_rows)
     cohort = load_cohort(
@@ -75,6 +77,7 @@ def study_cohort(space: SearchSpace) -> tuple[SearchSpace, Cohort, Joined | None
         test_fraction=space.split.test_fraction,
         split_seed=space.split.seed,
     )
+    _check_people_are_whole(joined, cohort, space)
     space = space.for_task(cohort.task)
     for class_weight in space.space.get("class_weight", (space.training.class_weight,)):
         check_class_weight(class_weight, cohort.task, cohort.classes, cohort.target)
@@ -137,6 +140,22 @@ def _within(roles: Roles, table: Table, parameters: Set[str]) -> tuple[Roles, li
             "makes it a category"
         )
     return suiting, warnings
+
+
+def _check_people_are_whole(joined: Joined | None, cohort: Cohort, space: SearchSpace) -> None:
+    """InputError where rows with one genotype are taken for different people: parts of the split
+    would share it."""
+    if joined is None:
+        return
+    whose = np.arange(len(joined.rows)) if cohort.people is None else cohort.people
+    people = np.unique(np.stack([joined.rows, whose]), axis=1)
+    several = len(people[0]) - len(np.unique(joined.rows))
+    if several:
+        raise InputError(
+            f"rows with the same {' and '.join(id_columns(space.id))} must be one person's, but by "
+            f"{space.person} {several} of them are another's; correct them, or leave out person: "
+            "rows are kept together by id then"
+        )
 
 
 def _uses_genotypes(space: SearchSpace) -> bool:

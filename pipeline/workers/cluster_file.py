@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import inspect
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.errors import InputError
 from pipeline.process import private_folder
 from pipeline.search_space import Source, yaml12
+from pipeline.workers.kubernetes import start_kubernetes
 
 JOBQUEUE, KUBERNETES = "dask_jobqueue", "dask_kubernetes.operator"
 MODULE_OF = {
@@ -34,7 +36,7 @@ MODULE_OF = {
 """Class → where it is."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_OURS = ("n_workers", "asynchronous", "loop", "job_cls", "scheduler_cls", "name", "self")
+_OURS = ("n_workers", "asynchronous", "loop", "quiet", "job_cls", "scheduler_cls", "name", "self")
 """Parameters of the classes that are not for a file to give; a Kubernetes cluster has its name."""
 
 
@@ -51,15 +53,16 @@ class ClusterFile(BaseModel):
         default_factory=dict, description="a mapping such as {queue: short, cores: 4, memory: 8GB}"
     )
 
-    def start(self, keys: Path) -> Any:
+    def start(self, keys: Path, say: Callable[[str], None]) -> Any:
         """The cluster, with its workers on their way.
 
         keys: a folder, made where it is needed, in which its jobs find the keys of this start.
+        say(sentence) is told what is waited for.
         """
         options, workers = dict(self.options), self.workers
         made = _class_of(self.cluster)
         if MODULE_OF[self.cluster] != JOBQUEUE:
-            return made(n_workers=workers, quiet=True, **options)
+            return start_kubernetes(made, workers, options, say)
         # Whoever reaches a scheduler without TLS runs programs as this user.
         options.setdefault("security", True)
         if options["security"] is True:
@@ -93,6 +96,11 @@ def read_cluster_file(path: Path) -> ClusterFile:
                 f"{source.file}: `options.{key}` is no parameter of {file.cluster}: expected one "
                 f"of {', '.join(known)}{near or '.'}"
             )
+    if file.cluster == "KubeCluster" and not {"image", "custom_cluster_spec"} & set(file.options):
+        raise InputError(
+            f"{source.file}: `options.image` must name an image with Lariat in it, but there is "
+            "none; docker/Containerfile makes one"
+        )
     return file
 
 
@@ -100,9 +108,10 @@ def _class_of(name: str) -> Any:
     module = MODULE_OF[name]
     package = module.partition(".")[0].replace("_", "-")
     if importlib.util.find_spec(module.partition(".")[0]) is None:
-        extra = "" if module == JOBQUEUE else f" {package}"
-        command = f"pip install{extra or ' -r requirements-cluster.txt'}"
-        raise InputError(f"{name} needs the package {package}, which is not installed: {command}")
+        raise InputError(
+            f"{name} needs the package {package}, which is not installed: "
+            "pip install -r requirements-cluster.txt"
+        )
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     made = getattr(importlib.import_module(module), name)
     for number, handler in handlers.items():  # dask-jobqueue has Ctrl-C call sys.exit

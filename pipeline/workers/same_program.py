@@ -110,7 +110,8 @@ def check_programs(client: Client, workers: Iterable[str], of_scheduler: bool) -
 def _check(who: str, answer: Mapping[str, Any]) -> None:
     ours = versions() | {DASK: importlib.metadata.version(DASK)}
     if answer["error"]:
-        refuse(who, NO_LARIAT + answer["error"])
+        python = differences(answer["versions"], {"python": ours["python"]})
+        refuse(who, " and ".join(filter(None, [python, NO_LARIAT + answer["error"]])))
     if answer["program"] != program() or answer["versions"] != ours:
         refuse(who, differences(answer["versions"], ours) or OTHER_CODE)
 

@@ -53,7 +53,7 @@ _LOGGERS = ("distributed", "distributed.scheduler", "distributed.nanny", "distri
 def check_scheduler(scheduler: str) -> None:
     """InputError unless what `scheduler:` names can be used here; nothing is started."""
     if scheduler != "local":
-        _cluster(scheduler)
+        _cluster(scheduler, lambda sentence: None)
 
 
 @contextmanager
@@ -67,17 +67,17 @@ def open_crew(scheduler: str, say: Say, first: Callable[[], None] | None = None)
     if scheduler == "local":
         yield Here()
         return
-    with _quiet(), DaskCrew(_cluster(scheduler, first), say) as crew:
+    with _quiet(), DaskCrew(_cluster(scheduler, say, first), say) as crew:
         crew.begin()
         yield crew
 
 
-def _cluster(scheduler: str, first: Callable[[], None] | None = None) -> Cluster:
+def _cluster(scheduler: str, say: Say, first: Callable[[], None] | None = None) -> Cluster:
     _require("distributed", scheduler)
     if scheduler.startswith("processes:"):
         return _Processes(int(scheduler.removeprefix("processes:")), first)
     if scheduler.endswith(CLUSTER_SUFFIXES):
-        return _Managed(read_cluster_file(Path(scheduler)), Path(scheduler).name)
+        return _Managed(read_cluster_file(Path(scheduler)), Path(scheduler).name, say)
     return _Running(scheduler)
 
 
@@ -253,8 +253,8 @@ class _Managed:
 
     may_be_away, expected = True, 1
 
-    def __init__(self, content: ClusterFile, name: str):
-        self.name, self._content = f"the cluster of {name}", content
+    def __init__(self, content: ClusterFile, name: str, say: Say):
+        self.name, self._content, self._say = f"the cluster of {name}", content, say
         self._keys = Path(".lariat").absolute() / part_name()  # swept later, if we are killed
         self._cluster: Any = None
 
@@ -268,7 +268,7 @@ class _Managed:
         if self._cluster is None:
             try:
                 with dask.config.set(_SCHEDULER):
-                    self._cluster = self._content.start(self._keys)
+                    self._cluster = self._content.start(self._keys, self._say)
             except Exception as error:  # each batch system raises its own
                 raise InputError(
                     f"{self.name} must start, but {type(error).__name__}: {first_line(error)}; "

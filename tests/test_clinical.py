@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import patsy
 import pytest
 import statsmodels.api as sm
 from fairlearn.metrics import MetricFrame
@@ -33,7 +34,10 @@ from pipeline.appraisal.comparison import verdict
 from pipeline.metrics import calibration, decisions
 from pipeline.metrics.masking import MASK, masked_counts
 from pipeline.report.checklist import checklist
+from pipeline.report.clinical_plots import on_test_rows
+from pipeline.report.figures import picture
 from pipeline.report.page import build_report, summarize
+from pipeline.report.plots import Band
 from pipeline.tracking.format import appraisal_files, appraisal_from_files
 
 sys.path.insert(0, str(Path(__file__).parent / "oracles"))
@@ -63,21 +67,35 @@ def test_calibration_is_that_of_statsmodels_on_every_resample() -> None:
         assert found["brier_score"][b] == pytest.approx(brier)
 
 
-def test_the_smooth_curve_is_statsmodels_spline_regression() -> None:
-    y, z = logistic_people()
+@pytest.mark.parametrize(("rows", "knots"), [(600, 3), (1200, 5)])
+def test_the_smooth_curve_is_statsmodels_natural_spline_regression(rows: int, knots: int) -> None:
+    """patsy's cr() is the natural cubic spline in another basis: linear beyond the outer knots."""
+    y, z = logistic_people(rows)
+    assert (min(y.sum(), rows - y.sum()) >= calibration.FEWEST_FOR_FIVE) == (knots == 5)
     risks, observed = calibration.curve(y, z, calibration.once(len(y)))
-    t0, t1, t2 = np.quantile(z, calibration.KNOTS)
+    lower, *inner, upper = np.quantile(z, calibration.KNOTS[knots])
 
     def basis(x: np.ndarray) -> np.ndarray:
-        def cube(t: float) -> np.ndarray:
-            return np.clip(x - t, 0, None) ** 3
-
-        nonlinear = cube(t0) - cube(t1) * (t2 - t0) / (t2 - t1) + cube(t2) * (t1 - t0) / (t2 - t1)
-        return np.column_stack([np.ones(len(x)), x, nonlinear])
+        known = {"x": x, "low": lower, "high": upper, "knots": inner}
+        return patsy.dmatrix("cr(x, knots=knots, lower_bound=low, upper_bound=high) - 1", known)
 
     fitted = sm.GLM(y, basis(z), sm.families.Binomial()).fit()
     expected = fitted.predict(basis(np.log(risks / (1 - risks))))
     np.testing.assert_allclose(observed[0], expected, rtol=1e-5)
+
+
+def test_of_few_people_curves_have_no_bands_and_are_drawn() -> None:
+    y, z = logistic_people(50)
+    tables = appraise(
+        Subject(TestRows(y, "binary"), "auroc", [Predicted("a", z[None])], "a")
+    ).tables
+    for name in ("calibration", "decision_curve"):
+        assert len(tables[name]) > 5
+        assert not np.isfinite(tables[name][["low", "high"]].to_numpy(float)).any()
+    shown = (tables[name] for name in ("calibration", "decision_curve", "risk"))
+    plot = on_test_rows(*shown, "a")
+    assert not any(isinstance(mark, Band) for mark in plot.marks())
+    assert picture(plot)
 
 
 def test_predictions_that_separate_the_classes_have_an_intercept_and_no_slope() -> None:

@@ -81,7 +81,8 @@ def _one_class(
     smooth = pd.DataFrame({"predicted": predicted, "observed": observed[0], "kind": "curve"})
     parts = [smooth]
     if foremost:
-        _, resampled = calibration.curve(y, logits, rows.times)
+        times = rows.times if calibration.enough_for_a_band(y) else rows.times[:, :0]
+        _, resampled = calibration.curve(y, logits, times)
         low, high = _intervals(resampled)
         risk = 1.0 / (1.0 + np.exp(-np.asarray(logits, np.float64)))
         tenths = calibration.bins(y, risk, rows.times, binary=True).assign(kind="bin")
@@ -92,7 +93,8 @@ def _one_class(
 def _intervals(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(P,) ends of the percentile intervals of (B, P) values."""
     if not resampled.size:
-        return np.empty(resampled.shape[1]), np.empty(resampled.shape[1])
+        none = np.full(resampled.shape[1], np.nan)
+        return none, none
     ends = [bootstrap.interval([column]) for column in resampled.T]
     low, high = zip(*ends, strict=True)
     return np.array(low), np.array(high)

@@ -4,7 +4,8 @@
 `files` writes whole files or none, `stopping` ends within seconds when asked to, `long_calls` does
 linear algebra during which it can, `faults` tells the errors of a disk from those of the program,
 `masking` takes passwords out of text, `drivers` loads a database's driver while it can be,
-`garbage` has Python look for lost cycles less often, and `beside` does something in a thread.
+`garbage` has Python look for lost cycles less often, `beside` does something in a thread, and
+`spread` in several processes.
 Nothing here knows of networks or tables.
 """
 

@@ -28,6 +28,9 @@ from .masking import has_password as has_password
 from .masking import masked as masked
 from .memory import require_memory as require_memory
 from .places import stand_where_the_person_stands as stand_where_the_person_stands
+from .spread import made_ready as made_ready
+from .spread import processes_here as processes_here
+from .spread import spread as spread
 from .stopping import asked_to_stop as asked_to_stop
 from .stopping import finished as finished
 from .stopping import heed_signals as heed_signals

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.appraisal import BETTER, FEWEST_IN_GROUP, UNDECIDED, WORSE
-from pipeline.metrics import bootstrap, masking
+from pipeline.metrics import bootstrap, calibration, masking
 from pipeline.report import clinical_plots, figures
 from pipeline.report.appraisal_words import (
     comparison,
@@ -221,7 +221,9 @@ def _picture_words(found: Appraisal) -> list[str]:
             "two outcomes: predict one class against the others to have them."
         ]
     words = [
-        "Calibration: the smooth curve is a spline of three knots in the log-odds, points are "
+        "Calibration: the smooth curve is a spline in the log-odds, of three knots, of five from "
+        f"{calibration.FEWEST_FOR_FIVE} people of either outcome on, and with an interval from "
+        f"{calibration.FEWEST_FOR_A_BAND} on; points are "
         "tenths of the people by risk, joined until each has five people of either outcome. The "
         "slope is below 1 where risks are too extreme, the intercept above 0 where they are too "
         "low."

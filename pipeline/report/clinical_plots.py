@@ -57,7 +57,8 @@ def _calibration_marks(part: pd.DataFrame, champion: str) -> list[Mark]:
         x, y, below, above = (
             own[k].to_numpy(float) for k in ("predicted", "observed", "low", "high")
         )
-        marks.append(Band(x, below, above, OWN, "95 % interval over test rows"))
+        if np.isfinite(below).any():  # of few people there is none
+            marks.append(Band(x, below, above, OWN, "95 % interval over test rows"))
         marks.append(Lines([x], [y], OWN, "champion", width=2.0, alpha=1.0))
     tenths = part[part["kind"] == "bin"]
     x, y = tenths["predicted"].to_numpy(float), tenths["observed"].to_numpy(float)
@@ -90,7 +91,8 @@ def _decision_axes(table: pd.DataFrame, champion: str) -> list[Axes]:
     marks.append(Lines([ends], [np.zeros(2)], IDEAL, "treat none", width=1.0, alpha=1.0))
     x, y, low, high = (own[k].to_numpy(float) for k in ("threshold", "net_benefit", "low", "high"))
     label = "95 % interval over test rows"
-    marks.append(Band(x, np.maximum(low, floor), np.maximum(high, floor), OWN, label))
+    if np.isfinite(low).any():
+        marks.append(Band(x, np.maximum(low, floor), np.maximum(high, floor), OWN, label))
     marks.append(Lines([x], [y], OWN, "champion", width=2.0, alpha=1.0))
     return [Axes(tuple(marks), "decision curve", "risk from which one treats", "net benefit")]
 

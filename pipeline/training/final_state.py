@@ -12,10 +12,24 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.networks import NetworkSpec, OwnRows, TrainedNetwork
+from pipeline.process import processes_here, spread
 from pipeline.solvers import finished
 from pipeline.training import tensors
 from pipeline.training.population import Setting, Snapshots
 from pipeline.training.problems import Problems
+
+WORTH_PROCESSES = 10**8
+"""Weights of first layers × training rows, all networks together, from which on the finish is worth
+starting processes for: some tens of networks of a table of thousands of people."""
+
+
+def finishing_processes(setting: Setting, networks: int) -> int:
+    """On how many processes so many networks are brought to their stationary points."""
+    if setting.schedule.tolerance is None:
+        return 1
+    weights = setting.architecture.first_layer.count * setting.architecture.layer_sizes[0]
+    worth = networks * weights * setting.data.rows[0] >= WORTH_PROCESSES
+    return min(processes_here(), networks) if worth else 1
 
 
 class _Kept(NamedTuple):
@@ -35,15 +49,26 @@ class Ending:
         self._problems = Problems(setting.data, setting.architecture, setting.own)
         self._starts: dict[int, np.ndarray] = {}  # by seed, which networks share
 
-    def settle(self, network: int, spec: NetworkSpec, result: TrainedNetwork) -> None:
-        """Bring the last state's first layer to a stationary point, and certify it."""
-        places = self.setting.places
-        weights, learned = self.final.of(network)
-        problem = self._problems.of(spec, weights.later, self._encodings(spec, learned))
-        settled = finished(places.narrowed(weights.first), problem, self.setting.schedule)
-        self.final.replace_first(network, places.widened(settled.first))
-        result.kkt_residual, result.kkt_residual_absolute = settled.certificate
-        result.objective = settled.objective
+    def settle(
+        self, networks: np.ndarray, specs: Sequence[NetworkSpec], results: Sequence[TrainedNetwork]
+    ) -> None:
+        """Bring the last states' first layers to stationary points, and certify them."""
+        places, schedule = self.setting.places, self.setting.schedule
+
+        def problem_of(i: int) -> tuple:
+            """What `finished` is given."""
+            spec = specs[networks[i]]
+            weights, learned = self.final.of(networks[i])
+            problem = self._problems.of(spec, weights.later, self._encodings(spec, learned))
+            return places.narrowed(weights.first), problem, schedule
+
+        processes = finishing_processes(self.setting, len(networks))
+        settled = spread(finished, problem_of, len(networks), processes)
+        for network, each in zip(networks, settled, strict=True):
+            self.final.replace_first(network, places.widened(each.first))
+            result = results[network]
+            result.kkt_residual, result.kkt_residual_absolute = each.certificate
+            result.objective = each.objective
 
     def _encodings(self, spec: NetworkSpec, learned: tuple) -> np.ndarray | None:
         """(n, d) float64: a·(E₀ + K·C) of the training rows."""

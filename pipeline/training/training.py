@@ -36,10 +36,11 @@ from pipeline.networks import (
     optimizer,
     split_networks,
 )
-from pipeline.process import one_blas_thread
+from pipeline.process import Beside, made_ready, one_blas_thread
+from pipeline.solvers import finished
 from pipeline.training import tensors
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.final_state import Ending
+from pipeline.training.final_state import Ending, finishing_processes
 from pipeline.training.own_rows import Ownership
 from pipeline.training.population import Part, Setting, Snapshots
 
@@ -85,6 +86,7 @@ def train_population(
         return [TrainedNetwork(failure=reason) for _ in specs]
     with one_blas_thread(), _threads() as threads:  # a thread for each core is there already
         population = Population(data, architecture, specs, schedule, initial)
+        population.prepare_finish()
         epochs_done = 0 if checkpoint is None else checkpoint.resume(population)
         for epoch in range(epochs_done + 1, schedule.epochs + 1):
             if not population.training:
@@ -133,6 +135,7 @@ class Population:
         self._sign = 1.0 if metrics.MAXIMIZED[schedule.objective] else -1.0
         self.best = Snapshots(self.setting, len(specs))
         self.final = Snapshots(self.setting, len(specs))
+        self._ready: Beside | None = None
         self.order = np.random.default_rng([schedule.batch_seed, 1])
         self._with_best = np.array([self.setting.keeps_best_epoch(spec) for spec in specs], bool)
         self._losses_of_predicting_zero = tensors.losses_of_predicting_zero(
@@ -270,12 +273,20 @@ class Population:
                 judge(slots, rows)
         return finite, score
 
+    def prepare_finish(self) -> None:
+        """Have the processes of the finish start while the networks train."""
+        processes = finishing_processes(self.setting, len(self.specs))
+        if processes > 1:
+            self._ready = made_ready(finished.__module__, processes)
+
     def finish(self, map: Callable = map) -> list[TrainedNetwork]:
         """Finish the last states, and predict everyone at the best epoch and at the end."""
         setting = self.setting
         healthy = np.array([i for i, r in enumerate(self.results) if r.failure is None], int)
         ending = Ending(setting, self.best, self.final)
-        list(map(lambda i: ending.settle(i, self.specs[i], self.results[i]), healthy))
+        if self._ready is not None:
+            self._ready.wait()
+        ending.settle(healthy, self.specs, self.results)
         list(
             map(
                 lambda networks: ending.keep(networks, self.specs, self.results),

@@ -25,10 +25,18 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 import pandas as pd  # noqa: E402
+import psutil  # noqa: E402
 
 RESULTS = HERE / "README.md"
 TARGETS = """What was asked of Lariat, and what was measured last, each number by the script in its
 row, whose section below says on which machine, and how."""
+
+
+def processor_seconds() -> float:
+    """Of this process and of all that it started, those that still run too."""
+    own = psutil.Process()
+    children = own.children(recursive=True)
+    return sum(sum(process.cpu_times()[:4]) for process in (own, *children))
 
 
 def machine() -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -26,7 +24,6 @@ from pipeline.appraisal.performance import (
 )
 from pipeline.appraisal.subject import BINARY, Predicted, TestRows, measured
 from pipeline.metrics import MAXIMIZED
-from pipeline.process import cores
 from pipeline.results import Appraisal
 
 VERSION = 1
@@ -60,11 +57,8 @@ def appraise(subject: Subject) -> Appraisal:
     groups table_one`; and facts, among them which baseline is the best on the validation rows."""
     rows = subject.rows
     champion = next(n for n in subject.networks if n.name == subject.champion)
-    _ = rows.times, rows.once  # made once, not by each thread
-    with ThreadPoolExecutor(cores()) as pool:  # resamples are fitted without Python's lock
-        found = pool.map(partial(measured, rows), subject.networks)
-        others = list(pool.map(partial(measured_opponent, rows), subject.opponents))
-        measures = {n.name: each for n, each in zip(subject.networks, found, strict=True)}
+    measures = {network.name: measured(rows, network) for network in subject.networks}
+    others = [measured_opponent(rows, opponent) for opponent in subject.opponents]
     solutions = {network.name: network.solution for network in subject.networks}
     against = champion.name, subject.metric
     baselines = baselines_table(rows.task, subject.opponents, others, measures, *against)

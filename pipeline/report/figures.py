@@ -39,7 +39,7 @@ from pipeline.report.plots import (
     Points,
     Spans,
 )
-from pipeline.report.raster import font, png_of, printable, side_by_side
+from pipeline.report.raster import font, png_of, printable, short_name, side_by_side
 from pipeline.results import Inputs, variable_norms
 
 _FAINT, BAND, DPI = "#8a8a8a", 0.16, 150
@@ -201,17 +201,21 @@ def _draw_mark(axes: MatplotlibAxes, mark: Mark) -> None:
         )  # fmt: skip
 
 
+def _name_rows(axes: MatplotlibAxes, names: Sequence[str]) -> None:
+    """What stands at y = 0, 1, 2 …, from the top down; lines lead up from x."""
+    axes.set_yticks(range(len(names)), [short_name(name) for name in names], parse_math=False)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
+
+
 def _set_ranges(axes: MatplotlibAxes, described: Axes) -> None:
     if described.x_range:
         axes.set_xlim(*described.x_range)
     if described.y_range:
         axes.set_ylim(*described.y_range)
     if described.y_names:
-        names = [printable(n if len(n) <= 40 else n[:39] + "…") for n in described.y_names]
-        axes.set_yticks(range(len(names)), names, parse_math=False)
-        axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.grid(visible=False, axis="y")
-        axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
+        _name_rows(axes, described.y_names)
 
 
 def _handle(key: Key) -> Patch | Line2D:
@@ -275,12 +279,8 @@ def selection_bars(
         share_best, y, "o", markerfacecolor="white", markeredgecolor=COLORS[1], markersize=5.5,
         markeredgewidth=1.3, label="best epoch", linestyle="none", clip_on=False, zorder=3,
     )  # fmt: skip
-    names = [printable(v if len(v) <= 40 else v[:39] + "…") for v in variables]
-    axes.set_yticks(y, names, parse_math=False)
-    axes.set_ylim(count - 0.4, -0.6)
+    _name_rows(axes, variables)
     axes.set_xlim(0, 1)
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
     _legend(figure, axes.get_legend_handles_labels())
     return figure
 
@@ -295,11 +295,8 @@ def importance_bars(shares: Mapping[str, Mapping[str, float]]) -> Figure:
         y = np.arange(len(names)) + (i - (len(shares) - 1) / 2) * height
         axes.barh(y, [share_of.get(n, 0.0) for n in names], height * 0.92, label=target,
                   color=COLORS[i], hatch=HATCHES[i], edgecolor="white", linewidth=0.4)  # fmt: skip
-    axes.set_yticks(np.arange(len(names)), [printable(n) for n in names], parse_math=False)
-    axes.set_ylim(len(names) - 0.4, -0.6)
+    _name_rows(axes, names)
     axes.set_xlim(0, 1)
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
     _legend(figure, axes.get_legend_handles_labels())
     return figure
 
@@ -314,11 +311,7 @@ def forest(
     axes.axvline(float(value[0]), color=_FAINT, linewidth=0.8, linestyle="--")
     axes.hlines(y, low, high, color=COLORS[0], linewidth=1.2)
     axes.plot(value, y, "o", color=COLORS[0], markersize=5, markeredgecolor="white")
-    shown = [printable(n if len(n) <= 40 else n[:39] + "…") for n in names]
-    axes.set_yticks(y, shown, parse_math=False)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
+    _name_rows(axes, names)
     return figure
 
 

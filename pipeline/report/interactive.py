@@ -46,7 +46,7 @@ from pipeline.report.plots import (
     Spans,
     Tips,
 )
-from pipeline.report.raster import printable
+from pipeline.report.raster import printable, short_name
 
 _MARKERS = {
     "o": "circle", "s": "square", "^": "triangle", "D": "diamond", "v": "inverted_triangle",
@@ -233,7 +233,7 @@ def _drawn(described: Axes, x_range: object, width: float, height: float) -> fig
     if described.counts:
         plot.yaxis.ticker = BasicTicker(min_interval=1)
     if described.y_names:
-        names = [n if len(n) <= 40 else n[:39] + "…" for n in described.y_names]
+        names = [short_name(name) for name in described.y_names]
         plot.yaxis.ticker = FixedTicker(ticks=list(range(len(names))))
         plot.yaxis.major_label_overrides = {i: _safe(name) for i, name in enumerate(names)}
         plot.ygrid.grid_line_color, plot.xgrid.grid_line_color = None, _GRID

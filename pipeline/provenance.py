@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-ENGINE_VERSION = 4
+ENGINE_VERSION = 5
 """Raised by whoever changes what a network's numbers are: networks of different engine versions are
 different networks, and none is taken for the other."""
 

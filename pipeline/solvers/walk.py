@@ -51,6 +51,10 @@ often."""
 NOISE, NOISE_OF_SINGLE = 1e-14, 1e-8
 """Share of the objective that rounding may make of it, in float64 and float32."""
 
+TRIALS_IN_NOISE, MUCH_NOISE = 3, 1e-6
+"""After so many trials in float32, where units do not bend, rises of up to that share are taken for
+rounding, which no shorter step would get below: float64 goes on."""
+
 FAR, STEPS_WITH_MOMENTUM = 1e-2, 20
 """Steps with momentum go on while so many lower the objective by more than this share."""
 
@@ -89,6 +93,7 @@ class Walk:
         self._problem, self._dtype = problem, dtype
         self._evaluated = problem.in_precision(dtype)
         self._noise = NOISE_OF_SINGLE if dtype is np.float32 else NOISE
+        self._most_noise = MUCH_NOISE if dtype is np.float32 and not problem.bends else 0.0
         self._pairs, self.used = Pairs(first.size), 0
         self._roots = problem.factor * np.sqrt(problem.size * len(first))
         self.here = self._at(first.astype(np.float64))
@@ -227,7 +232,7 @@ class Walk:
         here, share, slope = self.here, 1.0, float(np.vdot(uphill_of_free, direction))
         if not slope < 0.0:
             return False
-        for _ in range(MOST_TRIALS):
+        for trial in range(MOST_TRIALS):
             there = self._at(self._on_the_same_side(here.first + share * direction))
             s, rise = there.first - here.first, there.objective - here.objective
             promised = float(np.vdot(uphill_of_free, s))
@@ -237,6 +242,9 @@ class Walk:
                 self._step = self._pairs.step or self._step
                 self.here = there
                 return True
+            within_noise = abs(rise) <= self._most_noise * abs(here.objective)
+            if within_noise and trial >= TRIALS_IN_NOISE:
+                return False
             bend = 2.0 * (rise - share * slope)
             least = -share * slope / bend if bend > 0.0 else SHORTER[1]  # of the parabola
             share *= float(np.clip(least, *SHORTER))

@@ -152,7 +152,9 @@ def with_targets(text: str) -> str:
     ]
     names = ["what", "asked", "measured", "", "by"]
     table = as_markdown(pd.DataFrame(rows, columns=names))
-    top = f"# Benchmarks\n\n{TARGETS}\n\n{table}\n\n<!-- sections -->\n"
+    missed = sum("missed" in row[3] for row in rows)
+    count = f"{len(rows) - missed} of {len(rows)} were hit."
+    top = f"# Benchmarks\n\n{TARGETS} {count}\n\n{table}\n\n<!-- sections -->\n"
     _, mark, sections = text.partition("<!-- sections -->\n")
     return top + (sections if mark else text.removeprefix("# Benchmarks\n"))
 

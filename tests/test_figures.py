@@ -270,7 +270,13 @@ def test_a_described_plot_is_drawn_as_a_picture_and_for_a_pointer_alike():
     assert len(by_matplotlib) == len(by_bokeh) == 5
     assert all(np.allclose(a, b) for a, b in zip(by_matplotlib, by_bokeh, strict=True))
     tips = drawn_lines[0].data_source.data
-    assert tips["tip_0"] == [4, 5] and tips["tip_1"] == ["x only", "x only"]
+    assert tips["tip_0"] == [4, 5, 6] and tips["tip_1"] == ["x only", "x only", "$nothing$"]
+    colors = [line.get_color() for line in axes.lines if line.get_marker() == "None"]
+    assert colors == [c for r in drawn_lines for c in r.data_source.data["line_color"]]
+    (scatter,) = [r for r in bokeh.renderers if "fill_color" in r.data_source.data]
+    points = [m for m in plot.grid[0][1].marks if isinstance(m, Points)]
+    assert scatter.data_source.data["x"].tolist() == [x for m in points for x in m.x]
+    assert scatter.data_source.data["size"] == [1.35 * m.size for m in points for _ in m.x]
     notes = [text.get_text() for text in axes.texts]
     assert notes == [label.text for label in bokeh.center if hasattr(label, "text")]
     image = np.asarray(decoded(picture(plot)).convert("L"))

@@ -110,6 +110,24 @@ def test_on_noise_optimism_of_one_configuration_is_taken_off() -> None:
     assert np.mean(apparent) > 0.5 + 6 * error
 
 
+def test_on_noise_the_interval_of_the_optimism_corrected_score_holds_that_of_guessing() -> None:
+    """Of twelve configurations, too, of which the chosen one's score stays too good."""
+    values, covered = [], 0
+    for number in range(TABLES):
+        scored, _, columns, outcome, chosen = on_noise(
+            number, ResampleDesign("bootstrap", count=20)
+        )
+        training = np.arange(PEOPLE) % 4 > 0
+        scores = [columns[:, of_it] @ fitted(columns, outcome, training * 1.0, of_it)
+                  for of_it in chosen]  # fmt: skip
+        best = max(scores, key=lambda score: auroc(outcome[~training], score[~training]))
+        estimate = optimism_corrected(scored, auroc(outcome[training], best[training]), 150)
+        values.append(estimate.value)
+        covered += estimate.low <= 0.5 <= estimate.high
+    assert np.mean(values) > 0.5 + 3 * np.std(values, ddof=1) / np.sqrt(TABLES)
+    assert covered >= 33
+
+
 def test_where_there_is_something_to_learn_the_score_is_that_of_new_people() -> None:
     rng = np.random.default_rng(5)
     errors = []

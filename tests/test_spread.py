@@ -86,6 +86,20 @@ def test_first_layers_finished_elsewhere_have_the_same_bits(
         assert np.array_equal(here.final_predictions, elsewhere.final_predictions)
 
 
+def blas_threads(_: int) -> int:
+    import scipy.linalg  # noqa: F401 — its BLAS is another one
+    from threadpoolctl import threadpool_info
+
+    return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+
+def test_a_process_has_one_blas_thread_on_a_machine_of_many_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")  # as joblib sets it there
+    assert set(spread(blas_threads, lambda i: (i,), 4, 2)) == {1}
+
+
 SCRIPT = """
 import os, time
 from pipeline.process import spread

@@ -18,7 +18,7 @@ from pipeline.appraisal.subject import Measure, Predicted, TestRows, measured
 from pipeline.metrics import MAXIMIZED, OF_TASK, bootstrap
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "no difference shown"
-HEAD = ["model", "inputs", "chosen", "seconds", "failure", "validation"]
+HEAD = ["model", "inputs", "chosen", "failure", "validation"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,37 +50,41 @@ def difference(own: Sequence[Measure], other: Measure) -> tuple[float, float, fl
     return value, *bootstrap.interval([many])
 
 
+def measured_opponent(rows: TestRows, opponent: Opponent) -> Mapping[str, Measure]:
+    """`measured` of a baseline; nothing where it failed."""
+    return {} if opponent.failure else measured(rows, Predicted(opponent.name, opponent.raw))
+
+
 def baselines_table(
-    rows: TestRows,
+    task: str,
     opponents: Sequence[Opponent],
+    measures: Sequence[Mapping[str, Measure]],
     networks: Measures,
     champion: str,
     metric: str,
-) -> tuple[pd.DataFrame, Mapping[str, Mapping[str, Measure]]]:
-    """(one row a baseline, its measures).
+) -> pd.DataFrame:
+    """A row a baseline, whose measures are of `measured_opponent`.
 
     Columns `model inputs chosen failure validation`, of every score of the task `test_…`
     with `_low` and `_high`, and `difference`, champion minus baseline in the objective's metric,
     with `_low`, `_high` and a `verdict`; `mean_difference` … the same of the mean over networks.
     """
-    table, found = [], {}
-    for opponent in opponents:
+    table = []
+    for opponent, found in zip(opponents, measures, strict=True):
         row: dict[str, object] = {
             "model": opponent.name, "inputs": opponent.inputs, "chosen": opponent.chosen,
             "failure": opponent.failure,
             "validation": opponent.validation,
         }  # fmt: skip
-        if not opponent.failure:
-            measures = measured(rows, Predicted(opponent.name, opponent.raw))
-            found[opponent.name] = measures
-            for name in _shown(measures, rows.task):
-                low, high = measures[name].interval
-                row |= {f"test_{name}": measures[name].value}
-                row |= {f"test_{name}_low": low, f"test_{name}_high": high}
-            row |= _differences(networks, champion, measures[metric], metric)
+        for name in _shown(found, task) if found else ():
+            low, high = found[name].interval
+            row |= {f"test_{name}": found[name].value}
+            row |= {f"test_{name}_low": low, f"test_{name}_high": high}
+        if found:
+            row |= _differences(networks, champion, found[metric], metric)
         table.append(row)
     # Without baselines the table has its head, which replaces one of an earlier start.
-    return (pd.DataFrame(table) if table else pd.DataFrame(columns=HEAD)), found
+    return pd.DataFrame(table) if table else pd.DataFrame(columns=HEAD)
 
 
 def _shown(measures: Mapping[str, Measure], task: str) -> list[str]:

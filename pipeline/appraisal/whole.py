@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from pipeline.appraisal.comparison import Opponent, baselines_table, best_on_validation
+from pipeline.appraisal.comparison import (
+    Opponent,
+    baselines_table,
+    best_on_validation,
+    measured_opponent,
+)
 from pipeline.appraisal.groups import Grouping, groups_table
 from pipeline.appraisal.performance import (
     calibration_table,
@@ -53,8 +58,10 @@ def appraise(subject: Subject) -> Appraisal:
     rows = subject.rows
     champion = next(n for n in subject.networks if n.name == subject.champion)
     measures = {network.name: measured(rows, network) for network in subject.networks}
+    others = [measured_opponent(rows, opponent) for opponent in subject.opponents]
     solutions = {network.name: network.solution for network in subject.networks}
-    baselines, _ = baselines_table(rows, subject.opponents, measures, champion.name, subject.metric)
+    against = champion.name, subject.metric
+    baselines = baselines_table(rows.task, subject.opponents, others, measures, *against)
     tables = {
         "performance": scores_table(measures, solutions, champion.name),
         "calibration": calibration_table(rows, subject.networks, champion),

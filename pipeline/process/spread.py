@@ -28,6 +28,7 @@ from joblib import Parallel, delayed
 
 from pipeline.process.beside import Beside
 from pipeline.process.cores import cores
+from pipeline.process.long_calls import one_blas_thread
 
 T = TypeVar("T")
 
@@ -72,13 +73,15 @@ def _imported(module: str) -> None:
 
 def _called(function: Callable[..., T], *arguments: object) -> T:
     """In another process."""
-    _end_with_parent(os.getppid())
+    _settled_in(os.getppid())
     return function(*arguments)
 
 
 @cache
-def _end_with_parent(parent: int) -> None:
-    """Ctrl-C is for the parent, and where that is gone, whatever ended it, so is this process."""
+def _settled_in(parent: int) -> None:
+    """Ctrl-C is for the parent, and where that is gone, whatever ended it, so is this process. It
+    has one BLAS thread; joblib would give it several where there are more cores than processes."""
+    one_blas_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:

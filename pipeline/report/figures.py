@@ -39,16 +39,17 @@ from pipeline.report.plots import (
     Points,
     Spans,
 )
-from pipeline.report.raster import png_of, printable, side_by_side
+from pipeline.report.raster import font, png_of, printable, short_name, side_by_side
 from pipeline.results import Inputs, variable_norms
 
 _FAINT, BAND, DPI = "#8a8a8a", 0.16, 150
+_LEGEND = 8.5  # points of its words
 
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 
 def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI, facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
@@ -65,9 +66,23 @@ def _axes(axes: MatplotlibAxes, title: str = "", x: str = "", y: str = "") -> Ma
     return axes
 
 
+def _legend_columns(labels: Sequence[str], width: float) -> int:
+    """The most columns, up to 5, in which a legend is no wider than so many inches; at least 1.
+
+    Labels go down the columns, each of which is as wide as its longest.
+    """
+    ink = font(round(2 * _LEGEND))
+    points = [ink.getlength(printable(label)) / 2 + 2.4 * _LEGEND for label in labels]
+    for columns in range(min(len(labels), 5), 1, -1):
+        widest = [max(column) for column in np.array_split(points, columns)]
+        if sum(widest) + 2.0 * _LEGEND * columns <= 72 * width:
+            return columns
+    return 1
+
+
 def _legend(
     figure: Figure, named: tuple[Sequence[Artist], Sequence[str]],
-    place: Literal["outside upper left", "outside upper right"] = "outside upper left",
+    place: Literal["upper left", "upper right"] = "upper left",
 ) -> None:  # fmt: skip
     """One legend for all axes; a label that begins with _ is shown all the same."""
     handles, labels = named
@@ -75,11 +90,34 @@ def _legend(
         return
     shown = [label if label[:1] != "_" else f" {label}" for label in labels]
     legend = figure.legend(
-        handles, shown, loc=place, ncols=min(len(shown), 5), frameon=False, fontsize=8.5,
-        handletextpad=0.4,
+        handles, shown, loc=place, ncols=_legend_columns(shown, figure.get_figwidth()),
+        frameon=False, fontsize=_LEGEND, handlelength=2.0, handletextpad=0.4, columnspacing=2.0,
+        borderaxespad=0.2,
     )  # fmt: skip
     for text in legend.get_texts():
         text.set_parse_math(False)
+
+
+def _lay_out(figure: Figure, canvas: FigureCanvasAgg) -> None:
+    """Axes as large as the words around them leave room, below the legend.
+
+    All words are measured once. matplotlib's constrained layout measures them twice, as does its
+    tight layout where it is given a part of the figure; that costs more than the drawing.
+    """
+    figure.tight_layout(pad=0.5, w_pad=1.2, h_pad=0.6)
+    if not figure.legends:
+        return
+    renderer, parameters, grid = (
+        canvas.get_renderer(), figure.subplotpars, figure.axes[0].get_gridspec()
+    )  # fmt: skip
+    low = min(legend.get_window_extent(renderer).y0 for legend in figure.legends)
+    top = parameters.top - (1.0 - low / figure.bbox.height)
+    rows = grid.nrows if grid else 1
+    height = (parameters.top - parameters.bottom) / (rows + parameters.hspace * (rows - 1))
+    between = parameters.hspace * height  # which stays
+    lower = (top - parameters.bottom - between * (rows - 1)) / rows
+    if lower > 0:
+        figure.subplots_adjust(top=top, hspace=between / lower)
 
 
 def png(figure: Figure) -> bytes:
@@ -88,6 +126,8 @@ def png(figure: Figure) -> bytes:
     assert isinstance(canvas, FigureCanvasAgg)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # names in any script; boxes are drawn
+        warnings.filterwarnings("ignore", message="Tight layout")  # words larger than the figure
+        _lay_out(figure, canvas)
         canvas.draw()  # once, where `savefig` draws a second time after the layout
     # 256 colors are enough for lines and words, in a third of the bytes. Of Pillow's methods this
     # is the fast one, and keeps thin lines' colors best.
@@ -161,17 +201,21 @@ def _draw_mark(axes: MatplotlibAxes, mark: Mark) -> None:
         )  # fmt: skip
 
 
+def _name_rows(axes: MatplotlibAxes, names: Sequence[str]) -> None:
+    """What stands at y = 0, 1, 2 …, from the top down; lines lead up from x."""
+    axes.set_yticks(range(len(names)), [short_name(name) for name in names], parse_math=False)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
+
+
 def _set_ranges(axes: MatplotlibAxes, described: Axes) -> None:
     if described.x_range:
         axes.set_xlim(*described.x_range)
     if described.y_range:
         axes.set_ylim(*described.y_range)
     if described.y_names:
-        names = [printable(n if len(n) <= 40 else n[:39] + "…") for n in described.y_names]
-        axes.set_yticks(range(len(names)), names, parse_math=False)
-        axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.grid(visible=False, axis="y")
-        axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
+        _name_rows(axes, described.y_names)
 
 
 def _handle(key: Key) -> Patch | Line2D:
@@ -235,12 +279,8 @@ def selection_bars(
         share_best, y, "o", markerfacecolor="white", markeredgecolor=COLORS[1], markersize=5.5,
         markeredgewidth=1.3, label="best epoch", linestyle="none", clip_on=False, zorder=3,
     )  # fmt: skip
-    names = [printable(v if len(v) <= 40 else v[:39] + "…") for v in variables]
-    axes.set_yticks(y, names, parse_math=False)
-    axes.set_ylim(count - 0.4, -0.6)
+    _name_rows(axes, variables)
     axes.set_xlim(0, 1)
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
     _legend(figure, axes.get_legend_handles_labels())
     return figure
 
@@ -255,11 +295,8 @@ def importance_bars(shares: Mapping[str, Mapping[str, float]]) -> Figure:
         y = np.arange(len(names)) + (i - (len(shares) - 1) / 2) * height
         axes.barh(y, [share_of.get(n, 0.0) for n in names], height * 0.92, label=target,
                   color=COLORS[i], hatch=HATCHES[i], edgecolor="white", linewidth=0.4)  # fmt: skip
-    axes.set_yticks(np.arange(len(names)), [printable(n) for n in names], parse_math=False)
-    axes.set_ylim(len(names) - 0.4, -0.6)
+    _name_rows(axes, names)
     axes.set_xlim(0, 1)
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
     _legend(figure, axes.get_legend_handles_labels())
     return figure
 
@@ -274,11 +311,7 @@ def forest(
     axes.axvline(float(value[0]), color=_FAINT, linewidth=0.8, linestyle="--")
     axes.hlines(y, low, high, color=COLORS[0], linewidth=1.2)
     axes.plot(value, y, "o", color=COLORS[0], markersize=5, markeredgecolor="white")
-    shown = [printable(n if len(n) <= 40 else n[:39] + "…") for n in names]
-    axes.set_yticks(y, shown, parse_math=False)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x", color="#e6e6e6", linewidth=0.6)
+    _name_rows(axes, names)
     return figure
 
 
@@ -338,5 +371,5 @@ def manhattan(shown: pd.DataFrame) -> Figure:
     wide = [i for i, name in enumerate(names) if len(names) <= 14 or i % 2 == 0 or i < 10]
     grid[-1].set_xticks([middles[i] for i in wide], [names[i] for i in wide])
     grid[-1].set_xlabel("chromosome", fontsize=8.5)
-    _legend(figure, grid[0].get_legend_handles_labels(), "outside upper right")
+    _legend(figure, grid[0].get_legend_handles_labels(), "upper right")
     return figure

@@ -33,8 +33,20 @@ from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
-from pipeline.report.plots import INK, Axes, Band, Boxes, Lines, Note, Plot, Points, Spans, Tips
-from pipeline.report.raster import printable
+from pipeline.report.plots import (
+    INK,
+    Axes,
+    Band,
+    Boxes,
+    Lines,
+    Mark,
+    Note,
+    Plot,
+    Points,
+    Spans,
+    Tips,
+)
+from pipeline.report.raster import printable, short_name
 
 _MARKERS = {
     "o": "circle", "s": "square", "^": "triangle", "D": "diamond", "v": "inverted_triangle",
@@ -75,45 +87,105 @@ def _source(columns: Mapping[str, Any], tips: Tips) -> ColumnDataSource:
     return ColumnDataSource({**columns, **shown})
 
 
-def _draw_mark(plot: figure, mark: object) -> GlyphRenderer | None:
-    """A mark as one glyph: `figure`'s own methods would add looks of it for when others are
-    selected and for when it is muted, which nothing here does."""
+def _together(marks: Sequence[Mark]) -> list[list[Mark]]:
+    """Marks of one kind whose tips have the same captions, which one glyph draws, in the order in
+    which the picture has them: what is filled, lines, points, words.
+
+    A glyph costs a dozen objects of the document, whatever it draws.
+    """
+    order = (Band, Boxes, Lines, Spans, Points, Note)
+    found: dict[tuple, list[Mark]] = {}
+    for mark in sorted(marks, key=lambda mark: order.index(type(mark))):
+        alone = id(mark) if isinstance(mark, (Band, Note)) else 0
+        captions = tuple(getattr(mark, "tips", ()))
+        found.setdefault((type(mark), captions, getattr(mark, "along", ""), alone), []).append(mark)
+    return list(found.values())
+
+
+def _joined(marks: Sequence[Any], name: str) -> Any:
+    """A column of several marks, one after another; of numbers, as an array."""
+    parts = [getattr(mark, name) for mark in marks]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.asarray(part) for part in parts])
+
+
+def _joined_tips(marks: Sequence[Mark]) -> Tips:
+    """What hovering shows of several marks with the same captions."""
+    of_each: list[Tips] = [getattr(mark, "tips", {}) for mark in marks]
+    return {caption: [v for tips in of_each for v in tips[caption]] for caption in of_each[0]}
+
+
+def _looks(counts: Sequence[int], **looks: Sequence[Any]) -> tuple[dict, dict[str, list]]:
+    """(properties of a glyph, columns of its source) of how marks look that draw so many each: a
+    value where all look the same, else the name of a column."""
+    properties, columns = {}, {}
+    for name, values in looks.items():
+        if len(set(values)) == 1:
+            properties[name] = values[0]
+        else:
+            properties[name] = name
+            columns[name] = [v for v, count in zip(values, counts) for _ in range(count)]
+    return properties, columns
+
+
+def _draw_lines(plot: figure, marks: Sequence[Lines], tips: Tips) -> GlyphRenderer:
+    looks, columns = _looks(
+        [len(m.xs) for m in marks],
+        line_color=[m.color for m in marks],
+        line_alpha=[m.alpha for m in marks],
+        line_dash=[m.dash for m in marks],
+        line_width=[m.width for m in marks],
+    )
+    xs, ys = (
+        [np.asarray(v, np.float32) for m in marks for v in getattr(m, n)] for n in ("xs", "ys")
+    )
+    source = _source({"xs": xs, "ys": ys, **columns}, tips)
+    return plot.add_glyph(source, MultiLine(xs="xs", ys="ys", **looks))
+
+
+def _draw_points(plot: figure, marks: Sequence[Points], tips: Tips) -> GlyphRenderer:
+    looks, columns = _looks(
+        [len(m.x) for m in marks],
+        marker=[_MARKERS[m.marker] for m in marks],
+        size=[m.size * _MARK_PIXELS for m in marks],
+        line_color=[m.color if m.hollow else "white" for m in marks],
+        line_width=[1.6 if m.hollow else 1 for m in marks],
+        fill_color=["white" if m.hollow else m.color for m in marks],
+        line_alpha=[m.alpha for m in marks],
+        fill_alpha=[m.alpha for m in marks],
+    )
+    source = _source({"x": _joined(marks, "x"), "y": _joined(marks, "y"), **columns}, tips)
+    return plot.add_glyph(source, Scatter(x="x", y="y", **looks))
+
+
+def _draw_boxes(plot: figure, marks: Sequence[Boxes], tips: Tips) -> GlyphRenderer:
+    looks, columns = _looks([len(m.left) for m in marks], fill_color=[m.color for m in marks])
+    sides = {name: _joined(marks, name) for name in ("left", "right", "bottom", "top")}
+    glyph = Quad(
+        left="left", right="right", bottom="bottom", top="top", line_color="white", **looks
+    )
+    return plot.add_glyph(_source({**sides, **columns}, tips), glyph)
+
+
+def _draw_marks(plot: figure, marks: Sequence[Any], tips: Tips) -> GlyphRenderer | None:
+    """Marks of `_together` as one glyph: `figure`'s own methods would add looks of it for when
+    others are selected and for when it is muted, which nothing here does."""
+    mark = marks[0]
     if isinstance(mark, Lines):
-        source = _source(
-            {
-                "xs": [np.asarray(x, np.float32) for x in mark.xs],
-                "ys": [np.asarray(y, np.float32) for y in mark.ys],
-            },
-            mark.tips,
-        )
-        return plot.add_glyph(source, MultiLine(
-            xs="xs", ys="ys", line_color=mark.color, line_alpha=mark.alpha, line_dash=mark.dash,
-            line_width=mark.width,
-        ))  # fmt: skip
+        return _draw_lines(plot, marks, tips)
     if isinstance(mark, Points):
-        return plot.add_glyph(_source({"x": mark.x, "y": mark.y}, mark.tips), Scatter(
-            x="x", y="y", marker=_MARKERS[mark.marker], size=mark.size * _MARK_PIXELS,
-            line_color=mark.color if mark.hollow else "white", line_width=1.6 if mark.hollow else 1,
-            fill_color="white" if mark.hollow else mark.color,
-            line_alpha=mark.alpha, fill_alpha=mark.alpha,
-        ))  # fmt: skip
+        return _draw_points(plot, marks, tips)
+    if isinstance(mark, Boxes):
+        return _draw_boxes(plot, marks, tips)
     if isinstance(mark, Spans):
-        source = ColumnDataSource({"x": mark.x, "low": mark.low, "high": mark.high})
-        glyph = Segment(x0="x", y0="low", x1="x", y1="high", line_color=mark.color)
-        return plot.add_glyph(source, glyph)
+        looks, columns = _looks([len(m.x) for m in marks], line_color=[m.color for m in marks])
+        ends = {name: _joined(marks, name) for name in ("x", "low", "high")}
+        glyph = Segment(x0="x", y0="low", x1="x", y1="high", **looks)
+        return plot.add_glyph(_source({**ends, **columns}, tips), glyph)
     if isinstance(mark, Band):
         source = ColumnDataSource({"x": mark.x, "low": mark.low, "high": mark.high})
         plot.add_glyph(
             source, VArea(x="x", y1="low", y2="high", fill_color=mark.color, fill_alpha=0.16)
         )
-        return None
-    if isinstance(mark, Boxes):
-        sides = {"left": mark.left, "right": mark.right, "bottom": mark.bottom, "top": mark.top}
-        return plot.add_glyph(
-            _source(sides, mark.tips),
-            Quad(left="left", right="right", bottom="bottom", top="top", fill_color=mark.color,
-                 line_color="white"),
-        )  # fmt: skip
     if isinstance(mark, Note):
         plot.add_layout(Label(
             x=mark.x, y=mark.y, text=_safe(mark.text), x_offset=4 if mark.right else -6,
@@ -161,13 +233,13 @@ def _drawn(described: Axes, x_range: object, width: float, height: float) -> fig
     if described.counts:
         plot.yaxis.ticker = BasicTicker(min_interval=1)
     if described.y_names:
-        names = [n if len(n) <= 40 else n[:39] + "…" for n in described.y_names]
+        names = [short_name(name) for name in described.y_names]
         plot.yaxis.ticker = FixedTicker(ticks=list(range(len(names))))
         plot.yaxis.major_label_overrides = {i: _safe(name) for i, name in enumerate(names)}
         plot.ygrid.grid_line_color, plot.xgrid.grid_line_color = None, _GRID
-    for mark in described.marks:
-        renderer = _draw_mark(plot, mark)
-        tips: Tips = getattr(mark, "tips", {})
+    for marks in _together(described.marks):
+        mark, tips = marks[0], _joined_tips(marks)
+        renderer = _draw_marks(plot, marks, tips)
         if renderer is None or not tips:
             continue
         shown: Sequence[tuple[str, str]] = [(n, f"@tip_{i}") for i, n in enumerate(tips)]

@@ -69,6 +69,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
+def short_name(name: str) -> str:
+    """The name as it stands beside an axis: its first 40 characters."""
+    return printable(name if len(name) <= 40 else name[:39] + "…")
+
+
 def text_ink(text: str, font: ImageFont.FreeTypeFont, darkness: float = 1.0) -> np.ndarray:
     """A line of text as palette indices, (ascent + descent) pixels high."""
     text = printable(text) or " "

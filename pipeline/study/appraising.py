@@ -61,10 +61,10 @@ def with_appraisal(
     run: StudyRun,
     cache: Path,
     console: Console,
-    begun: Beside[list[Baseline]] | None = None,
+    baselines: Baselines | None,
 ) -> StudyResults:
     """The results with their appraisal, which is recorded in the study's run; as they are where no
-    network can be. begun: of `baselines_beside`."""
+    network can be. baselines: of `baselines_beside`."""
     of_table = of_the_table(results)
     champion = champion_network(of_table, people.cohort)
     if champion is None:
@@ -84,7 +84,7 @@ def with_appraisal(
         metric=space.objective.removeprefix("val_"),
         networks=networks,
         champion=champion.name,
-        opponents=_opponents(space, people, cache, console, begun) if space.baselines else (),
+        opponents=() if baselines is None else _opponents(baselines, console),
         thresholds=thresholds_of(space, cohort) if cohort.task == BINARY else (),
         groupings=groupings_of(space, cohort),
         people_table=people_table(cohort),
@@ -162,48 +162,74 @@ def thresholds_of(space: SearchSpace, cohort: Cohort) -> tuple[float, ...]:
     return tuple(dict.fromkeys(t for t in rounded if 0 < t < 1))
 
 
-@contextmanager
-def baselines_beside(space: SearchSpace, people: People, cache: Path) -> Iterator[Beside | None]:
-    """While the block runs, fit the baselines too: training leaves a core idle now and then.
+class Baselines:
+    """A study's baselines: kept ones where nothing that decides them has changed, else fitted in a
+    thread or, where that would need much memory beside training, when they are asked for."""
 
-    None where they are kept, not wanted, or so large that both would need much memory. Both have
-    the digits of products on one core, which training in this process would otherwise decide.
+    def __init__(self, space: SearchSpace, people: People, cache: Path) -> None:
+        self._make = partial(
+            people.of_baselines, space.inputs, space.objective.removeprefix("val_")
+        )
+        data = self._make()
+        cells = data.columns.size + (0 if data.relationship is None else data.relationship.size)
+        is_large = cells > MOST_CELLS_BESIDE
+        # What is large is made again at the end, not held beside training.
+        self._data = None if is_large else data
+        self._kept, self._key = KeptBaselines(cache), _baselines_key(people, data)
+        self._found = self._kept.read(self._key)
+        self._beside: Beside[list[Baseline]] | None = None
+        if self._found is None and not is_large:
+            self._beside = Beside(partial(fit_baselines, data))
+
+    @property
+    def data(self) -> BaselineData:
+        """What they are fitted to."""
+        if self._data is None:
+            self._data = self._make()
+        return self._data
+
+    def wait(self) -> None:
+        """Until the thread is done, well or not."""
+        if self._beside is not None:
+            self._beside.wait()
+
+    def get(self, console: Console) -> list[Baseline]:
+        """All of them; what was fitted is kept, and said."""
+        if self._found is None:
+            # One thread, as beside training.
+            with BlockProgress(console, "baselines", "models") as progress, one_blas_thread():
+                self._found = (
+                    self._beside.result()
+                    if self._beside
+                    else fit_baselines(self.data, progress.done)
+                )
+            self._kept.keep(self._key, self._found)
+            seconds = sum(baseline.seconds for baseline in self._found)
+            console.print(
+                f"baselines: {len(self._found)} models in {seconds:.1f} s", highlight=False
+            )
+        return self._found
+
+
+@contextmanager
+def baselines_beside(space: SearchSpace, people: People, cache: Path) -> Iterator[Baselines | None]:
+    """While the block runs, fit the baselines too: training leaves a core idle now and then. None
+    where the study wants none.
+
+    Both have the digits of products on one core, which training in this process would otherwise
+    decide.
     """
     with one_blas_thread():
-        begun = _begun(space, people, cache)
-        yield begun
-        if begun is not None:
-            begun.wait()
+        baselines = Baselines(space, people, cache) if space.baselines else None
+        yield baselines
+        if baselines is not None:
+            baselines.wait()
 
 
-def _begun(space: SearchSpace, people: People, cache: Path) -> Beside | None:
-    if not space.baselines:
-        return None
-    data = people.of_baselines(space.inputs, space.objective.removeprefix("val_"))
-    cells = data.columns.size + (0 if data.relationship is None else data.relationship.size)
-    if cells > MOST_CELLS_BESIDE or KeptBaselines(cache).read(_baselines_key(people, data)):
-        return None
-    return Beside(partial(fit_baselines, data))
-
-
-def _opponents(
-    space: SearchSpace, people: People, cache: Path, console: Console, begun: Beside | None
-) -> Sequence[Opponent]:
-    """The baselines: kept ones where nothing that decides them has changed, else those begun, or
-    fitted now."""
-    metric = space.objective.removeprefix("val_")
-    data = people.of_baselines(space.inputs, metric)
-    kept, key = KeptBaselines(cache), _baselines_key(people, data)
-    baselines = kept.read(key)
-    if baselines is None:
-        # One thread, as beside training.
-        with BlockProgress(console, "baselines", "models") as progress, one_blas_thread():
-            baselines = begun.result() if begun else fit_baselines(data, progress.done)
-        kept.keep(key, baselines)
-        seconds = sum(baseline.seconds for baseline in baselines)
-        console.print(f"baselines: {len(baselines)} models in {seconds:.1f} s", highlight=False)
+def _opponents(baselines: Baselines, console: Console) -> Sequence[Opponent]:
+    data = baselines.data
     truth = data.outcome[data.validation]
-    return [_opponent(baseline, metric, truth, data.task) for baseline in baselines]
+    return [_opponent(each, data.objective, truth, data.task) for each in baselines.get(console)]
 
 
 def _opponent(baseline: Baseline, metric: str, truth: np.ndarray, task: str) -> Opponent:

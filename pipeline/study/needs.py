@@ -1,15 +1,18 @@
-"""What a study needs of memory: where the machine does not have it, an error before work starts.
+"""What a study needs of the machine, memory and a place for its report: where it is not there, an
+error before work starts.
 
 Shapes: N people, p columns, h units of the first layer, M networks of the study.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.data import Cohort
+from pipeline.errors import InputError
 from pipeline.networks import (
     POPULATION_BYTES,
     Architecture,
@@ -83,3 +86,17 @@ def require_memory_to_train(space: SearchSpace, cohort: Cohort) -> None:
         f"a study of {networks:,} networks on {people:,} rows and {columns:,} columns",
         "take fewer columns, rows, units, seeds or configurations, or a larger machine",
     )
+
+
+def require_writable(folder: Path) -> None:
+    """InputError unless a report can be written there; makes nothing."""
+    there = folder.absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise InputError(f"output must be a folder, but {there} is a file; give another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(
+            f"output must be a folder that can be written to, but {there} cannot; give another "
+            "folder, or mend its permissions"
+        )

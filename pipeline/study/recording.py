@@ -153,11 +153,14 @@ class Recorder:
         self._waiting -= {outcome.replicate_key for outcome in arrived}
         self._keep(arrived)
 
-    def finish(self, on_wait: Callable[[str], None]) -> None:
-        """Wait until tracking server and storage have everything, calling on_wait with each that
-        is waited for; InputError where they stay away, and then the next start delivers it."""
+    def deliver(self, on_wait: Callable[[str], None]) -> None:
+        """Wait until the tracking server has every run, calling on_wait with why; InputError where
+        it stays away, and then the next start delivers them."""
         self._run.delivery.finish(lambda trouble: on_wait(f"the tracking server, which {trouble}"))
         self._keep_what_arrived()
+
+    def finish(self, on_wait: Callable[[str], None]) -> None:
+        """The same of the storage and the trials, of which no report says anything."""
         self._wait_for_trials()
         for attempt in attempts():
             if not self._without_trials:

@@ -7,7 +7,6 @@ study loses at most the population that was training, and counts nothing twice.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
@@ -40,7 +39,7 @@ from pipeline.study.appraising import appraisal_tables, baselines_beside, with_a
 from pipeline.study.crew import by_workers, get_ready, study_crew
 from pipeline.study.identity import Keys, command_of, record_of, shown_params, study_id_of
 from pipeline.study.lock import StorageLock, alone
-from pipeline.study.needs import require_memory_to_train
+from pipeline.study.needs import require_memory_to_train, require_writable
 from pipeline.study.people import GENETIC, People
 from pipeline.study.people_results import with_people
 from pipeline.study.populations import populations, train
@@ -102,7 +101,7 @@ def run_study(
     space = load_search_space(study, {**(given or {}), **_given(scheduler)})
     command = command_of(study, given or {})
     check_scheduler(space.scheduler)
-    _check_writable(Path(output))
+    require_writable(Path(output))
     sweep_cache(CACHE, CACHED)  # before anything of it is used
     check_storage(storage)
     console.print(f"[bold]{space.study}[/bold] · reading {space.data.name}", highlight=False)
@@ -172,7 +171,11 @@ def _complete(
     with baselines_beside(space, people, CACHE) as baselines:
         _train_all(space, people, recorder, crew, console)
     crew.rest()
-    recorder.finish(lambda what: console.print(f"waiting for {what}", markup=False))
+
+    def waits(what: str) -> None:
+        console.print(f"waiting for {what}", markup=False)
+
+    recorder.deliver(waits)
     every = tracked.load_study(run.run_id)
     with console.status("comparing resamples"):
         every, notes = with_people(every, space, people, run, CACHE)
@@ -182,25 +185,12 @@ def _complete(
     if people.genotypes is not None:
         results = _with_variants(results, people.genotypes, run, console)
     results = with_appraisal(results, space, people, run, CACHE, console, baselines)
+    recorder.finish(waits)
     _finish(replace(results, networks=every.networks), run, people.cohort, folder, console)
 
 
 def _given(scheduler: str | None) -> dict[str, str]:
     return {} if scheduler is None else {"scheduler": scheduler}
-
-
-def _check_writable(folder: Path) -> None:
-    """InputError unless a report can be written there; makes nothing."""
-    there = folder.absolute()
-    while not os.path.lexists(there):
-        there = there.parent
-    if not there.is_dir():
-        raise InputError(f"output must be a folder, but {there} is a file; give another folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(
-            f"output must be a folder that can be written to, but {there} cannot; give another "
-            "folder, or mend its permissions"
-        )
 
 
 def _for_terminal(

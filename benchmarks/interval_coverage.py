@@ -33,7 +33,7 @@ from pipeline.people.components import (
 )
 
 OUTPUT = Path(__file__).resolve().parent.parent / "docs" / "coverage.md"
-LEAST, MOST, NOMINAL = 0.90, 0.97, (0.95, 0.05)
+LEAST, MOST = 0.90, 0.97
 FEWEST_PRINTED = 0.2  # of samples: of fewer, those that are printed are no fair sample
 
 
@@ -277,8 +277,11 @@ def summary(table: pd.DataFrame, repeats: int) -> None:
     from measure import Figure, write
 
     printed = table[table["printed"] >= FEWEST_PRINTED]
-    error = np.sqrt(np.prod(NOMINAL) / repeats)
-    inside = printed["covers"].between(LEAST - 2 * error, MOST + 2 * error)
+    least, most = (
+        end + sign * 2 * np.sqrt(end * (1 - end) / repeats)
+        for end, sign in ((LEAST, -1), (MOST, 1))
+    )
+    inside = printed["covers"].between(least, most)
     counted = printed.assign(inside=inside).groupby("interval", sort=False)
     rows = counted.agg(cases=("covers", "size"), least=("covers", "min"), mean=("covers", "mean"),
                        most=("covers", "max"), inside=("inside", "sum")).reset_index()  # fmt: skip
@@ -291,7 +294,8 @@ def summary(table: pd.DataFrame, repeats: int) -> None:
         "interval_coverage.py",
         f"{repeats} samples of known truth for each of {len(printed)} cases; docs/coverage.md has "
         f"all of them. 95 % intervals are meant to cover {100 * LEAST:.0f} to {100 * MOST:.0f} %; "
-        f"*inside* are those within two simulation errors ({200 * error:.1f} points) of that.",
+        f"*inside* are those within two simulation errors of that, {100 * least:.1f} to "
+        f"{100 * most:.1f} %.",
         rows,
         [
             Figure("cases in which 95 % intervals cover 90 to 97 %, within two errors, %",

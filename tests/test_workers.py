@@ -100,6 +100,19 @@ def test_a_script_without_a_guard_starts_workers_once(tmp_path: Path) -> None:
     assert (ended.stdout, ended.stderr) == ("begins\n[0, 2, 4]\n", "")
 
 
+def test_workers_that_are_still_starting_end_with_the_block() -> None:
+    """As where the table turns out to be wrong."""
+    before = set(psutil.Process().children(recursive=True))
+    with open_crew("processes:2", print):
+        pass
+    assert not [
+        process
+        for process in set(psutil.Process().children(recursive=True)) - before
+        if process.status() != psutil.STATUS_ZOMBIE
+        and "resource_tracker" not in " ".join(process.cmdline())
+    ]
+
+
 def test_at_most_two_jobs_a_worker_are_on_their_way(crew) -> None:
     taken = 0
 

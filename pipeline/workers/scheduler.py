@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 CLUSTER_SUFFIXES = (".yaml", ".yml")
 CONNECT_SECONDS = 10.0
-CLOSE_SECONDS = 3.0
+CLOSE_SECONDS, STARTING_SECONDS = 3.0, 20.0
+"""How long the end of workers is waited for, and of those that are still starting: less, and Dask
+leaves them behind."""
+
 START_SECONDS = 300.0
 """How long the first worker of this machine may take to start."""
 
@@ -191,12 +194,15 @@ class _Processes:
     def close(self) -> None:
         if self._cluster is None:
             return
+        running = [n.status.name == "running" for n in self._cluster.workers.values()]
         for nanny in self._cluster.workers.values():
             with suppress(Exception):
                 nanny.auto_restart = False
                 nanny.process.process._process.kill()  # it may be deep in a library
         with suppress(Exception):
-            self._cluster.close(timeout=CLOSE_SECONDS)
+            self._cluster.close(
+                timeout=CLOSE_SECONDS if sum(running) == self.expected else STARTING_SECONDS
+            )
         self._without_main.close()
         self._cluster = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -128,6 +129,20 @@ def test_scores_of_the_studys_rows_give_the_metrics_that_training_recorded(
     assert len(found) == len(rows)
     np.testing.assert_allclose(results["value"], results["study_test"], rtol=1e-6, atol=1e-6)
     assert results["low"].isna().all() and results["high"].isna().all()  # of so few people
+
+
+def test_the_copy_of_a_model_is_there_while_it_is_used_and_no_longer(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with working_in(folder):
+        model = fetch_model("genetic")
+        assert model.variants is not None and model.variants.is_file()
+        with pytest.raises(InputError):
+            fetch_model("no study of this name")
+    del model
+    gc.collect()
+    assert not list(tmp_path.iterdir())
 
 
 def newcomers(folder: Path) -> pd.DataFrame:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,11 +69,30 @@ def fetch_model(model: str | None = None) -> FetchedModel:
     address = address_of(model)
     local = Path(address).is_dir()
     store = None if local else RunStore(must_exist=True)
-    try:
+    with ExitStack() as copied:
         folder = Path(address)
         if not local:
-            into = tempfile.mkdtemp(prefix="lariat-model-")
-            folder = Path(mlflow.artifacts.download_artifacts(address, dst_path=into))
+            folder = Path(tempfile.mkdtemp(prefix="lariat-model-"))
+            copied.callback(shutil.rmtree, folder, ignore_errors=True)
+        network, origin, of_run = _read(address, folder, model)
+        # Weights of variants are read when they are needed: the copy goes with the network.
+        weakref.finalize(network, copied.pop_all().close)
+    run = None if store is None else store.get(of_run)
+    return FetchedModel(
+        address=address,
+        network=network,
+        origin=origin,
+        variants=network.variants,
+        metrics={} if run is None else run.metrics,
+        params={} if run is None else run.params,
+    )
+
+
+def _read(address: str, folder: Path, model: str) -> tuple[ServedNetwork, Origin, str | None]:
+    """Of what is, or is copied, in a folder; and the id of the run."""
+    try:
+        if not Path(address).is_dir():
+            folder = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(folder)))
         described = Model.load(str(folder))
     except (MlflowException, OSError) as error:
         reason = first_line(error).rstrip(".")
@@ -85,13 +107,4 @@ def fetch_model(model: str | None = None) -> FetchedModel:
             f"model must be one that a study of Lariat logged, but {model} is not, or is of an "
             "older version; run the study anew, which logs it"
         )
-    run = None if store is None else store.get(described.run_id)
-    network = load_served(str(folder / data))
-    return FetchedModel(
-        address=address,
-        network=network,
-        origin=origin,
-        variants=network.variants,
-        metrics={} if run is None else run.metrics,
-        params={} if run is None else run.params,
-    )
+    return load_served(str(folder / data)), origin, described.run_id

@@ -88,7 +88,7 @@ def fetch_model(model: str | None = None) -> FetchedModel:
     )
 
 
-def _read(address: str, folder: Path, model: str) -> tuple[ServedNetwork, Origin, str | None]:
+def _read(address: str, folder: Path, model: str) -> tuple[ServedNetwork, Origin, str]:
     """Of what is, or is copied, in a folder; and the id of the run."""
     try:
         if not Path(address).is_dir():
@@ -107,4 +107,4 @@ def _read(address: str, folder: Path, model: str) -> tuple[ServedNetwork, Origin
             f"model must be one that a study of Lariat logged, but {model} is not, or is of an "
             "older version; run the study anew, which logs it"
         )
-    return load_served(str(folder / data)), origin, described.run_id
+    return load_served(str(folder / data)), origin, str(described.run_id)

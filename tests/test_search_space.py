@@ -424,6 +424,7 @@ def test_a_mistake_is_refused_with_file_key_law_and_what_stood_there(mistake, re
         ("sampler", "sobol", ["parameter `sampler` must be qmc, tpe, random or grid", "'sobol'"]),
         ("seeds", "-1", ["parameter `seeds`", "-1"]),
         ("epoch", 5, ["parameter `epoch` is not known", "did you mean `epochs`?"]),
+        ("lambda_group", 0.01, ["outside its `space`", "got `lambda_group`"]),
         ("inputs", "clinical,genes", ["parameter `inputs`", "'genes'"]),
     ],
 )

@@ -40,6 +40,11 @@ def put(content: dict, key: str, value: object) -> None:
     for name, model in (("network", NetworkSettings), ("training", TrainingSettings)):
         if key in model.model_fields:
             section, fields = content.setdefault(name, {}), model.model_fields
+    if SECTION_OF.get(key) == "space":
+        raise InputError(
+            f"parameters must be keys of a study file outside its `space`, but got `{key}`; write "
+            "it into the `space` of a study file of your own"
+        )
     if key not in fields:
         near = study_yaml.did_you_mean(key, [*StudyFile.model_fields, *SECTION_OF])
         raise InputError(f"parameter `{key}` is not known{near or '.'}")

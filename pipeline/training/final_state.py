@@ -18,17 +18,21 @@ from pipeline.training import tensors
 from pipeline.training.population import Setting, Snapshots
 from pipeline.training.problems import Problems
 
-WORTH_PROCESSES = 10**8
+WORTH_PROCESSES, SMOOTH_SHARE = 10**8, 0.1
 """Weights of first layers × training rows, all networks together, from which on the finish is worth
-starting processes for: some tens of networks of a table of thousands of people."""
+starting processes for: some tens of networks of a table of thousands of people. Smooth units take
+many times the steps of others."""
 
 
 def finishing_processes(setting: Setting, networks: int) -> int:
     """On how many processes so many networks are brought to their stationary points."""
+    architecture = setting.architecture
     if setting.schedule.tolerance is None:
         return 1
-    weights = setting.architecture.first_layer.count * setting.architecture.layer_sizes[0]
-    worth = networks * weights * setting.data.rows[0] >= WORTH_PROCESSES
+    weights = architecture.first_layer.count * architecture.layer_sizes[0]
+    smooth = bool(architecture.hidden_layer_sizes) and architecture.activation != "relu"
+    least = WORTH_PROCESSES * (SMOOTH_SHARE if smooth else 1.0)
+    worth = networks * weights * setting.data.rows[0] >= least
     return min(processes_here(), networks) if worth else 1
 
 

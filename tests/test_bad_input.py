@@ -13,7 +13,6 @@ import pytest
 from study_runs import PROJECT, command, files_of, run_here
 
 from pipeline.errors import InputError
-from pipeline.study import run as search
 from pipeline.tracking import store as run_store
 
 STUDY = """
@@ -217,7 +216,7 @@ def test_a_folder_that_is_closed_to_writing_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The administrator may write everywhere, so the system's answer is put in.
-    monkeypatch.setattr(search.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert "output must be a folder that can be written to" in refused(folder)
 
 

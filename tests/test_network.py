@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.networks import network, penalties
+from pipeline.networks.architecture import ACTIVATIONS
 from pipeline.networks.network import Architecture, Layer, Weights
 from pipeline.solvers import problem
 
@@ -27,7 +28,7 @@ def doubled(weights):
     return tf.nest.map_structure(lambda x: tf.cast(x, tf.float64), weights)
 
 
-@pytest.mark.parametrize("activation", network.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_predictions_equal_keras(activation):
     arch = architecture(activation=activation)
     weights = network.initial_weights(arch, [3, 8])
@@ -53,7 +54,7 @@ def test_predictions_equal_keras(activation):
         np.testing.assert_allclose(found[k, 0], model(x).numpy()[:, 0], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("activation", network.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("sizes", [(), (6,), (6, 5, 4)])
 @pytest.mark.parametrize(("task", "outputs"), [("binary", 1), ("multiclass", 3), ("regression", 1)])
 def test_gradients_equal_automatic_differentiation(activation, sizes, task, outputs):
@@ -130,7 +131,7 @@ def test_layers_are_contiguous_by_network():
     assert [w.weights.shape for w in weights.later] == [(3, 5, 6), (3, 1, 5)]
 
 
-@pytest.mark.parametrize("activation", network.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("sizes", [(), (6,), (6, 5, 4)])
 @pytest.mark.parametrize(("task", "outputs"), [("binary", 1), ("multiclass", 3), ("regression", 1)])
 def test_training_in_tensorflow_and_solving_in_numpy_are_one_formula(

@@ -147,14 +147,12 @@ def test_objective_and_residual_with_genotypes_are_those_of_the_encodings(activa
     population = Population(data, shape, specs, Schedule(epochs=15, batch_size=64))
     for epoch in range(1, 16):
         population.epoch(epoch)
-    _, encoder = population.final.stacked(np.arange(2))
+    _, (dual, scale) = population.final.stacked(np.arange(2))
     for k, (seed, network) in enumerate(zip(seeds, population.finish(), strict=True)):
         z = np.random.default_rng([seed, 2]).standard_normal((n, 3), np.float32)
-        coefficients = encoder.coefficients.numpy()[:, k].astype(float)
+        coefficients = dual[:, k].astype(float)
         learned = data.relationship[:, :n].astype(float) @ coefficients
-        encodings = encoder.scale.numpy()[k] * (
-            data.relationship_factor.astype(float) @ z + learned
-        )
+        encodings = scale[k] * (data.relationship_factor.astype(float) @ z + learned)
         first, later = float64(network.final_weights)
         weights = np.column_stack([first[:, :6], first[:, 7:], first[:, 6]]), later  # bias last
         inputs, target = np.column_stack([data.columns.astype(float), encodings]), data.target

@@ -172,16 +172,17 @@ class Breakdown:
                     return inner(*arguments, **named)
                 finally:
                     self.beside[words] += time.thread_time() - began
-            used = processor_seconds if words in IN_PROCESSES else time.process_time
-            wall, processor = time.perf_counter(), used()
+            wall, processor = time.perf_counter(), time.process_time()
+            of_all = processor_seconds() if words in IN_PROCESSES else 0.0
             self._open.append([0.0, 0.0])
             try:
                 return inner(*arguments, **named)
             finally:
                 within = self._open.pop()
-                took = time.perf_counter() - wall, used() - processor
+                took = time.perf_counter() - wall, time.process_time() - processor
+                used = processor_seconds() - of_all if words in IN_PROCESSES else took[1]
                 self.wall[words] += took[0] - within[0]
-                self.processor[words] += took[1] - within[1]
+                self.processor[words] += used - within[1]
                 if self._open:
                     self._open[-1][0] += took[0]
                     self._open[-1][1] += took[1]

@@ -28,7 +28,7 @@ from .masking import has_password as has_password
 from .masking import masked as masked
 from .memory import require_memory as require_memory
 from .places import stand_where_the_person_stands as stand_where_the_person_stands
-from .spread import made_ready as made_ready
+from .spread import make_ready as make_ready
 from .spread import processes_here as processes_here
 from .spread import spread as spread
 from .stopping import asked_to_stop as asked_to_stop

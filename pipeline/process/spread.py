@@ -1,11 +1,11 @@
 """Calls spread over processes of this machine, where threads would only wait for each other.
 
 Work of many small NumPy calls holds Python's lock nearly all the time, and hands it on at each of
-them: two threads of it took half as long again as one. Processes of joblib (loky) have a lock each.
-They need no `__main__` guard, are kept for the next calls, end with the process that started them,
-however that ends, or after some minutes without calls. They have one BLAS thread each, so the
-digits are those that a call has here under `one_blas_thread`. Large arrays travel in shared memory,
-in a folder of this user's that goes when the processes do.
+them: two threads of it took half as long again as one. Here one process a core has a lock of its
+own, this one among them; the others are loky's. They need no `__main__` guard, are kept for the
+next calls, end with the process that started them, however that ends, or after some minutes without
+calls. They have one BLAS thread each, so the digits are those that a call has here under
+`one_blas_thread`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import BrokenExecutor
-from contextlib import closing, suppress
-from functools import cache
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import suppress
 from importlib import import_module
 from pickle import PicklingError
 from typing import TypeVar
 
-from joblib import Parallel, delayed
+from loky import get_reusable_executor
 
-from pipeline.process.beside import Beside
 from pipeline.process.cores import cores
 from pipeline.process.long_calls import one_blas_thread
 
@@ -35,12 +34,15 @@ T = TypeVar("T")
 MOST = 16
 """Processes at most, of some 100 MB each."""
 
-PARENT_SECONDS = 1.0
-"""How often a process looks whether its parent is still there."""
+AHEAD = 3
+"""Calls that each other process has been given, so that it need not wait for the next."""
+
+IDLE_SECONDS, PARENT_SECONDS = 300.0, 1.0
+"""A process ends after so long without a call, and looks so often whether its parent is there."""
 
 TRACKED = "ignore:resource_tracker:UserWarning"
 
-NO_PROCESSES = (BrokenExecutor, PicklingError, OSError, ImportError)
+NO_PROCESSES = (BrokenExecutor, PicklingError, OSError, ImportError, AssertionError)
 """What ends in one of these elsewhere is done here."""
 
 
@@ -50,46 +52,13 @@ def processes_here() -> int:
     return 1 if multiprocessing.parent_process() is not None else min(cores(), MOST)
 
 
-def made_ready(module: str, processes: int) -> Beside:
-    """Have so many processes start and import a module, in a thread; what fails there is nothing
-    yet."""
-
-    def start() -> None:
-        with suppress(*NO_PROCESSES):
-            list(_results(_imported, lambda _: (module,), range(processes), processes))
-
-    return Beside(start)
-
-
-def _quietly() -> None:
-    """joblib's tracker removes what a process that was stopped leaves, and need not say so."""
-    if TRACKED not in sys.warnoptions:  # which Python's children are started with
-        sys.warnoptions.append(TRACKED)
-
-
-def _imported(module: str) -> None:
-    import_module(module)
-
-
-def _called(function: Callable[..., T], *arguments: object) -> T:
-    """In another process."""
-    _settled_in(os.getppid())
-    return function(*arguments)
-
-
-@cache
-def _settled_in(parent: int) -> None:
-    """Ctrl-C is for the parent, and where that is gone, whatever ended it, so is this process. It
-    has one BLAS thread; joblib would give it several where there are more cores than processes."""
-    one_blas_thread()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(PARENT_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def make_ready(module: str, processes: int) -> None:
+    """Have the others of so many processes start and import a module meanwhile; what fails there is
+    nothing yet. Not in a thread: what trains next would go on half as fast for half a second."""
+    with suppress(*NO_PROCESSES):
+        others = _others(processes)
+        for _ in range(processes - 1):
+            others.submit(_imported, module)
 
 
 def spread(
@@ -97,28 +66,59 @@ def spread(
     arguments_of: Callable[[int], tuple],
     count: int,
     processes: int,
-) -> Iterator[T]:
-    """function(*arguments_of(i)) for i = 0 … count − 1, in this order, on so many processes.
+) -> list[T]:
+    """function(*arguments_of(i)) for i = 0 … count − 1, on so many processes, this one among them.
 
     Arguments are made here, a few calls ahead. A call whose process died, or that no process can
     be given, is made here, and so are all that follow. What a call raises is raised.
     """
-    done = 0
-    if processes > 1:
-        with (
-            suppress(*NO_PROCESSES),
-            closing(_results(function, arguments_of, range(count), processes)) as results,
-        ):
-            for result in results:
-                done += 1
-                yield result
-    for i in range(done, count):
-        yield function(*arguments_of(i))
+    calls, results = deque(range(count)), dict[int, T]()
+    given: dict[Future[T], int] = {}
+    try:
+        others = _others(processes) if processes > 1 else None
+        while others is not None and (calls or given):
+            while calls and len(given) < AHEAD * (processes - 1):
+                i = calls.popleft()
+                given[others.submit(function, *arguments_of(i))] = i
+            if calls:
+                i = calls.pop()
+                results[i] = function(*arguments_of(i))
+            else:
+                wait(given, return_when=FIRST_COMPLETED)
+            for future in [each for each in given if each.done()]:
+                results[given[future]] = future.result()
+                del given[future]
+    except NO_PROCESSES:
+        pass
+    finally:
+        for future in given:
+            future.cancel()
+    for i in range(count):
+        if i not in results:
+            results[i] = function(*arguments_of(i))
+    return [results[i] for i in range(count)]
 
 
-def _results(
-    function: Callable[..., T], arguments_of: Callable[[int], tuple], calls: range, processes: int
-) -> Generator[T, None, None]:
-    _quietly()
-    parallel = Parallel(processes, backend="loky", batch_size=1, return_as="generator")
-    return parallel(delayed(_called)(function, *arguments_of(i)) for i in calls)
+def _others(processes: int) -> Executor:
+    if TRACKED not in sys.warnoptions:
+        # loky's tracker removes what a process that was stopped leaves, and need not say so.
+        sys.warnoptions.append(TRACKED)
+    settled = {"initializer": _settle_in, "initargs": (os.getpid(),)}
+    return get_reusable_executor(processes - 1, timeout=IDLE_SECONDS, **settled)
+
+
+def _imported(module: str) -> None:
+    import_module(module)
+
+
+def _settle_in(parent: int) -> None:
+    """Ctrl-C is for the parent, and where that is gone, whatever ended it, so is this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    one_blas_thread()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

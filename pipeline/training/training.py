@@ -36,7 +36,7 @@ from pipeline.networks import (
     optimizer,
     split_networks,
 )
-from pipeline.process import Beside, made_ready, one_blas_thread
+from pipeline.process import make_ready, one_blas_thread
 from pipeline.solvers import finished
 from pipeline.training import tensors
 from pipeline.training.checkpoint import Checkpoint
@@ -135,7 +135,6 @@ class Population:
         self._sign = 1.0 if metrics.MAXIMIZED[schedule.objective] else -1.0
         self.best = Snapshots(self.setting, len(specs))
         self.final = Snapshots(self.setting, len(specs))
-        self._ready: Beside | None = None
         self.order = np.random.default_rng([schedule.batch_seed, 1])
         self._with_best = np.array([self.setting.keeps_best_epoch(spec) for spec in specs], bool)
         self._losses_of_predicting_zero = tensors.losses_of_predicting_zero(
@@ -277,15 +276,13 @@ class Population:
         """Have the processes of the finish start while the networks train."""
         processes = finishing_processes(self.setting, len(self.specs))
         if processes > 1:
-            self._ready = made_ready(finished.__module__, processes)
+            make_ready(finished.__module__, processes)
 
     def finish(self, map: Callable = map) -> list[TrainedNetwork]:
         """Finish the last states, and predict everyone at the best epoch and at the end."""
         setting = self.setting
         healthy = np.array([i for i, r in enumerate(self.results) if r.failure is None], int)
         ending = Ending(setting, self.best, self.final)
-        if self._ready is not None:
-            self._ready.wait()
         ending.settle(healthy, self.specs, self.results)
         list(
             map(

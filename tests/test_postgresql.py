@@ -21,6 +21,7 @@ from study_runs import PROJECT, environment, mlflow_server, run_here
 from test_servers import STUDY
 from test_servers import write_study as write_table
 from test_tracking import compare_writers, under_one_name
+from test_trials import compare_rows
 
 from pipeline.errors import InputError
 from pipeline.progress import StudyProgress
@@ -162,6 +163,10 @@ def test_tables_of_other_versions_and_programs_are_named_and_left_alone(used: Po
         finally:
             used.sql(change.format(kept), database=database)
     assert tables == {database: used.dump(database) for database in ("runs", "trials")}
+
+
+def test_one_transaction_writes_what_optuna_writes(server: Postgres) -> None:
+    compare_rows(server.database("ours"), server.database("optunas"))
 
 
 def test_one_transaction_writes_what_mlflow_s_client_writes(

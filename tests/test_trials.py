@@ -1,19 +1,24 @@
 """What Optuna's storage is told of networks, and what a sampler is told of configurations."""
 
 import math
+import time
 from dataclasses import replace
 
 import optuna
 import pytest
+import sqlalchemy as sa
+from optuna.trial import TrialState, create_trial
 from planted_study import network
 from test_solutions import BOTH
 
 from pipeline.inspection import solution_label
 from pipeline.search_space.sampling import Sampling
 from pipeline.search_space.study_file import load_search_space
+from pipeline.study import trial_rows
 from pipeline.study.recording import outcome_of
 from pipeline.study.scores import Outcome, Scores
-from pipeline.study.trials import Trials, refused_storage
+from pipeline.study.trial_rows import TrialRows
+from pipeline.study.trials import Trials, open_storage, refused_storage
 
 STUDY = """
 target: y
@@ -100,6 +105,7 @@ def test_trials_that_a_failing_storage_did_take_are_not_added_again(tmp_path, mo
     outcomes = three_outcomes(space)
     calls = []
     add_trial = optuna.Study.add_trial
+    trials._rows = None  # by Optuna's calls, one at a time
 
     def away_at_the_second(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         calls.append(trial)
@@ -122,6 +128,7 @@ def test_a_study_that_is_left_adds_no_further_trial_and_the_next_start_adds_the_
     space = load_search_space(str(path))
     storage = f"sqlite:///{tmp_path}/optuna.db"
     trials = Trials(space, "0f", storage)
+    trials._rows = None  # by Optuna's calls, one at a time
     outcomes = three_outcomes(space)
     add_trial = optuna.Study.add_trial
 
@@ -133,6 +140,116 @@ def test_a_study_that_is_left_adds_no_further_trial_and_the_next_start_adds_the_
         patch.setattr(optuna.Study, "add_trial", left_meanwhile)
         assert trials.add(outcomes) == {"r0": 0}
     assert Trials(space, "0f", storage).add(outcomes) == {"r0": 0, "r1": 1, "r2": 2}
+
+
+def tables_of(storage: str) -> dict[str, list]:
+    """All rows of all tables of a database."""
+    engine, metadata = sa.create_engine(storage), sa.MetaData()
+    metadata.reflect(engine)
+    with engine.connect() as connection:
+        rows = {
+            name: sorted(map(repr, connection.execute(table.select())))
+            for name, table in metadata.tables.items()
+        }
+    engine.dispose()
+    return rows
+
+
+def ended_trials() -> list[optuna.trial.FrozenTrial]:
+    """With every kind of distribution, several values, and failed."""
+    distributions = {
+        "regularizer": optuna.distributions.CategoricalDistribution(("l1", "group_lasso")),
+        "units": optuna.distributions.CategoricalDistribution(("50", "20 10", True, None, 3)),
+        "lambda_l1": optuna.distributions.FloatDistribution(0.0, 0.1),
+        "rate": optuna.distributions.FloatDistribution(1e-5, 1.0, log=True),
+        "seed": optuna.distributions.IntDistribution(0, 2**31 - 1),
+    }
+    params = {"regularizer": "group_lasso", "units": "20 10", "lambda_l1": 0.3 - 0.2,
+              "rate": 1 / 3, "seed": 2**31 - 1}  # fmt: skip
+    own = {"params": params, "distributions": distributions}
+    attributes = {"run_id": "r\u00e9", "failure": 'it said "no"'}
+    return [
+        create_trial(values=[1 / 3, 7.0], user_attrs={"run_id": "a"}, **own),
+        create_trial(state=TrialState.FAIL, user_attrs=attributes, **own),
+        create_trial(values=[0.0, -1e-300], **own),
+    ]
+
+
+def compare_rows(ours: str, optunas: str) -> None:
+    """Two new databases: what one transaction writes is what Optuna's own calls write."""
+    ended = ended_trials()
+    for storage in (ours, optunas):
+        of_name = {
+            name: optuna.create_study(
+                study_name=name, storage=open_storage(storage), directions=["maximize", "minimize"]
+            )
+            for name in ("one", "another")
+        }
+        if storage == ours:
+            opened = open_storage(storage)
+            rows = TrialRows.of(opened)
+            assert rows is not None
+            ids = {name: opened.get_study_id_from_name(name) for name in of_name}
+            first = [rows.add(ids[n], part) for n, part in (
+                ("one", ended[:1]), ("another", ended[:2]), ("one", ended[1:]))]  # fmt: skip
+            assert first == [0, 0, 1]
+            read = of_name["one"].trials
+            assert [t.number for t in read] == [0, 1, 2]
+            assert [t.params for t in read] == [t.params for t in ended]
+        else:
+            of_name["one"].add_trial(ended[0])
+            for trial in ended[:2]:
+                of_name["another"].add_trial(trial)
+            for trial in ended[1:]:
+                of_name["one"].add_trial(trial)
+    written, expected = tables_of(ours), tables_of(optunas)
+    assert written == expected
+    assert len(written["trial_params"]) == 25
+
+
+def test_one_transaction_writes_what_optuna_writes(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")  # the tables have the time of Greenwich
+    time.tzset()
+    try:
+        compare_rows(f"sqlite:///{tmp_path}/a.db", f"sqlite:///{tmp_path}/b.db")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_tables_that_were_not_compared_are_written_by_optuna(tmp_path, monkeypatch):
+    storage = f"sqlite:///{tmp_path}/optuna.db"
+    assert TrialRows.of(open_storage(storage)) is not None
+    monkeypatch.setattr(trial_rows, "COMPARED_VERSIONS", {"another"})
+    assert TrialRows.of(open_storage(storage)) is None
+
+
+def test_of_a_batch_that_fails_no_trial_is_there_and_the_next_call_adds_all(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY)
+    space = load_search_space(str(path))
+    trials = Trials(space, "0f", f"sqlite:///{tmp_path}/optuna.db")
+    outcomes = three_outcomes(space)
+    broken = sa.create_engine(f"sqlite:///{tmp_path}/optuna.db")
+    for last in ("INSERT INTO trial_user_attributes", "INSERT INTO trial_params", "UPDATE studies"):
+
+        def away(connection, cursor, statement, *_, last=last):
+            if statement.startswith(last):
+                raise ConnectionError
+
+        sa.event.listen(broken, "before_cursor_execute", away)
+        trials._rows._engine, whole = broken, trials._rows._engine
+        with pytest.raises(ConnectionError):
+            trials.add(outcomes)
+        trials._rows._engine = whole
+        sa.event.remove(broken, "before_cursor_execute", away)
+        assert trials._study.trials == []
+    assert trials.add(outcomes[:2]) == {"r0": 0, "r1": 1}
+    assert trials.add(outcomes) == {"r0": 0, "r1": 1, "r2": 2}
+    trials.leave()
+    more = [o._replace(params={**o.params, "configuration": 1}, run_id="s") for o in outcomes]
+    assert trials.add(more) == {}
+    assert [t.user_attrs["run_id"] for t in trials._study.trials] == ["r0", "r1", "r2"]
 
 
 def test_a_storage_that_fails_without_a_word_is_refused_by_the_kind_of_error():

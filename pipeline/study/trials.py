@@ -2,7 +2,7 @@
 
 Trials are made from the recorded runs: one is added once its network's run is there, whole or not
 at all, and trials that the storage lacks are added at the next start. No trial is ever RUNNING, and
-none is counted twice. By Optuna's public calls alone; numbers are the storage's.
+none is counted twice. Numbers are the storage's.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pipeline.results import ReplicateKey, replicate_key
 from pipeline.search_space import ENTROPY, KEPT, SearchSpace
 from pipeline.search_space import distributions as distributions_of
 from pipeline.study.scores import Outcome
+from pipeline.study.trial_rows import TrialRows
 from pipeline.tracking import (
     database_trouble,
     make_whole,
@@ -100,15 +101,19 @@ class Trials:
     def __init__(self, space: SearchSpace, study_id: str, storage: str):
         self.space = space
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        name = f"{space.study} {study_id}"
         try:
+            opened = open_storage(storage)
             self._study = optuna.create_study(
-                study_name=f"{space.study} {study_id}",
-                storage=open_storage(storage),
+                study_name=name,
+                storage=opened,
                 directions=_directions(space),
                 # Configurations come from `sampling`; this study only keeps the trials.
                 sampler=optuna.samplers.RandomSampler(seed=0),
                 load_if_exists=True,
             )
+            self._study_id = opened.get_study_id_from_name(name)
+            self._rows = TrialRows.of(opened)
         except Exception as error:  # SQLAlchemy, drivers and URLs each raise their own
             raise refused_storage(storage, error) from error
         self.numbers: dict[ReplicateKey, int] = {}
@@ -134,12 +139,19 @@ class Trials:
             self._read_numbers()
         missing = [outcome for outcome in outcomes if outcome.replicate_key not in self.numbers]
         self._adding = bool(missing)
-        for outcome in missing:
-            if self._leaving.is_set():
-                break
-            self._study.add_trial(self._trial(outcome))
-        if missing:
-            self._read_numbers()
+        if self._rows is None:
+            for outcome in missing:
+                if self._leaving.is_set():
+                    break
+                self._study.add_trial(self._trial(outcome))
+            if missing:
+                self._read_numbers()
+        elif missing and not self._leaving.is_set():
+            first = self._rows.add(self._study_id, [self._trial(o) for o in missing])
+            for number, outcome in enumerate(missing, first):
+                self.numbers.setdefault(outcome.replicate_key, number)
+            self.next_number = first + len(missing)
+            self._adding = False
         return {
             o.run_id: self.numbers[key]
             for o in outcomes

@@ -166,13 +166,13 @@ def plot(table: pd.DataFrame, path: Path) -> None:
 
 # Milliseconds of the parent's processor for a network, measured on 2026-11-26: see docs/scaling.md.
 PARENTS = (
-    Parent("SQLite", 0.0004, 0.0184),
-    Parent("PostgreSQL and MLflow server", 0.0004, 0.0436),
-    Parent("straight into PostgreSQL", 0.0004, 0.0226),
-    Parent("straight, ten parents", 0.0004, 0.0226, parents=10),
+    Parent("SQLite", 0.0004, 0.0086),
+    Parent("PostgreSQL and MLflow server", 0.0004, 0.0337),
+    Parent("straight into PostgreSQL", 0.0004, 0.0095),
+    Parent("straight, ten parents", 0.0004, 0.0095, parents=10),
 )
 WORKS = (
-    Work("bundled table, 0.25 s a network", 0.25, 0.5e6, population=64),
+    Work("bundled table, 0.16 s a network", 0.16, 0.5e6, population=64),
     Work("10,000 columns, 6.6 s a network", 6.6, 80e6),
     Work("500,000 people, 11 s a network", 11.0, 80e6),
 )

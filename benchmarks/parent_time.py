@@ -210,8 +210,8 @@ def main(networks: int) -> None:
         "parent_time.py",
         f"{networks:,} networks of the clinical table on two workers that give a network back at "
         "once: asking, sending, receiving, heat maps, recording and telling, of the parent alone, "
-        "its Dask scheduler too. Asked is the parent's own time, its processor's; on the clock it also "
-        "waits for the server and the database, which here answer on the same cores.",
+        "its Dask scheduler too. Asked is the parent's own time, its processor's; on the clock it "
+        "also waits for the server and the database, which here answer on the same cores.",
         pd.DataFrame(rows, columns=names),
         [
             Figure(f"processor ms of the parent for a network, {store}", of["processor"],

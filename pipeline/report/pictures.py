@@ -264,7 +264,7 @@ def _solution_shares(summary: Summary, numbers: Sequence[int]) -> pd.DataFrame:
 
 
 def lambda_pictures(summary: Summary) -> list[Picture]:
-    """For each set of inputs, λ against score, kept variables and solutions, where a λ was searched."""
+    """For each inputs, λ against score, kept variables and solutions, where a λ was searched."""
     pictures: list[Picture] = []
     objective = summary.record.objective
     table = summary.configurations

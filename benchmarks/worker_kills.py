@@ -110,9 +110,10 @@ def main(words: list[str]) -> int:
         "study in one process."
     )
     figures = [
-        Figure("random workers killed in a study", done, int(kills), at_least=True),
+        Figure("random workers killed in a study", done, int(kills), at_least=True,
+               because="the study had ended"),
         Figure("its tables that differ from those of `local`", len(whole) - _same(whole, found), 0),
-    ]
+    ]  # fmt: skip
     table = pd.DataFrame(rows, columns=["", "found"])
     write("Workers killed", "worker_kills.py", text, table, figures)
     if not same:

@@ -23,6 +23,7 @@ import json
 import math
 import re
 import sys
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import lru_cache
@@ -239,12 +240,12 @@ def first_layers(
 ) -> tuple[Inputs, np.ndarray | None, np.ndarray | None]:
     """(inputs, first layer at the best and at the last epoch) from the files of a network."""
     if NETWORK_FILE in files:
-        with np.load(io.BytesIO(files[NETWORK_FILE]), allow_pickle=False) as arrays:
-            if "inputs" in arrays:
-                names = json.loads(arrays["inputs"].tobytes())
-                best = arrays.get("first_layer", arrays.get("weights_0"))
-                inputs = Inputs(*(tuple(sys.intern(n) for n in part) for part in names))
-                return inputs, best, arrays.get("first_layer_final")
+        arrays = _arrays(files[NETWORK_FILE])
+        if "inputs" in arrays:
+            names = json.loads(arrays["inputs"].tobytes())
+            best = arrays.get("first_layer", arrays.get("weights_0"))
+            inputs = Inputs(*(tuple(sys.intern(n) for n in part) for part in names))
+            return inputs, best, arrays.get("first_layer_final")
     inputs, best = weights_from_csv(files[FIRST_LAYER])
     final = files.get(FIRST_LAYER_FINAL)
     return inputs, best, weights_from_csv(final)[1] if final else None
@@ -252,16 +253,26 @@ def first_layers(
 
 def network_from_npz(content: bytes) -> tuple[Layers, dict[str, np.ndarray]]:
     """(layers, resamples), as `network_npz` wrote them."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        layers: list[tuple[np.ndarray, np.ndarray]] = []
-        while (name := f"weights_{len(layers)}") in arrays:
-            layers.append((arrays[name], arrays[f"bias_{len(layers)}"]))
-        resamples = {
-            name.removeprefix("resamples_"): arrays[name].astype(np.float64)
-            for name in arrays
-            if name.startswith("resamples_")
-        }
+    arrays = _arrays(content)
+    layers: list[tuple[np.ndarray, np.ndarray]] = []
+    while (name := f"weights_{len(layers)}") in arrays:
+        layers.append((arrays[name], arrays[f"bias_{len(layers)}"]))
+    resamples = {
+        name.removeprefix("resamples_"): array.astype(np.float64)
+        for name, array in arrays.items()
+        if name.startswith("resamples_")
+    }
     return tuple(layers), resamples
+
+
+_reading = threading.Lock()
+
+
+def _arrays(content: bytes) -> dict[str, np.ndarray]:
+    """One thread at a time: NumPy parses headers as Python, and where two threads do, Python 3.11
+    may end in a SystemError (CPython issue 106905)."""
+    with _reading, np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def points_of(

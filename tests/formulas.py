@@ -204,3 +204,10 @@ def kept(first, group_index, above=0.0):
     """The variables with a weight norm above this, by default any that is not exactly 0."""
     groups = np.unique(group_index)
     return tuple(g for g in groups if np.linalg.norm(first[:, group_index == g]) > above)
+
+
+def encodings(encoder, initial, relationship):
+    """a·(E₀ + K·C) of m people, (K, d, m): C (n, K, d) and a (K, 1) of the encoder, initial E₀
+    (m, K, d), relationship (m, n)."""
+    learned = np.tensordot(relationship, np.asarray(encoder.coefficients, float), axes=1)
+    return np.transpose((np.asarray(initial) + learned) * np.asarray(encoder.scale), (1, 2, 0))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from formulas import encodings as whole_encodings
 
 from pipeline.errors import InputError
 from pipeline.genetics import genotypes, relationship
@@ -273,8 +274,7 @@ def test_the_encoder_in_dual_coordinates_is_the_encoder_on_the_variants() -> Non
 
     def encodings() -> np.ndarray:
         """(K, N, d)"""
-        seen = optimizer.encode(encoder, initial, tf.constant(k[:, :n], tf.float32))
-        return np.transpose(seen.numpy(), (0, 2, 1))
+        return np.transpose(whole_encodings(encoder, initial, k[:, :n]), (0, 2, 1))
 
     for step in range(50):
         batch = rng.permutation(n)[:11]

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from kubernetes_server import Kubernetes
 from small_jobs import die, wait
-from study_runs import run_here
-from tiny_study import tables, write_study
+from tiny_study import assert_same_tables_there
 
 from pipeline.errors import InputError
 from pipeline.workers import kubernetes, open_crew
@@ -67,13 +66,7 @@ def test_pods_are_workers_by_a_cluster_file_and_are_gone_at_the_end(there: Kuber
 def test_a_study_in_kubernetes_gives_the_tables_of_this_process(
     there: Kubernetes, tmp_path: Path
 ) -> None:
-    for place, scheduler in (("here", None), ("there", "cluster.yaml")):
-        folder = tmp_path / place
-        folder.mkdir()
-        study = write_study(folder)
-        (folder / "cluster.yaml").write_text(CLUSTER.replace("workers: 2", "workers: 1"))
-        run_here(folder, study, **({"scheduler": scheduler} if scheduler else {}))
-    assert tables(tmp_path / "here") == tables(tmp_path / "there") != {}
+    assert_same_tables_there(tmp_path, CLUSTER.replace("workers: 2", "workers: 1"))
     assert len(there.deleted) == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+from formulas import encodings
 
 from pipeline.networks import optimizer, resting
 from pipeline.training.resting_encoder import RestingEncoder
@@ -52,7 +53,7 @@ def test_encodings_are_those_of_the_whole_encoder(world):
     part = resting_encoder(encoder, initial, relationship)
     moving, known = part.prepared(moves)
     found = resting.encode(part.moving_encoder, moving, known, relationship)
-    whole = optimizer.encode(encoder, initial, relationship)
+    whole = encodings(encoder, initial, relationship)
     np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-5)
 
 
@@ -107,7 +108,7 @@ def test_pairs_may_come_and_go_in_any_order_and_nothing_is_lost(world):
         np.testing.assert_array_equal(after.momentum, before.momentum * by[1])
         np.testing.assert_array_equal(after.second, before.second + moves)
         found = resting.encode(part.moving_encoder, moving, known, relationship)
-        whole = optimizer.encode(after, initial, relationship)
+        whole = encodings(after, initial, relationship)
         np.testing.assert_allclose(found, whole, rtol=1e-4, atol=1e-4 * np.abs(whole).max())
     assert all(c.shape[1] % resting.PAIRS_AT_ONCE == 0 for c in asked)
 

@@ -20,7 +20,7 @@ from dask_processes import Dask
 from distributed import Client
 from small_jobs import double, wait
 from study_runs import PROJECT, run_here
-from tiny_study import tables, write_study
+from tiny_study import assert_same_tables_there, write_study
 
 from pipeline.errors import InputError
 from pipeline.workers import open_crew
@@ -150,13 +150,7 @@ def test_slurm_s_jobs_are_workers_by_a_cluster_file_and_tls(
 
 
 def test_a_study_on_slurm_gives_the_tables_of_this_process(slurm: Path, tmp_path: Path) -> None:
-    for place, scheduler in (("here", None), ("there", "cluster.yaml")):
-        folder = tmp_path / place
-        folder.mkdir()
-        study = write_study(folder)
-        (folder / "cluster.yaml").write_text(CLUSTER.replace("workers: 2", "workers: 1"))
-        run_here(folder, study, **({"scheduler": scheduler} if scheduler else {}))
-    assert tables(tmp_path / "here") == tables(tmp_path / "there") != {}
+    assert_same_tables_there(tmp_path, CLUSTER.replace("workers: 2", "workers: 1"))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from study_runs import run_here
 
 STUDY = """
 # {question}?
@@ -41,3 +42,13 @@ def write_study(folder: Path, name: str = "tiny", **changes: object) -> str:
 def tables(folder: Path) -> dict[str, bytes]:
     """Every table of its report, by name."""
     return {p.name: p.read_bytes() for p in (folder / "reports/tiny").glob("*.csv")}
+
+
+def assert_same_tables_there(folder: Path, cluster: str) -> None:
+    """A study on the workers of a cluster file gives the tables that it gives in this process."""
+    for place, given in (("here", {}), ("there", {"scheduler": "cluster.yaml"})):
+        (folder / place).mkdir()
+        study = write_study(folder / place)
+        (folder / place / "cluster.yaml").write_text(cluster)
+        run_here(folder / place, study, **given)
+    assert tables(folder / "here") == tables(folder / "there") != {}

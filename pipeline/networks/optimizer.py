@@ -136,14 +136,6 @@ def later_step(
     return state.later - size * momentum, momentum, second
 
 
-def encode(encoder: Encoder, initial: tf.Tensor, relationship: tf.Tensor) -> tf.Tensor:
-    """E (K, d, m) of m people: initial E₀ (m, K, d), relationship to the training rows (m, n)."""
-    rows, networks, outputs = tf.unstack(tf.shape(encoder.coefficients))
-    learned = tf.matmul(relationship, tf.reshape(encoder.coefficients, [rows, networks * outputs]))
-    encodings = initial + tf.reshape(learned, [-1, networks, outputs])
-    return tf.transpose(encodings * encoder.scale, [1, 2, 0])
-
-
 def encoder_step(
     encoder: Encoder,
     gradient: tf.Tensor,

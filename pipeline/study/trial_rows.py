@@ -17,12 +17,13 @@ from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
+from pipeline.tracking import BUSY_MILLISECONDS, known_tables
+
 COMPARED_VERSIONS = {"v3.2.0.a"}
 """Versions of Optuna's tables on which a test compares, row for row and in all tables, what is
 written here with what Optuna writes."""
 
 DIALECTS = ("sqlite", "postgresql")
-BUSY_MILLISECONDS = 20_000  # for another writer of the file
 COLUMNS = {
     "studies": {"study_id", "study_name"},
     "trials": {"trial_id", "number", "study_id", "state", "datetime_start", "datetime_complete"},
@@ -46,10 +47,11 @@ class TrialRows:
             return None
         if storage.get_current_version() not in COMPARED_VERSIONS:
             return None
-        metadata = sa.MetaData()
-        metadata.reflect(engine, only=list(COLUMNS))
-        known = all(set(metadata.tables[t].columns.keys()) == c for t, c in COLUMNS.items())
-        return cls(engine, metadata.tables) if known else None
+        tables = known_tables(engine, COLUMNS)
+        if tables is None:
+            return None
+        same = all(set(tables[name].columns.keys()) == COLUMNS[name] for name in COLUMNS)
+        return cls(engine, tables) if same else None
 
     def add(self, study_id: int, trials: Sequence[FrozenTrial]) -> int:
         """Add them in this order; returns the number of the first."""

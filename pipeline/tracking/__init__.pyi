@@ -25,4 +25,6 @@ from .reader import load_record as load_record
 from .reader import read_network as read_network
 from .records import StoredRun as StoredRun
 from .store import RunStore as RunStore
+from .store_sql import BUSY_MILLISECONDS as BUSY_MILLISECONDS
+from .store_sql import known_tables as known_tables
 from .writer import StudyRun as StudyRun

@@ -27,7 +27,9 @@ COMPARED_VERSIONS = {"dc11669786a5"}
 """`alembic_version` of databases on which a test compares, row for row and in all tables, what is
 written here with what MLflow's client writes."""
 
-BUSY_MILLISECONDS = 20_000  # as MLflow waits for another writer
+BUSY_MILLISECONDS = 20_000
+"""How long another writer of a SQLite file is waited for, as MLflow does."""
+
 POINT = ("key", "value", "timestamp", "step", "is_nan", "run_uuid")
 Point = tuple[str, float, int, int, bool, str]
 COLUMNS = {
@@ -86,6 +88,19 @@ def run_columns(
     }
 
 
+def known_tables(
+    engine: sa.Engine, columns: Mapping[str, set[str]]
+) -> Mapping[str, sa.Table] | None:
+    """The tables of these names, or None where one is missing or other columns must be filled."""
+    metadata = sa.MetaData()
+    try:
+        metadata.reflect(engine, only=list(columns))
+    except sa.exc.InvalidRequestError:  # a table is missing
+        return None
+    known = all(_as_known(metadata.tables[name], columns[name]) for name in columns)
+    return metadata.tables if known else None
+
+
 class SqlRuns:
     """Inserts runs as MLflow's own store would, row for row."""
 
@@ -99,13 +114,8 @@ class SqlRuns:
         MLflow's client, or its tables are not as known here."""
         if engine.dialect.name not in WRITERS or _version(engine) not in COMPARED_VERSIONS:
             return None
-        metadata = sa.MetaData()
-        try:
-            metadata.reflect(engine, only=list(COLUMNS))
-        except sa.exc.InvalidRequestError:  # a table is missing
-            return None
-        known = all(_as_known(metadata.tables[name], COLUMNS[name]) for name in COLUMNS)
-        return cls(engine, metadata.tables) if known else None
+        tables = known_tables(engine, COLUMNS)
+        return None if tables is None else cls(engine, tables)
 
     def add(self, runs: Sequence[SqlRun], dataset: tuple[str, str] | None) -> None:
         """Runs that are over, with all that belongs to them.
